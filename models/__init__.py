@@ -1,0 +1,1 @@
+"""Networks, quantisers, cards and embedded weights. Importing this package does not import torch."""

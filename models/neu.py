@@ -1,0 +1,188 @@
+"""Neu: the codec that ships inside the package. Frame-rate ConvNeXt on the compressed spectrum.
+
+The sequence of frames never leaves the STFT's own rate, as in Vocos (arXiv 2306.00814), and the
+analysis is of power-compressed spectra, as in SpecTokenizer (Interspeech 2025).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from .card import Card
+from .errors import ModelError
+from .quantise import Quantised, ResidualQuantiser
+from .spectrum import Spectrum
+
+
+@dataclass(frozen=True)
+class NeuConfig:
+    """Constructor arguments, as they stand on the card."""
+
+    window: int = 2048
+    hop: int = 512
+    phase_bins: int = 512
+    """How many of the lowest bins show their phase to the encoder."""
+    encoder_width: int = 256
+    encoder_blocks: int = 5
+    decoder_width: int = 288
+    decoder_blocks: int = 7
+    expansion: int = 3
+    latent: int = 256
+    codebooks: int = 16
+    codebook_size: int = 1024
+    codebook_dim: int = 8
+
+
+class ConvNeXtBlock(nn.Module):
+    """Depthwise convolution over time, layer norm, two-layer MLP, scaled residual.
+
+    As in ConvNeXt (arXiv 2201.03545) reduced to one dimension; tensors are [B, F, C].
+    """
+
+    def __init__(self, width: int, expansion: int, scale: float) -> None:
+        super().__init__()
+        self.depthwise = nn.Conv1d(width, width, 7, padding=3, groups=width)
+        self.norm = nn.LayerNorm(width)
+        self.expand = nn.Linear(width, expansion * width)
+        self.reduce = nn.Linear(expansion * width, width)
+        self.scale = nn.Parameter(torch.full((width,), scale))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.depthwise(x.transpose(1, 2)).transpose(1, 2)
+        y = self.reduce(F.gelu(self.expand(self.norm(y))))
+        return x + self.scale * y
+
+
+class Trunk(nn.Module):
+    """Linear input, a stack of blocks, a final layer norm and a linear output, over frames."""
+
+    def __init__(
+        self, inputs: int, width: int, blocks: int, outputs: int, expansion: int
+    ) -> None:
+        super().__init__()
+        self.input = nn.Linear(inputs, width)
+        self.input_norm = nn.LayerNorm(width)
+        self.blocks = nn.Sequential(
+            *(ConvNeXtBlock(width, expansion, 1 / blocks) for _ in range(blocks))
+        )
+        self.output_norm = nn.LayerNorm(width)
+        self.output = nn.Linear(width, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.blocks(self.input_norm(self.input(x)))
+        out: Tensor = self.output(self.output_norm(x))
+        return out
+
+
+class Neu(nn.Module):
+    """Mono codec network: chunks of audio at unit level to codes and back.
+
+    A chunk of ``F`` frames is ``F * hop`` new samples with ``context`` real samples on either
+    side, since the outermost windows reach beyond the chunk. Synthesis covers the same
+    ``F * hop + 2 * context`` samples; adding the overlapping ends of adjacent chunks together
+    is exactly the overlap-add between any two frames, so a seam is no different from a hop.
+    """
+
+    def __init__(self, config: NeuConfig | None = None) -> None:
+        super().__init__()
+        c = self.config = config or NeuConfig()
+        bins = c.window // 2 + 1
+        self.context = (c.window - c.hop) // 2
+        self.spectrum = Spectrum(c.window, c.hop)
+        self.encoder = Trunk(
+            bins + 2 * c.phase_bins, c.encoder_width, c.encoder_blocks, c.latent, c.expansion
+        )
+        self.quantiser = ResidualQuantiser(c.latent, c.codebooks, c.codebook_size, c.codebook_dim)
+        self.decoder = Trunk(
+            c.latent, c.decoder_width, c.decoder_blocks, 3 * bins, c.expansion
+        )
+
+    def features(self, audio: Tensor) -> Tensor:
+        """Audio [B, F * hop + 2 * context] to features [B, F, bins + 2 * phase_bins].
+
+        Log magnitude of every bin, then the complex spectrum of the low bins with its magnitude
+        raised to 0.3: what the ear hears, and the phase where bits can be spent on it.
+        """
+        spectrum = self.spectrum.analyse(audio)
+        magnitude = spectrum.abs()
+        low = spectrum[..., : self.config.phase_bins]
+        low = low * magnitude[..., : self.config.phase_bins].clamp_min(1e-6).pow(-0.7)
+        level = 0.3 * (magnitude + 1e-4).log() + 1.0
+        return torch.cat([level, low.real, low.imag], dim=-1)
+
+    def analyse(self, audio: Tensor) -> Tensor:
+        """Audio [B, F * hop + 2 * context] to the latent before quantisation [B, F, D]."""
+        latent: Tensor = self.encoder(self.features(audio))
+        # Bounded, so that codebooks need not chase a latent that grows.
+        return F.layer_norm(latent, latent.shape[-1:])
+
+    def synthesise(self, latent: Tensor) -> Tensor:
+        """Latent [B, F, D] to windowed audio [B, F * hop + 2 * context], ready to overlap-add."""
+        level, x, y = self.decoder(latent).float().chunk(3, dim=-1)
+        # exp(7) is above the largest bin of any signal at unit RMS (sqrt(window) at most 45).
+        magnitude = (level * 3.0).clamp(max=7.0).exp()
+        direction = magnitude * torch.rsqrt(x.square() + y.square() + 1e-8)
+        return self.spectrum.synthesise(torch.complex(direction * x, direction * y))
+
+    def encode(self, audio: Tensor, codebooks: int) -> Tensor:
+        """Audio [B, F * hop + 2 * context] to codes [B, codebooks, F] (int64)."""
+        return self.quantiser.encode(self.analyse(audio), codebooks)
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """Codes [B, K, F] to windowed audio [B, F * hop + 2 * context]."""
+        return self.synthesise(self.quantiser.decode(codes))
+
+    def forward(self, audio: Tensor, counts: Tensor | None) -> tuple[Tensor, Quantised | None]:
+        """Reconstruct for training; ``counts`` None leaves the latent unquantised."""
+        latent = self.analyse(audio).float()
+        if counts is None:
+            return self.synthesise(latent), None
+        with torch.autocast(latent.device.type, enabled=False):
+            quantised = self.quantiser(latent, counts)
+        return self.synthesise(quantised.latent), quantised
+
+
+class NeuCodec:
+    """A loaded Neu checkpoint, behind the interface of all codecs."""
+
+    def __init__(self, card: Card, network: Neu, device: torch.device) -> None:
+        self.card = card
+        self.network = network.to(device).eval().requires_grad_(False)
+        self.device = device
+
+    @classmethod
+    def load(cls, card: Card, path: Path, device: torch.device) -> NeuCodec:
+        """Build the network that the card describes and fill it from a safetensors file."""
+        network = Neu(NeuConfig(**card.config))
+        try:
+            state = load_file(path)
+            network.load_state_dict({name: value.float() for name, value in state.items()})
+        except (SafetensorError, RuntimeError) as error:
+            line = str(error).splitlines()[-1].strip()
+            raise ModelError(f"{path.name} does not fit the card of {card.name}: {line}") from None
+        return cls(card, network, device)
+
+    @torch.inference_mode()
+    def encode(self, audio: Tensor, codebooks: int) -> Tensor:
+        """Audio [B, 1, F * hop + 2 * context] at unit RMS to codes [B, codebooks, F]."""
+        return self.network.encode(audio[:, 0].to(self.device), codebooks).cpu()
+
+    @torch.inference_mode()
+    def decode(self, codes: Tensor) -> Tensor:
+        """Codes [B, K, F] to audio [B, 1, F * hop + 2 * context], ready to overlap-add."""
+        return self.network.decode(codes.to(self.device))[:, None].cpu()
+
+    def fade(self) -> Tensor:
+        """Share of each of the first 2 * context samples that a chunk's own frames give."""
+        window, hop = self.network.spectrum.window.cpu().square() / 1.5, self.network.config.hop
+        total = torch.zeros(3 * hop)
+        for start in range(0, 3 * hop, hop):
+            total[start:] += window[: 3 * hop - start]
+        return total

@@ -1,0 +1,164 @@
+"""From audio to an .ncf, in one pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import numpy as np
+import torch
+
+from . import __version__
+from .audio_input import AudioSource
+from .bitrate import codebooks_for
+from .chunks import Audio, ChunkSplitter, Geometry
+from .errors import NeucodecError
+from .formats import Chunk, EntropyCoder, Header, NcfWriter, ScaleKind, pack_codes
+from .level import normalise, prefers_mid_side, to_mid_side
+from .models.codec import Codec
+from .resample import BlockResampler
+from .workers import in_order
+
+
+@dataclass(frozen=True)
+class EncodeOptions:
+    """What the caller may choose."""
+
+    bitrate: float | None = None
+    """Of the whole file, in bit/s; the card's default where neither this nor ``codebooks``."""
+    codebooks: int | None = None
+    mono: bool = False
+    """Mix all channels down to one."""
+    threads: int | None = None
+    tags: Mapping[str, str] | None = None
+    """Instead of the source's own."""
+
+
+@dataclass(frozen=True)
+class EncodeReport:
+    """What came of it."""
+
+    codec: str
+    codebooks: int
+    samplerate: int
+    channels: int
+    frames: int
+    nominal_kbps: float
+    file_bytes: int
+
+    @property
+    def seconds(self) -> float:
+        """Length of the audio."""
+        return self.frames / self.samplerate
+
+    @property
+    def kbps(self) -> float:
+        """Real bitrate, from the file's size."""
+        return self.file_bytes * 8 / 1000 / self.seconds if self.frames else 0.0
+
+    @property
+    def ratio(self) -> float:
+        """How many times smaller than 16-bit PCM."""
+        return 2 * self.frames * self.channels / self.file_bytes
+
+
+class _ChunkEncoder:
+    """Turns the audio of a chunk into the chunk; safe to call from several threads."""
+
+    def __init__(self, codec: Codec, codebooks: int) -> None:
+        self.codec, self.codebooks = codec, codebooks
+        self.geometry = Geometry.of(codec.card)
+
+    def __call__(self, item: tuple[int, Audio]) -> Chunk:
+        index, audio = item
+        frames = (audio.shape[1] - 2 * self.geometry.context) // self.geometry.hop
+        mid_side = len(audio) == 2 and prefers_mid_side(audio)
+        levelled, scales = normalise(to_mid_side(audio) if mid_side else audio)
+        if not any(scales):
+            return Chunk(index=index, codebooks=0, frames=frames, scales=(), payload=b"")
+        heard = levelled[np.array(scales) > 0]
+        codes = self.codec.encode(torch.from_numpy(heard)[:, None], self.codebooks).numpy()
+        return Chunk(
+            index=index,
+            codebooks=self.codebooks,
+            frames=frames,
+            scales=scales,
+            payload=pack_codes(codes, self.codec.card.code_bits),
+            mid_side=mid_side,
+        )
+
+
+def choose_codebooks(codec: Codec, channels: int, options: EncodeOptions) -> int:
+    """How many codebooks the options ask for."""
+    card = codec.card
+    if options.codebooks is not None:
+        if not 1 <= options.codebooks <= card.codebooks:
+            raise NeucodecError(
+                f"{card.name} has no {options.codebooks} codebooks: give 1 to {card.codebooks}"
+            )
+        return options.codebooks
+    if options.bitrate is None:
+        return card.default_codebooks
+    return codebooks_for(card, channels, options.bitrate)
+
+
+def encode(
+    source: AudioSource,
+    target: BinaryIO,
+    codec: Codec,
+    options: EncodeOptions | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> EncodeReport:
+    """Encode all of ``source`` into ``target``, which need not be seekable.
+
+    ``progress`` is called with the seconds of audio done since its last call. The bytes are a
+    function of input, model and options alone, whatever the number of threads.
+    """
+    options = options or EncodeOptions()
+    card, geometry = codec.card, Geometry.of(codec.card)
+    channels = 1 if options.mono else source.channels
+    codebooks = choose_codebooks(codec, channels, options)
+    nominal = card.bitrate(codebooks, channels)
+    header = Header(
+        codec=card.name,
+        fingerprint=card.fingerprint,
+        sample_rate=card.sample_rate,
+        source_rate=source.samplerate,
+        channels=channels,
+        streams=card.streams(channels),
+        codebooks=codebooks,
+        codebook_size=card.codebook_size,
+        hop=card.hop,
+        chunk_frames=card.chunk_frames,
+        chunk_stride=card.chunk_stride,
+        overlap=2 * card.chunk_context,
+        scale_kind=ScaleKind.LOG,
+        entropy=EntropyCoder.NONE,
+        nominal_bitrate=round(nominal),
+        frames=source.frames,
+        tags=dict(source.tags if options.tags is None else options.tags),
+        encoder=f"neucodec {__version__}",
+    )
+    resampler = BlockResampler(source.samplerate, card.sample_rate, channels)
+    splitter = ChunkSplitter(geometry, channels)
+    frames = 0
+
+    def pieces() -> Iterator[Audio]:
+        nonlocal frames
+        for block in source.blocks():
+            frames += len(block)
+            mixed = block.mean(axis=1, keepdims=True, dtype=np.float32) if options.mono else block
+            yield from splitter.push(resampler.push(mixed).T)
+        yield from splitter.push(resampler.finish().T)
+        yield from splitter.finish()
+
+    writer = NcfWriter(target, header)
+    for chunk in in_order(_ChunkEncoder(codec, codebooks), enumerate(pieces()), options.threads):
+        writer.write(chunk)
+        if progress:
+            progress(chunk.frames * card.hop / card.sample_rate)
+    size = writer.close(frames)
+    return EncodeReport(
+        card.name, codebooks, source.samplerate, channels, frames, nominal / 1000, size
+    )

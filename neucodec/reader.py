@@ -1,0 +1,171 @@
+"""An .ncf opened as python-soundfile opens a sound file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from os import PathLike
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from .decoder import DecodeOptions, Decoder, card_for, chunk_codes
+from .errors import NeucodecError
+from .formats import Header, NcfReader
+from .models.codec import Codec
+from .models.registry import load
+
+Audio = npt.NDArray[np.float32]
+
+
+class NcfFile:
+    """Decodes on demand: ``read``, ``seek``, ``tell`` and ``blocks`` count source samples.
+
+    Needs a seekable file. Not safe to share between threads; open it once in each.
+    """
+
+    def __init__(
+        self,
+        file: str | PathLike[str] | BinaryIO,
+        codec: Codec | None = None,
+        device: str = "auto",
+    ) -> None:
+        """Open by name or by file object; ``codec`` saves loading the one that the file names."""
+        self._owned = isinstance(file, (str, PathLike))
+        self._file: BinaryIO = (
+            Path(file).open("rb") if isinstance(file, (str, PathLike)) else file
+        )
+        try:
+            self.reader = NcfReader(self._file)
+            if not self.reader.seekable:
+                raise NeucodecError("not seekable: read it with Decoder, or copy it to a file")
+            self.card = card_for(self.reader.header)
+            self.reader.table()
+        except BaseException:
+            self.close()
+            raise
+        self._codec, self._device = codec, device
+        self._position = 0
+        self._running: tuple[int, Iterator[Audio], Audio] | None = None
+
+    @property
+    def header(self) -> Header:
+        """Everything that the file says of itself."""
+        return self.reader.header
+
+    @property
+    def samplerate(self) -> int:
+        """Hz, of the source and of what ``read`` gives."""
+        return self.header.source_rate
+
+    @property
+    def channels(self) -> int:
+        """Of the source and of what ``read`` gives."""
+        return self.header.channels
+
+    @property
+    def frames(self) -> int:
+        """Samples per channel; of a file that was cut off, those that are left."""
+        if self.reader.complete and self.reader.frames is not None:
+            return self.reader.frames
+        header = self.header
+        whole = len(self.reader.table()) * header.chunk_stride
+        left = whole * header.source_rate // header.sample_rate
+        return left if header.frames is None else min(left, header.frames)
+
+    @property
+    def tags(self) -> Mapping[str, str]:
+        """Vorbis comment names and their values."""
+        return self.header.tags
+
+    @property
+    def codec(self) -> Codec:
+        """The loaded codec, loaded at first use."""
+        if self._codec is None:
+            self._codec = load(self.card.name, self._device)
+        return self._codec
+
+    def tell(self) -> int:
+        """The sample that ``read`` goes on from."""
+        return self._position
+
+    def seek(self, frames: int, whence: int = 0) -> int:
+        """Move to a sample, from the start (0), here (1) or the end (2); returns where it is."""
+        if whence not in (0, 1, 2):
+            raise ValueError(f"whence is {whence}: give 0, 1 or 2")
+        position = (0, self._position, self.frames)[whence] + frames
+        if not 0 <= position <= self.frames:
+            raise ValueError(f"seeks to sample {position} of {self.frames}")
+        self._position = position
+        return position
+
+    def read(self, frames: int = -1) -> Audio:
+        """The next samples [n, channels], float32; all that are left where ``frames`` is -1."""
+        left = self.frames - self._position
+        count = left if frames < 0 else min(frames, left)
+        if self._running is None or self._running[0] != self._position:
+            self._running = (self._position, self._decode_from(self._position), self._none())
+        _, blocks, held = self._running
+        parts, have = [held], len(held)
+        while have < count:
+            block = next(blocks, None)
+            if block is None:  # only where a damaged file ends early
+                block = np.zeros((count - have, self.channels), np.float32)
+            parts.append(block)
+            have += len(block)
+        joined = np.concatenate(parts)
+        self._position += count
+        self._running = (self._position, blocks, joined[count:])
+        return joined[:count]
+
+    def blocks(self, blocksize: int, overlap: int = 0) -> Iterator[Audio]:
+        """From here to the end in blocks [blocksize, channels], each sharing ``overlap`` samples
+        with the one before it; the last may be shorter."""
+        if not 0 <= overlap < blocksize:
+            raise ValueError(f"overlap of {overlap} with blocks of {blocksize}: give less")
+        held = self._none()
+        while self._position < self.frames:
+            block = np.concatenate([held, self.read(blocksize - len(held))])
+            held = block[len(block) - overlap :]
+            yield block
+
+    def codes(self, index: int) -> npt.NDArray[np.int64] | None:
+        """Codes [streams, codebooks, frames] of chunk ``index``; None if it is damaged.
+
+        Streams that are silent in this chunk are left out.
+        """
+        chunk = self.reader.read_chunk(index)
+        return None if chunk is None else chunk_codes(chunk, self.header)
+
+    @property
+    def chunk_count(self) -> int:
+        """Chunks in the file, about a second each."""
+        return len(self.reader.table())
+
+    def _none(self) -> Audio:
+        return np.zeros((0, self.channels), np.float32)
+
+    def _decode_from(self, position: int) -> Iterator[Audio]:
+        options = DecodeOptions(start=position / self.samplerate)
+        return Decoder(self.reader, self.codec, options).blocks()
+
+    def close(self) -> None:
+        """Close the file if it was opened by name."""
+        if self._owned:
+            self._file.close()
+
+    def __enter__(self) -> NcfFile:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __len__(self) -> int:
+        return self.frames

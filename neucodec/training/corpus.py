@@ -1,0 +1,134 @@
+"""Training audio: a folder of files in memory, sampled by kind and augmented."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+import soxr
+
+Audio = npt.NDArray[np.float32]
+SUFFIXES = {".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff"}
+
+
+class Corpus:
+    """Mono excerpts drawn evenly from the kinds (first-level folders) of one or more trees.
+
+    Within a kind a file is drawn in proportion to its length, and files whose own sample rate
+    is below the codec's count for less, since they cannot teach it the upper octaves.
+    """
+
+    def __init__(self, roots: Iterable[Path], sample_rate: int, cache: Path | None = None) -> None:
+        self.sample_rate = sample_rate
+        self.kinds: dict[str, list[npt.NDArray[np.int16]]] = {}
+        self.weights: dict[str, npt.NDArray[np.float64]] = {}
+        weights: dict[str, list[float]] = {}
+        for root in roots:
+            files = sorted(p for p in root.rglob("*") if p.suffix.lower() in SUFFIXES)
+            if not files:
+                raise ValueError(f"no audio under {root}: give a folder of {sorted(SUFFIXES)}")
+            for path in files:
+                audio, rate = self._load(path, cache)
+                kind = path.relative_to(root).parts[0]
+                self.kinds.setdefault(kind, []).append(audio)
+                full = min(1.0, rate / sample_rate)
+                weights.setdefault(kind, []).append(len(audio) * full * full)
+        for kind, values in weights.items():
+            self.weights[kind] = np.asarray(values) / np.sum(values)
+
+    def _load(self, path: Path, cache: Path | None) -> tuple[npt.NDArray[np.int16], int]:
+        rate = int(soundfile.info(path).samplerate)
+        key = hashlib.sha256(f"{path}:{path.stat().st_size}:{self.sample_rate}".encode())
+        cached = cache / f"{key.hexdigest()[:24]}.npy" if cache else None
+        if cached and cached.exists():
+            return np.load(cached), rate
+        audio, rate = soundfile.read(path, dtype="float32", always_2d=True)
+        mono = audio.mean(axis=1)
+        if rate != self.sample_rate:
+            mono = soxr.resample(mono, rate, self.sample_rate, quality="VHQ")
+        samples = np.round(np.clip(mono, -1, 1) * 32767).astype(np.int16)
+        if cached:
+            cached.parent.mkdir(parents=True, exist_ok=True)
+            np.save(cached, samples)
+        return samples, rate
+
+    @property
+    def seconds(self) -> float:
+        """Length of everything held, in seconds."""
+        return sum(len(a) for k in self.kinds.values() for a in k) / self.sample_rate
+
+    def excerpt(self, length: int, rng: np.random.Generator) -> Audio:
+        """One augmented mono excerpt of ``length`` samples, never silent."""
+        if rng.random() < 0.04:
+            return synthetic(length, self.sample_rate, rng)
+        audio = self._crop(length, rng)
+        if rng.random() < 0.15:
+            other = self._crop(length, rng)
+            audio = audio + other * (rms(audio) / rms(other) * 10 ** rng.uniform(-1, 0))
+        if rng.random() < 0.3:
+            audio = equalise(audio, self.sample_rate, rng)
+        if rng.random() < 0.5:
+            audio = -audio
+        return np.ascontiguousarray(audio, dtype=np.float32)
+
+    def _crop(self, length: int, rng: np.random.Generator) -> Audio:
+        """A random excerpt, pitch and tempo shifted together by up to a third of an octave."""
+        for _ in range(20):
+            kind = list(self.kinds)[rng.integers(len(self.kinds))]
+            files = self.kinds[kind]
+            audio = files[rng.choice(len(files), p=self.weights[kind])]
+            ratio = 2 ** rng.uniform(-1 / 3, 1 / 3) if rng.random() < 0.4 else 1.0
+            need = int(length * ratio) + 64
+            start = int(rng.integers(-length // 4, max(1, len(audio) - need + length // 4)))
+            piece = audio[max(0, start) : max(0, start + need)].astype(np.float32) / 32768
+            if ratio != 1.0 and len(piece):
+                piece = soxr.resample(piece, self.sample_rate * ratio, self.sample_rate, "HQ")
+            piece = piece[:length]
+            gap = length - len(piece)
+            front = gap if start < 0 else int(rng.integers(gap + 1)) if rng.random() < 0.3 else 0
+            piece = np.pad(piece, (front, gap - front))
+            if rms(piece) > 1e-4:
+                return np.asarray(piece, dtype=np.float32)
+        raise ValueError("20 excerpts in a row were silent: the corpus holds next to no sound")
+
+
+def rms(audio: Audio) -> float:
+    """Root mean square, kept off zero."""
+    return float(np.sqrt(np.mean(np.square(audio, dtype=np.float64)) + 1e-12))
+
+
+def equalise(audio: Audio, sample_rate: int, rng: np.random.Generator) -> Audio:
+    """A smooth random gain over log frequency, up to +-9 dB, sometimes with a low-pass."""
+    spectrum = np.fft.rfft(audio)
+    freqs = np.linspace(0, sample_rate / 2, len(spectrum))
+    octave = np.log2(np.maximum(freqs, 30) / 30)
+    gain = np.interp(octave, np.linspace(0, 9.6, 7), rng.uniform(-9, 9, 7))
+    if rng.random() < 0.15:
+        cut = rng.uniform(4000, 16000)
+        gain -= np.maximum(0, freqs - cut) / cut * 200
+    return np.asarray(np.fft.irfft(spectrum * 10 ** (gain / 20), n=len(audio)), dtype=np.float32)
+
+
+def synthetic(length: int, sample_rate: int, rng: np.random.Generator) -> Audio:
+    """Tones, chirps, noise or clicks: what test benches play and corpora lack."""
+    time = np.arange(length) / sample_rate
+    shape = rng.integers(4)
+    if shape == 0:  # a chord of one to four steady tones
+        tones = 40 * 2 ** rng.uniform(0, 8.5, rng.integers(1, 5))
+        audio = sum(np.sin(2 * np.pi * (f * time + rng.random())) for f in tones)
+    elif shape == 1:  # exponential sweep
+        low, high = 40 * 2 ** rng.uniform(0, 8.5, 2)
+        seconds, growth = length / sample_rate, np.log(high / low)
+        growth = growth if abs(growth) > 1e-3 else 1e-3
+        audio = np.sin(2 * np.pi * low * seconds / growth * np.expm1(time / seconds * growth))
+    elif shape == 2:  # noise of random slope
+        audio = equalise(rng.standard_normal(length).astype(np.float32), sample_rate, rng)
+    else:  # sparse clicks over a little noise
+        audio = rng.standard_normal(length) * 10 ** rng.uniform(-4, -2)
+        audio[rng.integers(0, length, rng.integers(1, 12))] += rng.uniform(-1, 1)
+    audio = np.asarray(audio, dtype=np.float32)
+    return (0.1 * audio / rms(audio)).astype(np.float32)

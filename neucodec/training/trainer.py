@@ -1,0 +1,208 @@
+"""The training loop of the embedded codec."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ..models.neu import Neu, NeuConfig
+from .corpus import Corpus
+from .losses import SpectralLoss
+from .recipe import Recipe
+
+
+class Trainer:
+    """Owns network, averages, optimiser and step; every step is a function of (seed, step)."""
+
+    def __init__(self, recipe: Recipe, folder: Path) -> None:
+        self.recipe, self.folder = recipe, folder
+        folder.mkdir(parents=True, exist_ok=True)
+        torch.manual_seed(recipe.seed)
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.model = Neu(NeuConfig(**recipe.model)).to(self.device)
+        self.average = Neu(self.model.config).to(self.device)
+        self.average.load_state_dict(self.model.state_dict())
+        self.average.requires_grad_(False).eval()
+        self.optimiser = torch.optim.AdamW(self._groups(), lr=recipe.learning_rate,
+                                           betas=(0.8, 0.99))
+        self.distance = SpectralLoss(recipe.sample_rate).to(self.device)
+        self.corpus = Corpus(
+            [Path(p).expanduser() for p in recipe.corpus], recipe.sample_rate, folder / "cache"
+        )
+        self.step = 0
+
+    def _groups(self) -> list[dict[str, Any]]:
+        """Weight decay for matrices only, and none for codebook entries."""
+        matrices, rest = [], []
+        for name, p in self.model.named_parameters():
+            (matrices if p.dim() > 1 and "entries" not in name else rest).append(p)
+        return [{"params": matrices, "weight_decay": 1e-2}, {"params": rest, "weight_decay": 0.0}]
+
+    # -- batches ----------------------------------------------------------------------------
+
+    def batch(self, step: int) -> tuple[Tensor, Tensor]:
+        """Audio [B, T] and codebook counts [B * chunks] of a step."""
+        r, c = self.recipe, self.model.config
+        rng = np.random.default_rng([r.seed, step])
+        length = r.chunks * r.frames * c.hop + 2 * self.model.context
+        audio = np.stack([self.corpus.excerpt(length, rng) for _ in range(r.batch)])
+        full = rng.random(r.batch) < r.full_share
+        # Half of the draws are skewed to few codebooks: low bitrates need most of the learning.
+        drawn = np.minimum(
+            rng.integers(1, c.codebooks + 1, r.batch),
+            np.where(rng.random(r.batch) < 0.5, c.codebooks, rng.integers(1, 11, r.batch)),
+        )
+        counts = np.repeat(np.where(full, c.codebooks, drawn), r.chunks)
+        return torch.from_numpy(audio), torch.from_numpy(counts)
+
+    def batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Batches from the current step on, prepared ahead in a thread."""
+        with ThreadPoolExecutor(1) as pool:
+            ahead = [pool.submit(self.batch, s) for s in range(self.step, self.step + 3)]
+            step = self.step + 3
+            while True:
+                yield ahead.pop(0).result()
+                ahead.append(pool.submit(self.batch, step))
+                step += 1
+
+    # -- one step ---------------------------------------------------------------------------
+
+    def reconstruct(
+        self, model: Neu, audio: Tensor, counts: Tensor | None
+    ) -> tuple[Tensor, Tensor, Any]:
+        """Code every chunk of every item on its own and overlap-add: (reference, decoded, ...).
+
+        Both are [B, T - 6 * context] at unit level, without the ends that lack a neighbour.
+        """
+        r, edge = self.recipe, 2 * model.context
+        stride = r.frames * model.config.hop
+        chunks = audio.unfold(-1, stride + edge, stride)  # [B, chunks, stride + edge]
+        scale = chunks.square().mean(-1, keepdim=True).sqrt().clamp_min(1e-5)
+        with torch.autocast(self.device.type, torch.bfloat16):
+            out, quantised = model((chunks / scale).flatten(0, 1), counts)
+        out = out.float().reshape(chunks.shape) * scale
+        decoded = torch.zeros_like(audio)
+        for k in range(r.chunks):
+            decoded[:, k * stride : (k + 1) * stride + edge] += out[:, k]
+        level = audio.square().mean(-1, keepdim=True).sqrt() + 1e-5
+        keep = slice(edge, audio.shape[-1] - edge)
+        return (audio / level)[:, keep], (decoded / level)[:, keep], quantised
+
+    def _windows(self) -> dict[int, float]:
+        """Windows of this step: those of the complex distance, and two of the others, for all."""
+        always = SpectralLoss.COMPLEX
+        others = [size for size in SpectralLoss.BANDS if size not in always]
+        rng = np.random.default_rng([self.recipe.seed, self.step, 1])
+        drawn = rng.choice(others, 2, replace=False)
+        return dict.fromkeys(always, 1.0) | {int(size): len(others) / 2 for size in drawn}
+
+    def train_step(self, audio: Tensor, counts: Tensor) -> dict[str, float]:
+        """One update; returns the losses."""
+        r = self.recipe
+        if self.step == r.continuous:
+            self._start_codebooks()
+        rate = r.rate_at(self.step)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        quantise = self.step >= r.continuous
+        reference, decoded, q = self.reconstruct(
+            self.model.train(), audio.to(self.device),
+            counts.to(self.device) if quantise else None,
+        )
+        mel, phase = self.distance(reference, decoded, self._windows())
+        loss = r.mel_weight * mel + r.complex_weight * phase
+        losses = {"mel": mel.item(), "complex": phase.item()}
+        if q is not None:
+            loss = loss + r.commitment_weight * q.commitment
+            losses["commitment"] = q.commitment.item()
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), r.clip)
+        if torch.isfinite(norm):
+            self.optimiser.step()
+        with torch.no_grad():
+            keep = min(r.ema, (1 + self.step) / (10 + self.step))
+            if self.step <= r.continuous:
+                keep = 0.0  # the quantiser has only just been set
+            for mine, theirs in zip(
+                self.average.parameters(), self.model.parameters(), strict=True
+            ):
+                mine.lerp_(theirs, 1 - keep)
+            for mine, theirs in zip(self.average.buffers(), self.model.buffers(), strict=True):
+                mine.copy_(theirs)
+        self.step += 1
+        return {**losses, "loss": loss.item(), "norm": norm.item(), "rate": rate}
+
+    @torch.no_grad()
+    def _start_codebooks(self) -> None:
+        latents = []
+        for offset in range(4):
+            audio, _ = self.batch(10_000_000 + offset)
+            chunks = audio.unfold(-1, self.recipe.frames * self.model.config.hop
+                                  + 2 * self.model.context,
+                                  self.recipe.frames * self.model.config.hop).flatten(0, 1)
+            scale = chunks.square().mean(-1, keepdim=True).sqrt().clamp_min(1e-5)
+            latents.append(self.model.analyse((chunks / scale).to(self.device)).flatten(0, 1))
+        self.model.quantiser.start(torch.cat(latents).float())
+
+    # -- the run ----------------------------------------------------------------------------
+
+    def run(self, minutes_between_saves: float = 4.0) -> None:
+        """Train to the recipe's last step, logging JSON lines and checkpointing."""
+        r = self.recipe
+        seconds = r.batch * r.chunks * r.frames * self.model.config.hop / r.sample_rate
+        saved = began = time.monotonic()
+        sums: dict[str, float] = {}
+        with (self.folder / "log.jsonl").open("a", encoding="utf-8") as log:
+            for audio, counts in self.batches():
+                if self.step >= r.steps:
+                    break
+                for name, value in self.train_step(audio, counts).items():
+                    sums[name] = sums.get(name, 0.0) + value
+                if self.step % 50 == 0:
+                    now = time.monotonic()
+                    row = {name: round(value / 50, 5) for name, value in sums.items()}
+                    row |= {"step": self.step, "speed": round(50 * seconds / (now - began), 1)}
+                    print(json.dumps(row), file=log, flush=True)
+                    sums, began = {}, now
+                if time.monotonic() - saved > 60 * minutes_between_saves:
+                    self.save()
+                    saved = time.monotonic()
+        self.save()
+
+    def save(self) -> None:
+        """Write the resumable state and the averaged weights, each atomically."""
+        state = {
+            "model": self.model.state_dict(), "average": self.average.state_dict(),
+            "optimiser": self.optimiser.state_dict(), "step": self.step,
+            "codebooks": [(b.counts, b.sums) for b in self.model.quantiser.stages()],
+            "random": torch.get_rng_state(), "recipe": self.recipe.plain(),
+        }
+        partial = self.folder / "state.pt.partial"
+        torch.save(state, partial)
+        partial.replace(self.folder / "state.pt")
+        partial = self.folder / "average.safetensors.partial"
+        save_file({k: v.contiguous() for k, v in self.average.state_dict().items()}, partial)
+        partial.replace(self.folder / "average.safetensors")
+
+    def resume(self) -> None:
+        """Go on from the folder's saved state."""
+        state = torch.load(self.folder / "state.pt", weights_only=True, map_location=self.device)
+        self.model.load_state_dict(state["model"])
+        self.average.load_state_dict(state["average"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        books = self.model.quantiser.stages()
+        for book, (counts, sums) in zip(books, state["codebooks"], strict=True):
+            book.counts.copy_(counts)
+            book.sums.copy_(sums)
+        torch.set_rng_state(state["random"].cpu())
+        self.step = state["step"]
