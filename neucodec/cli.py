@@ -1,0 +1,63 @@
+"""The command ``neucodec``: the group that holds the subcommands."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from .commands.completion import completion
+from .commands.decode import decode
+from .commands.encode import encode
+from .commands.info import info
+from .commands.models import models
+from .commands.verify import verify
+from .ending import PIPE_GONE, Ended
+
+EXAMPLES = """
+\b
+Examples:
+  neucodec encode song.wav                     song.ncf, beside it
+  neucodec encode -b 6kbps talks/ -o small/    a whole tree
+  neucodec decode song.ncf -o song.flac        and back
+  neucodec info song.ncf                       what is in it
+"""
+
+
+class Group(click.Group):
+    """Commands in the order in which one meets them, ended quietly where their reader goes."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, as they were added."""
+        return list(self.commands)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the chosen command; click itself would make a broken pipe a common failure."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise Ended(PIPE_GONE) from None
+
+
+@click.group(
+    cls=Group,
+    epilog=EXAMPLES,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(
+    None, "-V", "--version", package_name="neucodec-cli", message="neucodec %(version)s"
+)
+@click.pass_context
+def cli(ctx: click.Context) -> None:
+    """Compress audio with neural codecs, and decompress it.
+
+    NEUCODEC_DEBUG=1 in the environment shows where errors come from.
+    """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help(), err=True)
+        ctx.exit(2)
+
+
+for command in (encode, decode, info, verify, models, completion):
+    cli.add_command(command)

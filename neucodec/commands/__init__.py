@@ -1,0 +1,1 @@
+"""The subcommands: one module each, importing what they need only when they run."""

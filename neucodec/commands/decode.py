@@ -1,0 +1,260 @@
+"""``neucodec decode``: .ncf to audio."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ..batch import Job, Outcome, names_file
+from ..clock import format_spans, format_time
+from ..console import Console, counted, shown
+from .files import NCF, Outputs, is_there, make_folder, open_input, run_batch, target_name
+from .options import (
+    COUNT,
+    TIME,
+    inputs_argument,
+    machine_options,
+    output_options,
+    verbosity_options,
+)
+
+if TYPE_CHECKING:
+    from ..audio_output import AudioSink, Clip, Format
+    from ..decoder import Decoder
+    from ..formats import NcfReader
+    from ..models.codec import Codec
+
+FORMATS: dict[str, Format] = {
+    ".wav": "wav",
+    ".wave": "wav",
+    ".flac": "flac",
+    ".raw": "raw",
+    ".pcm": "raw",
+}
+EPILOG = """
+\b
+Examples:
+  neucodec decode song.ncf                        song.wav
+  neucodec decode song.ncf -o song.flac --subtype PCM_24
+  neucodec decode talk.ncf --start 12:30 --end 13:00 -o quote.wav
+  neucodec decode -o listen/ archive/             a tree, mirrored below listen
+  neucodec decode song.ncf -o - | ffmpeg -i - song.m4a
+
+A damaged second comes out as silence, a file that was cut off ends early; both are warned of,
+or with --strict refused.
+"""
+
+
+@click.command(epilog=EPILOG)
+@inputs_argument
+@output_options
+@click.option(
+    "--format", "container", type=click.Choice(["wav", "flac", "raw"], case_sensitive=False),
+    help="Kind of output; else by the suffix of -o, else wav. Raw is little-endian.",
+)  # fmt: skip
+@click.option(
+    "--subtype", metavar="NAME", default="PCM_16", show_default=True,
+    help="Samples of the output: PCM_16, PCM_24, FLOAT and others; no FLOAT in FLAC.",
+)  # fmt: skip
+@click.option("--start", type=TIME, help="From here on: seconds, mm:ss or h:mm:ss.")
+@click.option("--end", type=TIME, help="Up to here.")
+@click.option("--rate", type=COUNT, metavar="HZ", help="Sample rate, if not the source's.")
+@click.option("--mono", is_flag=True, help="Mix all channels down to one.")
+@click.option(
+    "--clip", type=click.Choice(["clamp", "rescale", "none"]),
+    help="Peaks above full scale: cut them, make all of it softer, or leave them, which only "
+    "FLOAT can.  [default: clamp; FLOAT: none]",
+)  # fmt: skip
+@click.option("--strict", is_flag=True, help="Fail where something is damaged or missing.")
+@machine_options
+@verbosity_options
+def decode(
+    inputs: tuple[str, ...],
+    output: str | None,
+    force: bool,
+    skip_existing: bool,
+    exclude: tuple[str, ...],
+    container: Format | None,
+    subtype: str,
+    start: float | None,
+    end: float | None,
+    rate: int | None,
+    mono: bool,
+    clip: Clip | None,
+    strict: bool,
+    threads: int | None,
+    device: str,
+    quiet: int,
+    verbose: int,
+) -> None:
+    """Decompress .ncf files.
+
+    INPUT is an .ncf, a directory of them, or '-' for standard input. Unless -o says where, the
+    audio is written beside it. It has the source's sample rate, channels and length.
+    """
+    if start is not None and end is not None and end <= start:
+        raise click.UsageError(
+            f"--end {format_time(end, 2)} is not after --start {format_time(start, 2)}"
+        )
+    kind = container or _format_of(inputs, output)
+    subtype = _checked_subtype(kind, subtype, clip)
+    console = Console(verbose - quiet)
+    outputs = Outputs(output, force, skip_existing)
+    work = _Decoding(
+        container=kind, subtype=subtype, start=start, end=end, rate=rate, mono=mono, clip=clip,
+        strict=strict, threads=threads, device=device, outputs=outputs, console=console,
+    )  # fmt: skip
+    run_batch(inputs, NCF, exclude, outputs, f".{kind}", work, console)
+
+
+def _format_of(inputs: tuple[str, ...], output: str | None) -> Format:
+    """What the name of an output file asks for; wav where there is none or it has no suffix."""
+    if output is None or not names_file(inputs, output):
+        return "wav"
+    suffix = Path(output).suffix.lower()
+    if suffix and suffix not in FORMATS:
+        raise click.UsageError(
+            f"cannot write {suffix} files; use .wav, .flac or .raw, or say which with --format"
+        )
+    return FORMATS.get(suffix, "wav")
+
+
+def _checked_subtype(container: Format, subtype: str, clip: Clip | None) -> str:
+    """The subtype as it is spelt, if the format can hold it, and it what ``clip`` leaves."""
+    from ..audio_output import SUBTYPES
+
+    held = {name.casefold(): name for name in SUBTYPES[container]}
+    if subtype.casefold() not in held:
+        raise click.UsageError(
+            f"{container} cannot hold {subtype}; it can hold {', '.join(held.values())}"
+        )
+    if clip == "none" and _clip_of(subtype) != "none":
+        raise click.UsageError(
+            f"--clip none needs room above full scale, which {subtype} lacks; give --subtype FLOAT"
+        )
+    return held[subtype.casefold()]
+
+
+def _clip_of(subtype: str) -> Clip:
+    """What becomes of peaks where nothing is said: only floating point can leave them."""
+    return "none" if subtype.casefold().startswith("f") else "clamp"
+
+
+@dataclass(kw_only=True)
+class _Decoding:
+    """Decodes one file after the other; each codec is loaded once, when a file needs it."""
+
+    container: Format
+    subtype: str
+    start: float | None
+    end: float | None
+    rate: int | None
+    mono: bool
+    clip: Clip | None
+    strict: bool
+    threads: int | None
+    device: str
+    outputs: Outputs
+    console: Console
+    codecs: dict[str, Codec] = field(default_factory=dict)
+
+    def __call__(self, job: Job) -> Outcome:
+        from ..formats import NcfReader
+
+        with open_input(job.source) as file:
+            reader = NcfReader(file)
+            if is_there(job, self.outputs, lambda: self._is_whole(job, reader), self.console):
+                return Outcome.SKIPPED
+            self._decode(job, reader)
+        return Outcome.DONE
+
+    def _decode(self, job: Job, reader: NcfReader) -> None:
+        from ..audio_output import open_sink
+        from ..decoder import DecodeOptions, Decoder, card_for
+
+        options = DecodeOptions(
+            start=self.start, end=self.end, rate=self.rate, mono=self.mono,
+            strict=self.strict, threads=self.threads,
+        )  # fmt: skip
+        decoder = Decoder(reader, self._codec(card_for(reader.header).name), options)
+        expected = None if decoder.frames is None else decoder.frames / decoder.samplerate
+        self.console.detail(_opened(job, reader.header.codec, decoder, expected))
+        frames, began = 0, time.perf_counter()
+        make_folder(job)
+        with (
+            open_sink(
+                job.target, decoder.samplerate, decoder.channels, format=self.container,
+                subtype=self.subtype, frames=decoder.frames, tags=decoder.tags, clip=self.clip,
+                force=self.outputs.may_overwrite,
+            ) as sink,
+            self.console.progress(job.source, expected) as progress,
+        ):  # fmt: skip
+            for block in decoder.blocks(progress):
+                sink.write(block)
+                frames += len(block)
+        seconds = frames / decoder.samplerate
+        speed = seconds / (time.perf_counter() - began)
+        self._warn(job.source, decoder, sink, seconds)
+        self.console.report(
+            f"{shown(job.source)}: {format_time(seconds, 3)} to {target_name(job)}, "
+            f"{decoder.samplerate} Hz, {counted(decoder.channels, 'channel')}, "
+            f"{self.container} {self.subtype}, {speed:.0f} x real time"
+        )
+
+    def _warn(self, name: str, decoder: Decoder, sink: AudioSink, seconds: float) -> None:
+        """Say what is not as it was before encoding."""
+        if decoder.damaged:
+            spans = format_spans(decoder.damaged)
+            self.console.warn(name, f"damaged: silence at {spans}; --strict refuses such files")
+        if decoder.truncated:
+            self.console.warn(
+                name, f"cut off, or its end damaged: {format_time(seconds, 1)} decoded"
+            )
+        if sink.clipped and (self.clip or _clip_of(self.subtype)) != "none":
+            self._warn_of_clipping(name, sink)
+
+    def _warn_of_clipping(self, name: str, sink: AudioSink) -> None:
+        samples = counted(sink.clipped, "sample")
+        peak = f"{20 * math.log10(sink.peak):+.1f} dB"
+        if self.clip == "rescale":
+            self.console.warn(name, f"made softer, its peak was {peak}")
+        else:
+            self.console.warn(
+                name,
+                f"{samples} clipped, peak {peak}; --clip rescale or --subtype FLOAT avoid that",
+            )
+
+    def _codec(self, name: str) -> Codec:
+        from ..models.registry import load
+
+        if name not in self.codecs:
+            self.codecs[name] = load(name, self.device)
+        return self.codecs[name]
+
+    def _is_whole(self, job: Job, reader: NcfReader) -> bool:
+        """Whether the output is what decoding would give, as far as its form tells."""
+        from .. import pcm, wav
+        from ..integrity import frames_to_come, is_whole_audio
+
+        frames = frames_to_come(reader, self.rate, self.start, self.end)
+        if frames is None:
+            return False
+        channels = 1 if self.mono else reader.header.channels
+        if self.container == "raw":
+            form = wav.SUBTYPES.get(self.subtype) or pcm.sample_format(self.subtype)
+            return Path(job.target).stat().st_size == frames * channels * form.width
+        return is_whole_audio(job.target, self.rate or reader.header.source_rate, channels, frames)
+
+
+def _opened(job: Job, codec: str, decoder: Decoder, seconds: float | None) -> str:
+    length = "length unknown" if seconds is None else format_time(seconds, 1)
+    channels = counted(decoder.channels, "channel")
+    return (
+        f"{shown(job.source)}: {codec}, {decoder.samplerate} Hz, {channels}, {length}, "
+        f"to {target_name(job)}"
+    )

@@ -1,0 +1,229 @@
+"""``neucodec encode``: audio to .ncf."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import click
+
+from ..batch import Job, Kind, Outcome
+from ..clock import format_time
+from ..console import Console, counted, shown
+from ..errors import NeucodecError
+from ..models.errors import ModelError
+from .files import Outputs, is_there, open_output, run_batch, target_name
+from .options import (
+    BITRATE,
+    COUNT,
+    TAG,
+    ModelName,
+    inputs_argument,
+    machine_options,
+    output_options,
+    verbosity_options,
+)
+
+if TYPE_CHECKING:
+    from ..audio_input import AudioSource, RawFormat
+    from ..encoder import EncodeReport
+    from ..models.codec import Codec
+
+AUDIO = Kind(
+    "audio files",
+    # What libsndfile reads and is in use.
+    frozenset([
+        ".aif", ".aifc", ".aiff", ".au", ".bwf", ".caf", ".flac", ".mp1", ".mp2", ".mp3", ".nist",
+        ".oga", ".ogg", ".opus", ".rf64", ".sf", ".snd", ".sph", ".voc", ".w64", ".wav", ".wave",
+    ]),
+    unreadable=frozenset([
+        ".aac", ".ac3", ".ape", ".dsf", ".m4a", ".m4b", ".mka", ".mpc", ".tta", ".wma", ".wv",
+    ]),
+)  # fmt: skip
+RAW = Kind("raw files (.raw, .pcm)", frozenset({".raw", ".pcm"}))
+DEFAULT_MODEL = "neu-44khz"
+
+EPILOG = """
+\b
+Examples:
+  neucodec encode song.wav                        song.ncf, at the model's usual bitrate
+  neucodec encode -b 6kbps song.flac -o small.ncf
+  neucodec encode -o archive/ recordings/         a tree, mirrored below archive
+  neucodec encode --skip-existing -o archive/ recordings/
+                                                  and again, only what is new
+  ffmpeg -i film.mkv -f wav - | neucodec encode - > film.ncf
+  arecord -f S16_LE -r 16000 -t raw | neucodec encode - --raw --rate 16000 -o memo.ncf
+
+Bitrates are those of the whole file, all channels together. A bitrate becomes the nearest
+number of codebooks; one that is out of reach is refused with a list of those that are not.
+"""
+
+
+@click.command(epilog=EPILOG)
+@inputs_argument
+@click.option("-b", "--bitrate", type=BITRATE, help="As in 8kbps, 8k, 8000 or 1.5kbps.")
+@click.option("-n", "--codebooks", type=COUNT, help="Codebooks, instead of a bitrate.")
+@click.option(
+    "-m", "--model", type=ModelName(), default=DEFAULT_MODEL, show_default=True,
+    help="See neucodec models.",
+)  # fmt: skip
+@output_options
+@click.option("--mono", is_flag=True, help="Mix all channels down to one.")
+@click.option("--no-tags", is_flag=True, help="Leave the input's tags (title, artist) behind.")
+@click.option(
+    "--tag", "tags", type=TAG, multiple=True,
+    help="Set a tag, as in ARTIST=Nina; with nothing after the = remove it. May be repeated.",
+)  # fmt: skip
+@click.option("--raw", is_flag=True, help="Input is samples without a header; needs --rate.")
+@click.option("--rate", type=COUNT, metavar="HZ", help="Sample rate of raw input.")
+@click.option("--channels", type=COUNT, help="Channels of raw input.  [default: 1]")
+@click.option(
+    "--sample-format",
+    metavar="NAME",
+    help="Samples of raw input: u8, s16le, s24be, f32le, mulaw and the like.  [default: s16le]",
+)
+@machine_options
+@verbosity_options
+def encode(
+    inputs: tuple[str, ...],
+    bitrate: float | None,
+    codebooks: int | None,
+    model: str,
+    output: str | None,
+    force: bool,
+    skip_existing: bool,
+    exclude: tuple[str, ...],
+    mono: bool,
+    no_tags: bool,
+    tags: tuple[tuple[str, str], ...],
+    raw: bool,
+    rate: int | None,
+    channels: int | None,
+    sample_format: str | None,
+    threads: int | None,
+    device: str,
+    quiet: int,
+    verbose: int,
+) -> None:
+    """Compress audio to .ncf files.
+
+    INPUT is any file that libsndfile reads (WAV, FLAC, Ogg, Opus, MP3, AIFF, CAF, ...), a
+    directory of them, or '-' for standard input. The .ncf is written beside it unless -o says
+    where.
+    """
+    if bitrate is not None and codebooks is not None:
+        raise click.UsageError("-b and -n both choose the bitrate; give one of them")
+    raw_format = _raw_format(raw, rate, channels, sample_format)
+    console = Console(verbose - quiet)
+    outputs = Outputs(output, force, skip_existing)
+    work = _Encoding(
+        model=model, device=device, bitrate=bitrate, codebooks=codebooks, mono=mono,
+        threads=threads, keep_tags=not no_tags, tags=tags, raw=raw_format,
+        outputs=outputs, console=console,
+    )  # fmt: skip
+    run_batch(inputs, RAW if raw else AUDIO, exclude, outputs, ".ncf", work, console)
+
+
+def _raw_format(
+    raw: bool, rate: int | None, channels: int | None, sample_format: str | None
+) -> RawFormat | None:
+    """The layout of headerless input; UsageError where the options do not go together."""
+    if not raw:
+        if rate or channels or sample_format:
+            raise click.UsageError("--rate, --channels and --sample-format are for --raw input")
+        return None
+    if rate is None:
+        raise click.UsageError("--raw input does not tell its sample rate; give --rate HZ")
+    from ..audio_input import RawFormat
+
+    try:
+        return RawFormat(rate, channels or 1, sample_format or "s16le")
+    except NeucodecError as error:
+        raise click.UsageError(str(error)) from None
+
+
+@dataclass(kw_only=True)
+class _Encoding:
+    """Encodes one file after the other, with a codec that is loaded once it is needed."""
+
+    model: str
+    device: str
+    bitrate: float | None
+    codebooks: int | None
+    mono: bool
+    threads: int | None
+    keep_tags: bool
+    tags: tuple[tuple[str, str], ...]
+    raw: RawFormat | None
+    outputs: Outputs
+    console: Console
+
+    def __call__(self, job: Job) -> Outcome:
+        if is_there(job, self.outputs, lambda: _is_whole(job.target), self.console):
+            return Outcome.SKIPPED
+        from ..audio_input import open_audio
+
+        with open_audio(job.source, raw=self.raw) as audio:
+            codec = self.codec
+            from ..encoder import EncodeOptions, encode
+
+            options = EncodeOptions(
+                bitrate=self.bitrate, codebooks=self.codebooks, mono=self.mono,
+                threads=self.threads, tags=self._tags(audio.tags),
+            )  # fmt: skip
+            seconds = None if audio.frames is None else audio.frames / audio.samplerate
+            self.console.detail(_opened(job, audio, seconds))
+            with (
+                open_output(job, self.outputs) as target,
+                self.console.progress(job.source, seconds) as progress,
+            ):
+                began = time.perf_counter()
+                report = encode(audio, target, codec, options, progress)
+                took = time.perf_counter() - began
+            if audio.nonfinite:
+                samples = counted(audio.nonfinite, "sample")
+                self.console.warn(job.source, f"{samples} infinite or NaN, taken as silence")
+        self.console.report(f"{shown(job.source)}: {_outcome(report, took)}")
+        return Outcome.DONE
+
+    @cached_property
+    def codec(self) -> Codec:
+        from ..models.registry import load
+
+        try:
+            return load(self.model, self.device)
+        except ModelError as error:
+            # No other file would fare better.
+            raise click.ClickException(str(error)) from None
+
+    def _tags(self, found: Mapping[str, str]) -> dict[str, str]:
+        tags = dict(found) if self.keep_tags else {}
+        return {name: value for name, value in (tags | dict(self.tags)).items() if value}
+
+
+def _is_whole(path: str) -> bool:
+    from ..integrity import is_whole_ncf
+
+    return is_whole_ncf(path)
+
+
+def _opened(job: Job, audio: AudioSource, seconds: float | None) -> str:
+    length = "length unknown" if seconds is None else format_time(seconds, 1)
+    channels = counted(audio.channels, "channel")
+    return (
+        f"{shown(job.source)}: {audio.samplerate} Hz, {channels}, {length}, to {target_name(job)}"
+    )
+
+
+def _outcome(report: EncodeReport, took: float) -> str:
+    if not report.frames:
+        return f"{report.codec}, empty: {report.file_bytes} bytes, no samples"
+    smaller = f"{report.ratio:.1f}x smaller" if report.ratio >= 1 else "larger than 16-bit PCM"
+    return (
+        f"{report.codec}, {counted(report.codebooks, 'codebook')}, "
+        f"{report.nominal_kbps:.2f} kbps nominal, {report.kbps:.2f} in the file, "
+        f"{smaller}, {report.seconds / took:.0f} x real time"
+    )

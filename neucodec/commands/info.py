@@ -1,0 +1,174 @@
+"""``neucodec info``: what a file says of itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import click
+
+from ..batch import PIPE, Job, Outcome, find_files, run_jobs
+from ..clock import format_spans, format_time
+from ..console import WARNINGS, Console, counted, printable, shown
+from .files import NCF, open_input
+from .options import inputs_argument
+
+if TYPE_CHECKING:
+    from ..formats import ChunkEntry, NcfReader
+
+EPILOG = """
+\b
+Examples:
+  neucodec info song.ncf
+  neucodec info --chunks song.ncf
+  neucodec info --json archive/ | jq -r 'select(.complete | not) | .file'
+
+Of a complete file only the head and the end are read, so that damage in between goes unseen;
+--chunks reads everything, and so does neucodec verify.
+"""
+
+
+@click.command(epilog=EPILOG)
+@inputs_argument
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per file and line.")
+@click.option("--chunks", is_flag=True, help="List the chunks, too.")
+def info(inputs: tuple[str, ...], as_json: bool, chunks: bool) -> None:
+    """Say what is in .ncf files: codec, bitrate, length, tags.
+
+    Directories are searched for .ncf files. In JSON, times are in seconds, sizes in bytes, sample
+    rates in Hz and bitrates in bit/s.
+    """
+
+    def describe(job: Job) -> Outcome:
+        with open_input(job.source) as file, tempfile.TemporaryFile() as copy:
+            if job.source == PIPE:
+                shutil.copyfileobj(file, copy)
+                copy.seek(0)
+            found = _describe(job.source, copy if job.source == PIPE else file, chunks)
+        click.echo(json.dumps(found) if as_json else _text(found))
+        return Outcome.DONE
+
+    search = find_files(inputs, NCF)
+    jobs = [Job(name, name) for name, _ in search.files]
+    if not run_jobs(jobs, search.failures, describe, Console(WARNINGS)):
+        click.get_current_context().exit(1)
+
+
+def _describe(name: str, file: BinaryIO, list_chunks: bool) -> dict[str, Any]:
+    """What there is to know, in the order in which one asks for it."""
+    from ..formats import NcfReader
+    from ..integrity import damaged_spans, length_of
+
+    reader, size = NcfReader(file), file.seek(0, os.SEEK_END)
+    header, entries = reader.header, reader.table()
+    chunks = [_describe_chunk(reader, entry) for entry in entries] if list_chunks else None
+    seconds = length_of(reader)
+    pcm_bytes = 2 * header.channels * seconds * header.source_rate
+    damaged = damaged_spans(header, reader.damaged, seconds)
+    # Without an intact end the table was made by reading everything, chunks and all.
+    searched = list_chunks or not reader.complete
+    described = {
+        "file": name,
+        "complete": reader.complete,
+        "damaged": damaged if searched or damaged else None,
+        "codec": header.codec,
+        "fingerprint": header.fingerprint.hex(),
+        "sample_rate": header.source_rate,
+        "channels": header.channels,
+        "frames": reader.frames,
+        "seconds": round(seconds, 6),
+        "bytes": size,
+        "nominal_bitrate": header.nominal_bitrate,
+        "bitrate": round(8 * size / seconds) if seconds else None,
+        "ratio": round(pcm_bytes / size, 2),
+        "codebooks": header.codebooks,
+        "codebook_size": header.codebook_size,
+        "streams": header.streams,
+        "model_rate": header.sample_rate,
+        "hop": header.hop,
+        "chunk_count": reader.chunk_count,
+        "chunk_frames": header.chunk_frames,
+        "chunk_stride": header.chunk_stride,
+        "overlap": header.overlap,
+        "scales": header.scale_kind.name.lower(),
+        "entropy": header.entropy.name.lower(),
+        "entropy_model": header.entropy_model or None,
+        "gain_db": header.gain_db,
+        "encoder": header.encoder,
+        "format": ".".join(map(str, reader.version)),
+        "tags": dict(header.tags),
+    }
+    return described if chunks is None else described | {"chunks": chunks}
+
+
+def _describe_chunk(reader: NcfReader, entry: ChunkEntry) -> dict[str, Any]:
+    header, chunk = reader.header, reader.read_chunk(entry.index)
+    start = round(entry.index * header.chunk_stride / header.sample_rate, 6)
+    place = {
+        "index": entry.index, "start": start, "offset": entry.offset, "bytes": entry.length,
+        "intact": chunk is not None,
+    }  # fmt: skip
+    if chunk is None:
+        return place
+    return place | {
+        "codebooks": chunk.codebooks,
+        "frames": chunk.frames,
+        "scales": list(chunk.scales),
+        "mid_side": chunk.mid_side,
+        "raw": chunk.raw,
+    }
+
+
+def _text(found: dict[str, Any]) -> str:
+    """The same for people."""
+    seconds, rate = found["seconds"], found["bitrate"]
+    nominal = found["nominal_bitrate"]
+    bitrates = [f"{nominal / 1000:.2f} kbps nominal"] if nominal else []
+    bitrates += [f"{rate / 1000:.2f} in the file"] if rate else []
+    samples = counted(found["frames"], "sample") if found["complete"] else "samples unknown"
+    lines = [
+        ("codec", f"{found['codec']}, {counted(found['codebooks'], 'codebook')} of "
+                  f"{found['codebook_size']} entries, weights {found['fingerprint']}"),
+        ("audio", f"{found['sample_rate']} Hz, {counted(found['channels'], 'channel')}, "
+                  f"{format_time(seconds, 3)} ({samples})"),
+        ("bitrate", ", ".join(bitrates)),
+        ("size", f"{found['bytes']} bytes, {found['ratio']:.1f}x smaller than 16-bit PCM"),
+        ("chunks", f"{found['chunk_count']} of "
+                   f"{found['chunk_stride'] / found['model_rate']:.3f} s"),
+        ("entropy", ", ".join(filter(None, (found["entropy"], found["entropy_model"])))),
+        ("gain", f"{found['gain_db']:+.2f} dB, to be undone" if found["gain_db"] else ""),
+        ("encoder", f"{found['encoder']}, format {found['format']}"),
+        ("state", _state(found)),
+    ]  # fmt: skip
+    lines += [("tag", f"{name}={value}") for name, value in found["tags"].items()]
+    text = [shown(found["file"]), *(f"  {k:<8} {printable(v)}" for k, v in lines if v)]
+    if "chunks" in found:
+        text.append(f"  {'chunk':>7} {'start':>10} {'offset':>10} {'bytes':>7}  codebooks")
+        text += [_chunk_line(chunk) for chunk in found["chunks"]]
+    return "\n".join(text)
+
+
+def _state(found: dict[str, Any]) -> str:
+    state = ["complete" if found["complete"] else "cut off, or its end damaged"]
+    if found["damaged"]:
+        state.append(f"damaged at {format_spans(found['damaged'])}")
+    elif found["damaged"] is None:
+        state.append("chunks not checked")
+    return ", ".join(state)
+
+
+def _chunk_line(chunk: dict[str, Any]) -> str:
+    place = f"  {chunk['index']:7} {format_time(chunk['start'], 3):>10} {chunk['offset']:10}"
+    return f"{place} {chunk['bytes']:7}  {_coding(chunk)}"
+
+
+def _coding(chunk: dict[str, Any]) -> str:
+    if not chunk["intact"]:
+        return "damaged"
+    if not chunk["codebooks"]:
+        return "silent"
+    notes = [name for flag, name in (("mid_side", "mid/side"), ("raw", "raw")) if chunk[flag]]
+    return ", ".join([str(chunk["codebooks"]), *notes])

@@ -1,0 +1,54 @@
+"""``neucodec verify``: whether files are whole, without decoding them."""
+
+from __future__ import annotations
+
+import click
+
+from ..batch import Job, Outcome, find_files, run_jobs
+from ..clock import format_spans, format_time
+from ..console import Console, counted, shown
+from ..errors import NeucodecError
+from .files import NCF, open_input
+from .options import inputs_argument, verbosity_options
+
+EPILOG = """
+\b
+Examples:
+  neucodec verify song.ncf
+  neucodec verify -q archive/     only what is damaged
+"""
+
+
+@click.command(epilog=EPILOG)
+@inputs_argument
+@verbosity_options
+def verify(inputs: tuple[str, ...], quiet: int, verbose: int) -> None:
+    """Check every checksum of .ncf files, without decoding.
+
+    Directories are searched for .ncf files. Exits with 1 where something is damaged or missing,
+    and says which seconds.
+    """
+    from ..formats import NcfReader
+    from ..integrity import check_ncf
+
+    console = Console(verbose - quiet)
+
+    def check(job: Job) -> Outcome:
+        with open_input(job.source) as file:
+            found = check_ncf(NcfReader(file))
+        problems = []
+        if found.damaged:
+            problems.append(f"damaged at {format_spans(found.damaged)}")
+        if not found.complete:
+            problems.append(f"cut off, or its end damaged, after {format_time(found.seconds, 1)}")
+        if problems:
+            raise NeucodecError(f"{' and '.join(problems)}; the rest can be decoded")
+        if not quiet:
+            chunks = counted(found.chunks, "chunk")
+            click.echo(f"{shown(job.source)}: whole, {chunks}, {format_time(found.seconds, 1)}")
+        return Outcome.DONE
+
+    search = find_files(inputs, NCF)
+    jobs = [Job(name, name) for name, _ in search.files]
+    if not run_jobs(jobs, search.failures, check, console):
+        click.get_current_context().exit(1)

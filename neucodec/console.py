@@ -1,0 +1,113 @@
+"""What a command says on standard error, and how failures read there."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import click
+
+from .errors import NeucodecError
+from .progress import Progress, progress
+
+WARNINGS, REPORTS, DETAILS = -1, 0, 1
+"""Verbosity from which on these lines appear; errors always do."""
+DEBUG = "NEUCODEC_DEBUG"
+"""Environment variable: set to 1, failures come with their traceback."""
+
+
+class Console:
+    """The lines of one run, chosen by its verbosity (how many -v less how many -q)."""
+
+    def __init__(self, verbosity: int = REPORTS) -> None:
+        self.verbosity = verbosity
+        self.place = ""
+        """How far the run is, as the progress bar shows it before the file: ``3/12 ``."""
+
+    def progress(self, name: str, seconds: float | None) -> AbstractContextManager[Progress]:
+        """A bar while that many seconds are worked on, where it is a person who looks on."""
+        people = self.verbosity >= REPORTS and sys.stderr.isatty()
+        return progress(self.place + shown(name), seconds, show=people)
+
+    def detail(self, text: str) -> None:
+        """A line for ``-v``."""
+        self._say(DETAILS, text)
+
+    def report(self, text: str) -> None:
+        """The line on a file's outcome."""
+        self._say(REPORTS, text)
+
+    def warn(self, name: str, text: str) -> None:
+        """Something to know about a file that was done nevertheless."""
+        self._say(WARNINGS, f"neucodec: {shown(name)}: warning: {text}")
+
+    def fail(self, name: str | None, error: BaseException | str) -> None:
+        """Why a file (or, without a name, the run) failed."""
+        if isinstance(error, BaseException) and os.environ.get(DEBUG, "0") not in ("", "0"):
+            traceback.print_exception(error)
+        text = error if isinstance(error, str) else explain(error, name)
+        click.echo(f"neucodec: {shown(name)}: {text}" if name else f"neucodec: {text}", err=True)
+
+    def _say(self, verbosity: int, text: str) -> None:
+        if self.verbosity >= verbosity:
+            click.echo(text, err=True)
+
+
+def shown(name: str) -> str:
+    """A file name or other text from outside, safe to print: one line, no control characters."""
+    if name == "-":
+        return "standard input"
+    return printable(os.fsencode(name).decode(errors="replace"))
+
+
+def printable(text: str) -> str:
+    r"""Text without control characters: they could move the cursor or colour the terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 channel``, ``2 channels``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def explain(error: BaseException, name: str | None = None) -> str:
+    """One line on what went wrong, without the name of the file that it is about."""
+    if isinstance(error, MemoryError) or _is_torch_out_of_memory(error):
+        return "not enough memory; fewer threads (-j 1) need less"
+    if isinstance(error, OSError):
+        text = error.strerror or str(error) or type(error).__name__
+        other = error.filename if isinstance(error.filename, str) else None
+        return f"{shown(other)}: {text}" if other and other != name else text
+    text = " ".join(str(error).split())
+    if not is_expected(error):
+        return (
+            f"unexpected {type(error).__name__}: {text}; this is a fault of neucodec, "
+            f"{DEBUG}=1 shows where"
+        )
+    for said in (name, str(Path(name)), shown(name)) if name else ():
+        text = text.removeprefix(f"{said}: ")
+    return printable(text)
+
+
+def is_expected(error: BaseException) -> bool:
+    """Whether a failure lies in the files, the options or the machine, not in the program."""
+    from .formats import NcfError
+    from .models.errors import ModelError
+
+    kinds: tuple[type[BaseException], ...]
+    kinds = (NeucodecError, NcfError, ModelError, OSError, MemoryError)
+    soundfile = sys.modules.get("soundfile")
+    if soundfile is not None:
+        kinds = (*kinds, soundfile.SoundFileError)
+    return isinstance(error, kinds) or _is_torch_out_of_memory(error)
+
+
+def _is_torch_out_of_memory(error: BaseException) -> bool:
+    """The CPU allocator of torch raises a plain RuntimeError, those of devices a subclass."""
+    text = str(error)
+    return isinstance(error, RuntimeError) and (
+        "can't allocate memory" in text or "out of memory" in text
+    )

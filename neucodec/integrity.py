@@ -1,0 +1,93 @@
+"""Whether files are whole, found out without decoding."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from .formats import Header, NcfError, NcfReader
+
+Spans = list[tuple[float, float]]
+"""Stretches of time in seconds, (start, end) each, in order."""
+_BLOCK = 65536
+
+
+@dataclass(frozen=True)
+class Integrity:
+    """What reading all of an .ncf has shown."""
+
+    chunks: int
+    """Undamaged ones."""
+    seconds: float
+    """Length of the audio; of what there is of it where the file is cut off."""
+    complete: bool
+    """Whether the end of the file is there."""
+    damaged: Spans
+    """What decoding would leave silent."""
+
+    @property
+    def whole(self) -> bool:
+        """Every check passed."""
+        return self.complete and not self.damaged
+
+
+def check_ncf(reader: NcfReader) -> Integrity:
+    """Read the file to its end and check every CRC."""
+    chunks = sum(1 for _ in reader)
+    seconds = length_of(reader)
+    damaged = damaged_spans(reader.header, reader.damaged, seconds)
+    return Integrity(chunks, seconds, reader.complete, damaged)
+
+
+def length_of(reader: NcfReader) -> float:
+    """Seconds of audio, once ``reader`` has been read or its table made."""
+    header = reader.header
+    if reader.complete and reader.frames is not None:
+        return reader.frames / header.source_rate
+    return (reader.chunk_count or 0) * header.chunk_stride / header.sample_rate
+
+
+def damaged_spans(header: Header, indices: list[int], seconds: float) -> Spans:
+    """The time that chunks of these indices stand for, neighbours joined; ends at ``seconds``."""
+    stride = header.chunk_stride / header.sample_rate
+    spans: Spans = []
+    for index in sorted(indices):
+        start, end = index * stride, min((index + 1) * stride, seconds)
+        if spans and spans[-1][1] >= start:
+            start = spans.pop()[0]
+        spans.append((start, max(start, end)))
+    return spans
+
+
+def is_whole_ncf(path: str) -> bool:
+    """Whether there is an .ncf of that name, complete and undamaged."""
+    with Path(path).open("rb") as file:
+        try:
+            return check_ncf(NcfReader(file)).whole
+        except NcfError:
+            return False
+
+
+def is_whole_audio(path: str, samplerate: int, channels: int, frames: int) -> bool:
+    """Whether there is a sound file of that name with just that audio format and length."""
+    import soundfile
+
+    try:
+        with soundfile.SoundFile(path) as file:
+            if (file.samplerate, file.channels) != (samplerate, channels):
+                return False
+            return frames == sum(len(b) for b in file.blocks(_BLOCK, dtype="int16"))
+    except soundfile.SoundFileError:
+        return False
+
+
+def frames_to_come(
+    reader: NcfReader, rate: int | None, start: float | None, end: float | None
+) -> int | None:
+    """Samples per channel of what decoding gives; None where the file's end is not there."""
+    if not reader.complete or reader.frames is None:
+        return None
+    rate = rate or reader.header.source_rate
+    total = -(-reader.frames * rate // reader.header.source_rate)
+    stop = total if end is None else min(total, round(end * rate))
+    return max(0, stop - round((start or 0) * rate))

@@ -1,0 +1,69 @@
+"""What many tests need: short sound files, and the command line run in this process."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import soundfile
+
+from neucodec.__main__ import main
+
+
+class Ran(NamedTuple):
+    """What a command left behind."""
+
+    code: int
+    out: bytes
+    err: str
+
+
+Run = Callable[..., Ran]
+MakeClip = Callable[..., Path]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs ``neucodec`` with these arguments, and these bytes on standard input."""
+
+    def run(*args: str | Path, stdin: bytes = b"") -> Ran:
+        out, err = io.BytesIO(), io.BytesIO()
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+            patch.setattr(sys, "stdout", io.TextIOWrapper(out, "utf-8", write_through=True))
+            patch.setattr(sys, "stderr", io.TextIOWrapper(err, "utf-8", write_through=True))
+            code = main([str(arg) for arg in args])
+            return Ran(code, out.getvalue(), err.getvalue().decode())
+
+    return run
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> MakeClip:
+    """Writes a chord with a beat to a file below the test's folder; returns its path."""
+
+    def clip(
+        name: str = "clip.wav",
+        seconds: float = 0.3,
+        rate: int = 16000,
+        channels: int = 1,
+        level: float = 0.25,
+        **tags: str,
+    ) -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        time = np.arange(round(seconds * rate))[:, None] / rate
+        pitches = 220 * (1 + np.arange(channels))
+        audio = level * np.sin(2 * np.pi * pitches * time) * (1 + np.sin(2 * np.pi * 3 * time))
+        with soundfile.SoundFile(path, "w", rate, channels) as file:
+            for tag, text in tags.items():
+                setattr(file, tag, text)
+            file.write(audio)
+        return path
+
+    return clip
