@@ -142,7 +142,9 @@ class WavWriter(PcmWriter):
 
     def close(self) -> None:
         """Complete the file; NeucodecError where a header already sent cannot be kept."""
-        if self._data_bytes % 2:
+        # Where the end of the stream ends the audio, a byte of padding would be a sample.
+        bounded = self._patchable or self._data_bytes == self._announced
+        if self._data_bytes % 2 and bounded:
             write_all(self._file, b"\0")
         if self._data_bytes != self._announced:
             self._correct()

@@ -1,0 +1,197 @@
+"""Output files: whole under their name or not there at all."""
+
+import errno
+import os
+import stat
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from neucodec.errors import NeucodecError
+from neucodec.outfile import output_file, output_path
+
+posix = pytest.mark.skipif(os.name != "posix", reason="needs POSIX file permissions and pipes")
+not_root = pytest.mark.skipif(
+    getattr(os, "geteuid", lambda: 1)() == 0, reason="root may write everywhere"
+)
+
+
+@pytest.fixture(params=[output_file, output_path])
+def write(request):
+    """Writes through either way of opening an output."""
+
+    def write(path, data, **options):
+        with request.param(path, **options) as opened:
+            if isinstance(opened, Path):
+                opened.write_bytes(data)
+            else:
+                opened.write(data)
+
+    return write
+
+
+def test_the_name_appears_once_the_file_is_complete(tmp_path):
+    target = tmp_path / "song.ncf"
+    with output_file(target) as file:
+        file.write(b"whole")
+        file.flush()
+        assert not target.exists()
+        (partial,) = tmp_path.iterdir()
+        assert partial.name.startswith(".song.ncf.")
+        assert partial.name.endswith(".partial")
+    assert target.read_bytes() == b"whole"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_the_file_can_be_read_back_and_sought_while_it_is_written(tmp_path):
+    with output_file(tmp_path / "song.ncf", sync=True) as file:
+        file.write(b"abc")
+        file.seek(1)
+        assert file.read() == b"bc"
+
+
+@pytest.mark.parametrize("opened", [output_file, output_path])
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
+def test_an_exception_leaves_nothing(tmp_path, opened, error):
+    with pytest.raises(error), opened(tmp_path / "song.ncf"):
+        raise error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_exception_leaves_the_old_file_as_it_was(tmp_path):
+    target = tmp_path / "song.ncf"
+    target.write_bytes(b"old")
+    with pytest.raises(ValueError), output_file(target, force=True) as file:
+        file.write(b"new")
+        raise ValueError
+    assert target.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_an_existing_file_is_refused_at_the_start(tmp_path, write):
+    target = tmp_path / "song.ncf"
+    target.write_bytes(b"old")
+    with pytest.raises(NeucodecError, match=r"song\.ncf exists; -f"):
+        write(target, b"new")
+    assert target.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_an_existing_file_is_replaced_with_force(tmp_path, write):
+    target = tmp_path / "song.ncf"
+    target.write_bytes(b"old")
+    write(target, b"new", force=True)
+    assert target.read_bytes() == b"new"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("opened", [output_file, output_path])
+def test_a_file_that_came_to_exist_meanwhile_is_not_lost(tmp_path, opened):
+    target = tmp_path / "song.ncf"
+    with pytest.raises(NeucodecError, match="exists"), opened(target):
+        target.write_bytes(b"someone else's")
+    assert target.read_bytes() == b"someone else's"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_of_many_writers_without_force_one_wins(tmp_path):
+    target = tmp_path / "song.ncf"
+    everyone_has_opened = threading.Barrier(8)
+    outcomes = []
+
+    def write_number(number):
+        try:
+            with output_file(target) as file:
+                file.write(b"%d" % number)
+                everyone_has_opened.wait()
+        except NeucodecError:
+            return
+        outcomes.append(b"%d" % number)
+
+    threads = [threading.Thread(target=write_number, args=(n,)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert outcomes == [target.read_bytes()]
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_missing_directory_is_named(tmp_path, write):
+    with pytest.raises(NeucodecError, match="no directory .*nowhere"):
+        write(tmp_path / "nowhere" / "song.ncf", b"")
+
+
+def test_a_directory_is_no_file(tmp_path, write):
+    with pytest.raises(NeucodecError, match="this is a directory"):
+        write(tmp_path, b"", force=True)
+
+
+def test_a_file_is_no_directory(tmp_path, write):
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(NeucodecError, match="file"):
+        write(tmp_path / "file" / "song.ncf", b"")
+
+
+@posix
+@not_root
+def test_a_directory_that_may_not_be_written_is_named(tmp_path, write):
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o500)
+    with pytest.raises(NeucodecError, match=os.strerror(errno.EACCES)):
+        write(closed / "song.ncf", b"")
+
+
+@posix
+def test_the_umask_decides_who_may_read(tmp_path, write):
+    before = os.umask(0o027)
+    try:
+        write(tmp_path / "song.ncf", b"")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "song.ncf").stat().st_mode) == 0o640
+
+
+@posix
+def test_a_link_is_followed_and_stays(tmp_path, write):
+    (tmp_path / "link.ncf").symlink_to("song.ncf")
+    write(tmp_path / "link.ncf", b"new")
+    assert (tmp_path / "link.ncf").is_symlink()
+    assert (tmp_path / "song.ncf").read_bytes() == b"new"
+    with pytest.raises(NeucodecError, match="exists"):
+        write(tmp_path / "link.ncf", b"newer")
+
+
+@posix
+def test_a_device_is_written_directly_and_needs_no_force(write):
+    write("/dev/null", b"gone")
+    assert stat.S_ISCHR(Path("/dev/null").stat().st_mode)
+
+
+@posix
+def test_a_named_pipe_is_written_directly(tmp_path, write):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    received = []
+    reader = threading.Thread(target=lambda: received.append(pipe.read_bytes()))
+    reader.start()
+    write(pipe, b"through")
+    reader.join()
+    assert received == [b"through"]
+    assert list(tmp_path.iterdir()) == [pipe]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is Linux's")
+def test_a_full_device_raises(write):
+    with pytest.raises(OSError, match="No space left"):
+        write("/dev/full", b"x")
+
+
+@pytest.mark.parametrize("name", ["n" * 250, "é" * 120, "-o", "a b\nc.ncf"])
+def test_names_of_every_kind(tmp_path, write, name):
+    if os.name != "posix" and "\n" in name:
+        pytest.skip("not a name here")
+    write(tmp_path / name, b"x")
+    assert (tmp_path / name).read_bytes() == b"x"
