@@ -57,9 +57,7 @@ def speech(rng: np.random.Generator) -> Audio:
     middles = starts + [s[2] / 2 for s in SYLLABLES]
     pitch = smooth([s[3] for s in SYLLABLES], middles, length)
     pitch *= 1 + 0.012 * np.sin(2 * np.pi * 5.5 * np.arange(length) / RATE)
-    tracks = [
-        smooth([VOWELS[s[1]][k] for s in SYLLABLES], middles, length) for k in range(3)
-    ]
+    tracks = [smooth([VOWELS[s[1]][k] for s in SYLLABLES], middles, length) for k in range(3)]
     voiced, times = [], []
     for (consonant, _, seconds, _), start in zip(SYLLABLES, starts, strict=True):
         dip = 0.05 if consonant in ("k", "t", "s") else 0.4 if consonant else 0.8
@@ -103,7 +101,12 @@ def pluck(freq: float, seconds: float) -> Audio:
 def music(length: int) -> tuple[Audio, Audio]:
     """Two bars of plucked chords and an organ bass: (left, right)."""
     left, right = np.zeros(length), np.zeros(length)
-    chords = ((220.0, 277.2, 329.6), (196.0, 246.9, 293.7), (174.6, 220.0, 261.6), (164.8, 207.7, 246.9))
+    chords = (
+        (220.0, 277.2, 329.6),
+        (196.0, 246.9, 293.7),
+        (174.6, 220.0, 261.6),
+        (164.8, 207.7, 246.9),
+    )
     step = length / RATE / 16
     for note in range(16):
         chord = chords[note // 4]

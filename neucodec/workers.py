@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections import deque
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from queue import Empty, Full, Queue
+from typing import Generic, TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -27,24 +28,76 @@ def _one_thread_each() -> None:
     torch.set_num_threads(1)
 
 
+class _Feeder(threading.Thread, Generic[T, R]):
+    """Reads items and submits them, as far ahead as the queue has room."""
+
+    def __init__(
+        self,
+        function: Callable[[T], R],
+        items: Iterable[T],
+        pool: ThreadPoolExecutor,
+        futures: Queue[Future[R] | BaseException | None],
+    ) -> None:
+        # A daemon: at worst it sits in a read from a pipe that nobody writes to any more.
+        super().__init__(name="neucodec-feeder", daemon=True)
+        self._function, self._items, self._pool = function, items, pool
+        self._futures = futures
+        self._stopped = threading.Event()
+
+    def run(self) -> None:
+        end: BaseException | None = None
+        try:
+            for item in self._items:
+                if not self._put(self._pool.submit(self._function, item)):
+                    break
+        except BaseException as error:  # handed to whoever waits for results
+            end = error
+        finally:
+            close = getattr(self._items, "close", None)
+            if close:
+                close()
+            self._put(end)
+
+    def _put(self, value: Future[R] | BaseException | None) -> bool:
+        while not self._stopped.is_set():
+            try:
+                self._futures.put(value, timeout=0.1)
+            except Full:
+                continue
+            return True
+        return False
+
+    def stop(self) -> None:
+        """Ask it to end, and wait a little for that."""
+        self._stopped.set()
+        self.join(timeout=1.0)
+
+
 def in_order(
     function: Callable[[T], R], items: Iterable[T], threads: int | None = None
 ) -> Iterator[R]:
     """``map`` over worker threads that reads at most a few items ahead of what it gives.
 
-    An item is given as soon as it and all before it are done, so that a slow producer (a pipe)
-    does not hold finished results back.
+    A result is given as soon as it and all before it are done, even while the producer of
+    items (a pipe, say) is waiting for more. An exception of either comes out here.
     """
     count = threads or available_threads()
-    waiting: deque[Future[R]] = deque()
-    with ThreadPoolExecutor(count, "neucodec", _one_thread_each) as pool:
-        try:
-            for item in items:
-                waiting.append(pool.submit(function, item))
-                while waiting and (len(waiting) > 2 * count or waiting[0].done()):
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+    futures: Queue[Future[R] | BaseException | None] = Queue(2 * count)
+    pool = ThreadPoolExecutor(count, "neucodec", _one_thread_each)
+    feeder = _Feeder(function, items, pool, futures)
+    feeder.start()
+    try:
+        while (future := futures.get()) is not None:
+            if isinstance(future, BaseException):
+                raise future
+            yield future.result()
+    finally:
+        feeder.stop()
+        while True:
+            try:
+                left = futures.get_nowait()
+            except Empty:
+                break
+            if isinstance(left, Future):
+                left.cancel()
+        pool.shutdown(cancel_futures=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,9 @@ import pytest
 import soundfile
 
 from neucodec.__main__ import main
+
+# Tensors are small here: more threads would only wait for each other, above all on a busy machine.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 class Ran(NamedTuple):

@@ -70,9 +70,7 @@ def export(run: Path, recipe: Recipe, name: str, title: str, folder: Path) -> Pa
 
 def main() -> None:
     """Parse the command line and export."""
-    parser = argparse.ArgumentParser(
-        prog="python -m neucodec.training.export", description=__doc__
-    )
+    parser = argparse.ArgumentParser(prog="python -m neucodec.training.export", description=__doc__)
     parser.add_argument("recipe", type=Path)
     parser.add_argument("run", type=Path)
     parser.add_argument("name")

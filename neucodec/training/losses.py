@@ -54,9 +54,7 @@ class SpectralLoss(nn.Module):
             self.register_buffer(f"filters{size}", filters.T.contiguous(), persistent=False)
             # About even per octave above 500 Hz: phase is heard, and can be coded, low down.
             emphasis = 1 / (torch.linspace(0, sample_rate / 2, size // 2 + 1) + 500)
-            self.register_buffer(
-                f"emphasis{size}", emphasis / emphasis.mean(), persistent=False
-            )
+            self.register_buffer(f"emphasis{size}", emphasis / emphasis.mean(), persistent=False)
 
     def forward(
         self, reference: Tensor, decoded: Tensor, weights: dict[int, float] | None = None
@@ -78,5 +76,7 @@ class SpectralLoss(nn.Module):
                 for part in ("real", "imag"):
                     a, b = (getattr(s, part) * g for s, g in zip(spectra, gains, strict=True))
                     emphasis = getattr(self, f"emphasis{size}")
-                    phase = phase + weight * ((a - b).abs().mean((0, 1)) @ emphasis) / a.shape[-1] / 2
+                    phase = (
+                        phase + weight * ((a - b).abs().mean((0, 1)) @ emphasis) / a.shape[-1] / 2
+                    )
         return mel, phase

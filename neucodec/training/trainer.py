@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -32,8 +34,9 @@ class Trainer:
         self.average = Neu(self.model.config).to(self.device)
         self.average.load_state_dict(self.model.state_dict())
         self.average.requires_grad_(False).eval()
-        self.optimiser = torch.optim.AdamW(self._groups(), lr=recipe.learning_rate,
-                                           betas=(0.8, 0.99))
+        self.optimiser = torch.optim.AdamW(
+            self._groups(), lr=recipe.learning_rate, betas=(0.8, 0.99)
+        )
         self.distance = SpectralLoss(recipe.sample_rate).to(self.device)
         self.corpus = Corpus(
             [Path(p).expanduser() for p in recipe.corpus], recipe.sample_rate, folder / "cache"
@@ -115,7 +118,8 @@ class Trainer:
             group["lr"] = rate
         quantise = self.step >= r.continuous
         reference, decoded, q = self.reconstruct(
-            self.model.train(), audio.to(self.device),
+            self.model.train(),
+            audio.to(self.device),
             counts.to(self.device) if quantise else None,
         )
         mel, phase = self.distance(reference, decoded, self._windows())
@@ -147,9 +151,11 @@ class Trainer:
         latents = []
         for offset in range(4):
             audio, _ = self.batch(10_000_000 + offset)
-            chunks = audio.unfold(-1, self.recipe.frames * self.model.config.hop
-                                  + 2 * self.model.context,
-                                  self.recipe.frames * self.model.config.hop).flatten(0, 1)
+            chunks = audio.unfold(
+                -1,
+                self.recipe.frames * self.model.config.hop + 2 * self.model.context,
+                self.recipe.frames * self.model.config.hop,
+            ).flatten(0, 1)
             scale = chunks.square().mean(-1, keepdim=True).sqrt().clamp_min(1e-5)
             latents.append(self.model.analyse((chunks / scale).to(self.device)).flatten(0, 1))
         self.model.quantiser.start(torch.cat(latents).float())
@@ -157,14 +163,19 @@ class Trainer:
     # -- the run ----------------------------------------------------------------------------
 
     def run(self, minutes_between_saves: float = 4.0) -> None:
-        """Train to the recipe's last step, logging JSON lines and checkpointing."""
+        """Train to the recipe's last step, logging JSON lines and checkpointing.
+
+        SIGTERM saves and ends the run after the step at hand.
+        """
+        stop = threading.Event()
+        before = signal.signal(signal.SIGTERM, lambda *_: stop.set())
         r = self.recipe
         seconds = r.batch * r.chunks * r.frames * self.model.config.hop / r.sample_rate
         saved = began = time.monotonic()
         sums: dict[str, float] = {}
         with (self.folder / "log.jsonl").open("a", encoding="utf-8") as log:
             for audio, counts in self.batches():
-                if self.step >= r.steps:
+                if self.step >= r.steps or stop.is_set():
                     break
                 for name, value in self.train_step(audio, counts).items():
                     sums[name] = sums.get(name, 0.0) + value
@@ -177,15 +188,19 @@ class Trainer:
                 if time.monotonic() - saved > 60 * minutes_between_saves:
                     self.save()
                     saved = time.monotonic()
+        signal.signal(signal.SIGTERM, before)
         self.save()
 
     def save(self) -> None:
         """Write the resumable state and the averaged weights, each atomically."""
         state = {
-            "model": self.model.state_dict(), "average": self.average.state_dict(),
-            "optimiser": self.optimiser.state_dict(), "step": self.step,
+            "model": self.model.state_dict(),
+            "average": self.average.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "step": self.step,
             "codebooks": [(b.counts, b.sums) for b in self.model.quantiser.stages()],
-            "random": torch.get_rng_state(), "recipe": self.recipe.plain(),
+            "random": torch.get_rng_state(),
+            "recipe": self.recipe.plain(),
         }
         partial = self.folder / "state.pt.partial"
         torch.save(state, partial)

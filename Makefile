@@ -1,0 +1,37 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+# The CPU build; a bare newer torch pulls gigabytes of CUDA packages.
+TORCH ?= torch==2.13.0
+FILE ?=
+BITRATE ?= 8kbps
+
+.PHONY: demo test lint types check clean
+
+$(VENV)/installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check $(TORCH)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
+
+demo: $(VENV)/installed
+	$(BIN)/python examples/demo.py --bitrate $(BITRATE) $(if $(FILE),"$(FILE)")
+
+test: $(VENV)/installed
+	$(BIN)/pytest
+
+lint: $(VENV)/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+# The rooms become one package only when installed, so that is where types are checked.
+types: $(VENV)/installed
+	rm -rf build/types
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --target build/types .
+	cd build/types && ../../$(BIN)/mypy --config-file ../../pyproject.toml --python-executable ../../$(BIN)/python -p neucodec
+
+check: lint types test
+
+clean:
+	rm -rf $(VENV) build demo *.egg-info

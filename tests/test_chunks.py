@@ -1,0 +1,98 @@
+"""Cutting into chunks and joining them again."""
+
+import numpy as np
+import pytest
+import torch
+
+from neucodec.chunks import Audio, ChunkSplitter, Geometry, OverlapAdder
+from neucodec.models.spectrum import Spectrum
+
+GEOMETRY = Geometry(stride=86 * 512, context=768, hop=512, frames=86)
+CHUNK = GEOMETRY.stride
+
+
+def fade() -> Audio:
+    """The fade-in of overlap-added squared Hann windows."""
+    window = torch.hann_window(2048).square().numpy() / 1.5
+    total = np.zeros(1536, np.float32)
+    for start in (0, 512, 1024):
+        total[start:] += window[: 1536 - start]
+    return total
+
+
+def split(audio: Audio, block: int) -> list[Audio]:
+    splitter = ChunkSplitter(GEOMETRY, len(audio))
+    chunks: list[Audio] = []
+    for start in range(0, audio.shape[1], block):
+        chunks += splitter.push(audio[:, start : start + block])
+    return chunks + list(splitter.finish())
+
+
+def frames_of(chunk: Audio) -> int:
+    return (chunk.shape[1] - 2 * GEOMETRY.context) // GEOMETRY.hop
+
+
+def join(chunks: list[Audio | None], first: int = 0) -> Audio:
+    """Analyse and synthesise each chunk by itself, as a perfect codec would."""
+    spectrum, adder = Spectrum(2048, 512), OverlapAdder(GEOMETRY, 2, fade(), first)
+    parts = [np.zeros((2, 0), np.float32)]
+    for index, chunk in enumerate(chunks, start=first):
+        if chunk is None:
+            parts.append(adder.push(index, None, GEOMETRY.frames))
+        else:
+            decoded = spectrum.synthesise(spectrum.analyse(torch.from_numpy(chunk))).numpy()
+            parts.append(adder.push(index, decoded, frames_of(chunk)))
+    return np.concatenate([*parts, adder.finish()], axis=1)
+
+
+def noise(length: int) -> Audio:
+    return np.random.default_rng(1).standard_normal((2, length)).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    "length", [1, 511, 512, 513, CHUNK - 1, CHUNK, CHUNK + 1, CHUNK + 769, 2 * CHUNK, 150_000]
+)
+def test_what_was_split_joins_to_the_same_signal(length: int) -> None:
+    audio = noise(length)
+    joined = join(list(split(audio, 7777)))
+    assert joined.shape[1] - length in range(512)  # padded to whole frames
+    np.testing.assert_allclose(joined[:, :length], audio, atol=1e-5)
+
+
+def test_nothing_gives_no_chunks() -> None:
+    assert split(noise(0), 1000) == []
+
+
+def test_blocks_of_any_size_give_the_same_chunks() -> None:
+    audio = noise(100_000)
+    for one, other in zip(split(audio, 99), split(audio, 100_000), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_the_last_chunk_has_only_the_frames_it_needs() -> None:
+    assert [frames_of(c) for c in split(noise(CHUNK + 600), 5000)] == [86, 2]
+
+
+def test_a_lost_chunk_leaves_silence_that_long_and_no_longer() -> None:
+    audio = noise(5 * CHUNK)
+    chunks: list[Audio | None] = list(split(audio, 10_000))
+    chunks[2] = None
+    joined = join(chunks)
+    whole = join(list(split(audio, 10_000)))
+    lost = slice(2 * CHUNK + 768, 3 * CHUNK - 768)
+    assert not joined[:, lost].any()
+    for kept in (slice(0, 2 * CHUNK - 768), slice(3 * CHUNK + 768, 5 * CHUNK)):
+        np.testing.assert_array_equal(joined[:, kept], whole[:, kept])
+
+
+def test_joining_from_the_middle_gives_the_same_samples() -> None:
+    chunks = list(split(noise(5 * CHUNK), 10_000))
+    whole, part = join(list(chunks)), join(list(chunks[2:]), first=2)
+    np.testing.assert_array_equal(part[:, 1536:], whole[:, 2 * CHUNK + 1536 :])
+
+
+def test_a_short_chunk_amid_others_keeps_its_place() -> None:
+    chunks = list(split(noise(3 * CHUNK), 10_000))
+    short = chunks[1][:, : GEOMETRY.width(10)]
+    joined = join([chunks[0], short, chunks[2]])
+    assert joined.shape[1] == 3 * CHUNK

@@ -1,0 +1,82 @@
+"""The embedded codec."""
+
+import hashlib
+from importlib.resources import files
+
+import pytest
+import torch
+
+from neucodec.models.card import find_card
+from neucodec.models.errors import ModelError
+from neucodec.models.neu import Neu, NeuCodec, NeuConfig
+from neucodec.models.registry import load
+
+CARD = find_card("neu-44khz")
+SMALL = NeuConfig(encoder_width=16, encoder_blocks=1, decoder_width=16, decoder_blocks=1, latent=16)
+
+
+@pytest.fixture(scope="module")
+def codec() -> NeuCodec:
+    loaded = load("neu-44khz", "cpu")
+    assert isinstance(loaded, NeuCodec)
+    return loaded
+
+
+def chunk(frames: int, seed: int = 0) -> torch.Tensor:
+    noise = torch.randn(1, 1, frames * 512 + 1536, generator=torch.Generator().manual_seed(seed))
+    return noise.cumsum(-1) / 30  # more bass than treble, as most sound
+
+
+def test_the_card_says_what_the_weights_are(codec: NeuCodec) -> None:
+    data = (files("neucodec.models") / "weights" / CARD.weights).read_bytes()
+    assert hashlib.sha256(data).hexdigest() == CARD.sha256
+    assert len(data) <= 15_000_000
+    weights = sum(p.numel() for p in codec.network.state_dict().values())
+    assert weights == CARD.parameters
+
+
+def test_codes_are_one_column_per_frame(codec: NeuCodec) -> None:
+    for frames in (1, 5, 86):
+        codes = codec.encode(chunk(frames), 9)
+        assert codes.shape == (1, 9, frames)
+        assert 0 <= int(codes.min()) and int(codes.max()) < 1024
+        assert codec.decode(codes).shape == (1, 1, frames * 512 + 1536)
+
+
+def test_fewer_codebooks_give_the_first_of_the_same_codes(codec: NeuCodec) -> None:
+    audio = chunk(20)
+    assert torch.equal(codec.encode(audio, 3), codec.encode(audio, 12)[:, :3])
+
+
+def test_what_else_is_in_a_batch_does_not_matter(codec: NeuCodec) -> None:
+    one, other = chunk(30, 1), chunk(30, 2)
+    together = codec.encode(torch.cat([one, other]), 9)
+    assert torch.equal(together[:1], codec.encode(one, 9))
+    assert torch.equal(together[1:], codec.encode(other, 9))
+
+
+def test_the_fade_is_that_of_the_frames_themselves(codec: NeuCodec) -> None:
+    """Adding windowed ones of two chunks gives ones again, seam included."""
+    spectrum, fade = codec.network.spectrum, codec.fade()
+    ones = torch.ones(1, 10 * 512 + 1536)
+    out = spectrum.synthesise(spectrum.analyse(ones))[0]
+    torch.testing.assert_close(out[:1536], fade, atol=1e-5, rtol=0)
+    torch.testing.assert_close(out[-1536:], 1 - fade, atol=1e-5, rtol=0)
+
+
+def test_weights_of_another_shape_are_refused(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    from safetensors.torch import save_file
+
+    save_file(Neu(SMALL).state_dict(), tmp_path / "other.safetensors")
+    with pytest.raises(ModelError, match="other.safetensors does not fit the card of neu-44khz"):
+        NeuCodec.load(CARD, tmp_path / "other.safetensors", torch.device("cpu"))
+
+
+def test_an_unknown_name_lists_the_known_ones() -> None:
+    with pytest.raises(ModelError, match="no model is called 'mp3'; there are .*neu-44khz"):
+        find_card("mp3")
+
+
+def test_an_unknown_device_is_refused() -> None:
+    with pytest.raises(ModelError, match="use auto, cpu, cuda or mps"):
+        load("neu-44khz", "abacus")

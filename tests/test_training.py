@@ -1,0 +1,152 @@
+"""Training: the losses against their definitions, the quantiser, and a short run."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from neucodec.models.quantise import ResidualQuantiser
+from neucodec.training.corpus import Corpus
+from neucodec.training.export import export
+from neucodec.training.losses import SpectralLoss, mel_filters
+from neucodec.training.recipe import Recipe
+from neucodec.training.trainer import Trainer
+
+SMALL = {
+    "encoder_width": 24, "encoder_blocks": 1, "decoder_width": 24, "decoder_blocks": 1,
+    "latent": 24, "codebooks": 4, "codebook_size": 32,
+}  # fmt: skip
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Recipe:
+    rng = np.random.default_rng(0)
+    for kind in ("speech", "music"):
+        folder = tmp_path / "corpus" / kind
+        folder.mkdir(parents=True)
+        time = np.arange(4 * 44100) / 44100
+        tone = sum(np.sin(2 * np.pi * f * time) for f in rng.uniform(100, 3000, 5))
+        soundfile.write(folder / "a.wav", 0.1 * tone, 44100)
+    return Recipe(
+        corpus=[str(tmp_path / "corpus")], model=SMALL, steps=16, continuous=4, warmup=2,
+        decay=8, batch=2, frames=20, learning_rate=3e-3,
+    )  # fmt: skip
+
+
+def test_mel_bands_are_triangles_of_unit_area() -> None:
+    filters = mel_filters(44100, 2048, 80)
+    spacing = 44100 / 2048
+    wide = filters[40:]  # bands of many bins: sums approach integrals
+    torch.testing.assert_close(wide.sum(1) * spacing, torch.ones(len(wide)), atol=0.02, rtol=0)
+
+
+def test_mel_scale_is_slaneys() -> None:
+    """Below 1 kHz bands are equally wide; above, each is a constant factor higher."""
+    peaks = mel_filters(44100, 65536, 60).argmax(1) * 44100 / 65536
+    low, high = peaks[peaks < 900], peaks[peaks > 1100]
+    assert (low.diff() - low.diff().mean()).abs().max() < 2
+    ratios = high[1:] / high[:-1]
+    assert (ratios - ratios.mean()).abs().max() < 0.005
+
+
+def test_equal_signals_are_no_distance_apart_and_louder_ones_are() -> None:
+    loss = SpectralLoss(44100)
+    audio = torch.randn(1, 8192)
+    mel, phase = loss(audio, audio)
+    assert mel == 0 and phase == 0
+    mel, _ = loss(audio, 10 * audio)
+    assert mel == pytest.approx(len(SpectralLoss.BANDS), rel=0.01)  # one decade at each scale
+
+
+def test_only_the_complex_distance_sees_the_phase() -> None:
+    loss = SpectralLoss(44100)
+    audio = torch.randn(1, 8192)
+    mel, phase = loss(audio, -audio)
+    assert mel < 1e-5 and phase > 0.1
+
+
+def test_codebooks_started_by_k_means_code_most_of_the_power() -> None:
+    torch.manual_seed(0)
+    quantiser = ResidualQuantiser(latent=8, codebooks=3, size=64, dim=8)
+    latents = torch.randn(4096, 8) * torch.tensor([4.0, 2, 1, 1, 0.5, 0.5, 0.2, 0.1])
+    quantiser.start(latents)
+    left = [
+        (latents - quantiser.decode(quantiser.encode(latents[None], k))[0]).square().mean()
+        for k in (1, 2, 3)
+    ]
+    power = latents.square().mean()
+    assert left[0] < 0.35 * power and left[1] < 0.6 * left[0] and left[2] < 0.7 * left[1]
+
+
+def test_entries_that_never_win_are_restarted() -> None:
+    torch.manual_seed(0)
+    quantiser = ResidualQuantiser(latent=4, codebooks=1, size=16, dim=4).train()
+    book = quantiser.stages()[0]
+    book.entries[8:] = 1e6
+    book.sums.copy_(book.entries)
+    for _ in range(600):
+        quantiser(torch.randn(4, 50, 4), torch.ones(4, dtype=torch.long))
+    assert book.entries.abs().max() < 1e3
+
+
+def test_items_with_fewer_codebooks_get_only_their_part() -> None:
+    quantiser = ResidualQuantiser(latent=8, codebooks=4, size=16, dim=4).eval()
+    latent = torch.randn(2, 10, 8)
+    quantised = quantiser(latent, torch.tensor([1, 4]))
+    for item, count in enumerate((1, 4)):
+        expected = quantiser.decode(quantiser.encode(latent[item : item + 1], count))
+        torch.testing.assert_close(quantised.latent[item : item + 1], expected)
+
+
+def test_excerpts_are_seeded_and_sounding(recipe: Recipe) -> None:
+    corpus = Corpus([Path(recipe.corpus[0])], 44100)
+    one, same, other = (corpus.excerpt(8192, np.random.default_rng(s)) for s in (1, 1, 2))
+    np.testing.assert_array_equal(one, same)
+    assert not np.array_equal(one, other) and np.abs(one).max() > 0
+
+
+def test_a_run_learns_resumes_to_the_same_weights_and_exports(
+    recipe: Recipe, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    whole = Trainer(recipe, tmp_path / "whole")
+    losses = []
+    for audio, counts in whole.batches():
+        if whole.step == recipe.steps:
+            break
+        losses.append(whole.train_step(audio, counts)["mel"])
+        if whole.step == 10:
+            whole.save()
+    assert np.mean(losses[-4:]) < 0.9 * np.mean(losses[:4])
+
+    resumed = Trainer(recipe, tmp_path / "whole")
+    resumed.resume()
+    assert resumed.step == 10
+    resumed.run()
+    for (name, a), b in zip(
+        whole.model.state_dict().items(), resumed.model.state_dict().values(), strict=True
+    ):
+        torch.testing.assert_close(a, b, msg=name)
+
+    for folder in ("cards", "weights"):
+        (tmp_path / folder).mkdir()
+    card = export(tmp_path / "whole", recipe, "tiny", "A test", tmp_path)
+    assert 'name = "tiny"' in card.read_text()
+    assert (tmp_path / "weights" / "tiny.safetensors").stat().st_size < 300_000
+
+
+def test_the_log_is_json_lines(recipe: Recipe, tmp_path: Path) -> None:
+    recipe.steps = 50
+    trainer = Trainer(recipe, tmp_path / "run")
+    trainer.run()
+    rows = [json.loads(line) for line in (tmp_path / "run/log.jsonl").read_text().splitlines()]
+    assert rows[-1]["step"] == 50 and rows[-1]["speed"] > 0
+
+
+def test_an_unknown_key_in_a_recipe_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "r.toml").write_text('corpus = ["x"]\nlerning_rate = 1\n')
+    with pytest.raises(ValueError, match="unknown lerning_rate"):
+        Recipe.read(tmp_path / "r.toml")

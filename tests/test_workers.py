@@ -1,0 +1,80 @@
+"""Ordered, bounded parallel map."""
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from neucodec.workers import in_order
+
+
+def test_results_come_in_order_whatever_finishes_first() -> None:
+    def slow_when_even(n: int) -> int:
+        time.sleep(0.02 if n % 2 == 0 else 0)
+        return n * n
+
+    assert list(in_order(slow_when_even, range(20), threads=3)) == [n * n for n in range(20)]
+
+
+def test_it_reads_only_a_few_items_ahead() -> None:
+    taken = 0
+
+    def items() -> Iterator[int]:
+        nonlocal taken
+        for n in range(1000):
+            taken += 1
+            yield n
+
+    results = in_order(lambda n: n, items(), threads=2)
+    next(results)
+    assert taken < 10
+    results.close()  # type: ignore[attr-defined]
+
+
+def test_a_result_does_not_wait_for_a_slow_producer() -> None:
+    release = threading.Event()
+
+    def items() -> Iterator[int]:
+        yield 0
+        assert release.wait(10), "the result was held back until the producer went on"
+        yield 1
+
+    results = in_order(lambda n: n, items(), threads=1)
+    first = next(results)
+    release.set()
+    assert [first, *results] == [0, 1]
+
+
+def test_stopping_early_closes_the_producer() -> None:
+    closed = threading.Event()
+
+    def items() -> Iterator[int]:
+        try:
+            yield from range(1_000_000)
+        finally:
+            closed.set()
+
+    results = in_order(lambda n: n, items(), threads=2)
+    assert next(results) == 0
+    results.close()  # type: ignore[attr-defined]
+    assert closed.wait(5)
+
+
+def test_an_error_of_the_producer_comes_after_the_results_before_it() -> None:
+    def items() -> Iterator[int]:
+        yield 1
+        raise OSError("the disk is gone")
+
+    results = in_order(lambda n: n, items(), threads=2)
+    assert next(results) == 1
+    with pytest.raises(OSError, match="disk"):
+        next(results)
+
+
+def test_an_error_comes_through() -> None:
+    def fail(n: int) -> int:
+        raise ValueError(f"item {n}")
+
+    with pytest.raises(ValueError, match="item 0"):
+        list(in_order(fail, range(100), threads=2))
