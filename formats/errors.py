@@ -1,0 +1,10 @@
+"""What goes wrong with a file's bytes."""
+
+from __future__ import annotations
+
+
+class NcfError(ValueError):
+    """Not an .ncf, one that this reader cannot read, or values that an .ncf cannot hold.
+
+    The message is one line: what was found, what is allowed, what to do.
+    """

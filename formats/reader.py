@@ -1,0 +1,166 @@
+"""Reading an .ncf, in one pass or at random."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from typing import Any
+
+from .chunk import INDEX_MODULUS, Chunk, ChunkHead, build_chunk, crc_holds, parse_chunk
+from .errors import NcfError
+from .fields import read_header
+from .stream import ChunkStream, Found
+from .table import (
+    MAGIC,
+    MAX_TRAILER_BYTES,
+    SMALLEST_TRAILER,
+    ChunkEntry,
+    ChunkTable,
+    TrailerHead,
+    chunk_lengths,
+    parse_trailer,
+    tail_holds,
+)
+from .window import Window
+
+
+class NcfReader:
+    """An .ncf in a binary file or pipe, from its present position on; the file is not closed.
+
+    Raises NcfError where there is no header that can be read. From there on damage never raises:
+    only intact chunks come out, with their right index.
+
+    A file that can seek may be iterated over again and read at random; a pipe once.
+    """
+
+    def __init__(self, file: Any) -> None:
+        self.seekable = bool(getattr(file, "seekable", bool)())
+        self.chunk_count: int | None = None
+        """Chunks of the file as it was written, by the trailer, or else by the last one seen."""
+        self.complete = False
+        """An intact trailer was found."""
+        self.damaged: list[int] = []
+        """After an iteration or table() without a trailer: indices of damaged or lost chunks."""
+        self._file = file
+        self._trailer: TrailerHead | None = None
+        self._from_trailer: ChunkTable | None = None
+        self._from_scan: ChunkTable | None = None
+        window = Window(file, file.tell() if self.seekable else 0, seekable=self.seekable)
+        self.header, self.version = read_header(window)
+        self._first = window.offset
+        self._pipe = None if self.seekable else window
+        if self.seekable:
+            self._read_trailer()
+
+    @property
+    def frames(self) -> int | None:
+        """Source samples per channel: exact from the trailer, else the header's hint, else None.
+
+        Known at once for a whole file that can seek, for a pipe after the iteration.
+        """
+        return self._trailer.frames if self._trailer else self.header.frames
+
+    def __iter__(self) -> Iterator[Chunk]:
+        """Intact chunks in file order, their indices strictly increasing."""
+        return (found.chunk for found in self._stream())
+
+    def table(self) -> list[ChunkEntry]:
+        """Where each chunk stands: by the trailer, or else by searching the whole file.
+
+        Raises io.UnsupportedOperation for a pipe.
+        """
+        self._require_seekable()
+        table = self._scan() if self._from_trailer is None else self._from_trailer
+        return table.entries()
+
+    def read_chunk(self, index: int) -> Chunk | None:
+        """Chunk by its index, None where it is damaged or missing.
+
+        Reads that chunk alone, unless it is not where the trailer says: then the whole file is
+        searched, once. Raises io.UnsupportedOperation for a pipe.
+        """
+        self._require_seekable()
+        if self._from_trailer is not None:
+            entry = self._from_trailer.entry(index)
+            if entry is None:
+                return None
+            chunk = self._read_entry(entry)
+            if chunk is not None:
+                return chunk
+        # The table may be right about the file's length and wrong about what stands where.
+        entry = self._scan().entry(index)
+        return None if entry is None else self._read_entry(entry)
+
+    def _require_seekable(self) -> None:
+        if not self.seekable:
+            raise io.UnsupportedOperation("this .ncf comes through a pipe: read it in one pass")
+
+    def _read_trailer(self) -> None:
+        """Use the trailer at the very end of the file, if it is intact."""
+        size = self._file.seek(0, io.SEEK_END)
+        tail = self._read_at(max(size - 8, self._first), 8)
+        length = int.from_bytes(tail[:4], "little")
+        if tail[4:] != MAGIC or not SMALLEST_TRAILER <= length <= MAX_TRAILER_BYTES:
+            return
+        start = size - length
+        if start < self._first:
+            return
+        data = self._read_at(start, length)
+        try:
+            trailer = parse_trailer(self.header, data)
+            if isinstance(trailer, int) or trailer.length != length:
+                return
+            if not tail_holds(trailer, data):
+                return
+            table = ChunkTable.of_lengths(chunk_lengths(trailer, data), self._first)
+        except NcfError:
+            return
+        # One that does not fit may belong to another file, appended to this one.
+        if self._first + table.lengths.sum() == start:
+            self._take(trailer)
+            self._from_trailer = table
+
+    def _take(self, trailer: TrailerHead) -> None:
+        self._trailer, self.chunk_count, self.complete = trailer, trailer.count, True
+
+    def _stream(self) -> Iterator[Found]:
+        if self.seekable:
+            window = Window(self._file, self._first, seekable=True)
+        elif self._pipe is None:
+            raise io.UnsupportedOperation("this .ncf comes through a pipe: it can be read once")
+        else:
+            window, self._pipe = self._pipe, None
+        stream = ChunkStream(window, self.header, self._from_trailer)
+        yield from stream
+        if stream.trailer:
+            self._take(stream.trailer)
+        if not self.complete:
+            self.chunk_count = stream.expected
+        self.damaged = stream.missing + list(range(stream.expected, self.chunk_count or 0))
+
+    def _scan(self) -> ChunkTable:
+        if self._from_scan is None:
+            self._from_scan = ChunkTable.of_entries([found.entry for found in self._stream()])
+        return self._from_scan
+
+    def _read_entry(self, entry: ChunkEntry) -> Chunk | None:
+        data = self._read_at(entry.offset, entry.length)
+        if len(data) < entry.length or not crc_holds(data, entry.length):
+            return None
+        try:
+            head = parse_chunk(self.header, data)
+        except NcfError:
+            return None
+        if not isinstance(head, ChunkHead) or head.length != entry.length:
+            return None
+        short = head.frames != self.header.chunk_frames
+        if head.number != entry.index % INDEX_MODULUS or (
+            short and entry.index + 1 != self.chunk_count
+        ):
+            return None
+        return build_chunk(head, data, entry.index)
+
+    def _read_at(self, offset: int, length: int) -> bytearray:
+        window = Window(self._file, offset, seekable=True)
+        window.fill(length)
+        return window.data

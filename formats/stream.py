@@ -1,0 +1,155 @@
+"""One pass over the bytes after the header, and how it finds its way again after damage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, TypeVar
+
+from .chunk import (
+    END,
+    INDEX_MODULUS,
+    MAX_CHUNKS,
+    SMALLEST_CHUNK,
+    Chunk,
+    ChunkHead,
+    build_chunk,
+    crc_holds,
+    parse_chunk,
+)
+from .errors import NcfError
+from .header import Header
+from .survey import Survey
+from .table import ChunkEntry, ChunkTable, TrailerHead, parse_trailer, tail_holds
+from .window import Window
+
+_Head = TypeVar("_Head", ChunkHead, TrailerHead)
+
+
+class Found(NamedTuple):
+    """An intact chunk, and where it stood."""
+
+    entry: ChunkEntry
+    chunk: Chunk
+
+
+class ChunkStream:
+    """Intact chunks of a stream in file order, their indices strictly increasing.
+
+    ``trailer`` is set where the iteration came upon an intact one, and ``missing`` holds the
+    indices below ``expected`` that were skipped.
+    """
+
+    def __init__(self, window: Window, header: Header, table: ChunkTable | None) -> None:
+        """``table`` is that of the trailer, where it is known beforehand and fits the file."""
+        self.trailer: TrailerHead | None = None
+        self.expected = 0
+        self.missing: list[int] = []
+        self._window = window
+        self._header = header
+        self._table = table
+        self._survey = Survey(window, header)
+        self._first = window.offset
+        self._resumed = window.offset  # where the last intact chunk ended
+        self._accepted = 0
+        self._accepted_bytes = 0
+        self._short = False
+
+    def __iter__(self) -> Iterator[Found]:
+        while self._window.fill(1):
+            found = self._chunk_here()
+            if found:
+                self._accept(found)
+                yield found
+                continue
+            self.trailer = self._trailer_here()
+            if self.trailer:
+                return
+            self._survey.skip()
+
+    def _accept(self, found: Found) -> None:
+        index, length = found.entry.index, found.entry.length
+        self.missing.extend(range(self.expected, index))
+        self.expected = index + 1
+        self._accepted += 1
+        self._accepted_bytes += length
+        self._short = found.chunk.frames != self._header.chunk_frames
+        self._window.drop(length)
+        self._resumed = self._window.offset
+
+    def _chunk_here(self) -> Found | None:
+        """The intact chunk at the window's start, if there is one and it has its place here."""
+        window, verdict = self._window, self._survey.verdict()
+        head = self._head_here(parse_chunk) if verdict is not False else None
+        if head is None or (not verdict and not crc_holds(window.data, head.length)):
+            return None
+        index = self._index_of(head)
+        if index is None:
+            return None
+        entry = ChunkEntry(index, window.offset, head.length)
+        return Found(entry, build_chunk(head, window.data, index))
+
+    def _trailer_here(self) -> TrailerHead | None:
+        """The intact trailer at the window's start, if there is one and it fits the chunks."""
+        window, verdict = self._window, self._survey.verdict()
+        head = self._head_here(parse_trailer) if verdict is not False else None
+        if head is None or not tail_holds(head, window.data, crc_known=bool(verdict)):
+            return None
+        if self._table is not None:
+            return head if window.offset == self._first + self._table.lengths.sum() else None
+        behind = head.count - self.expected
+        if behind < 0 or (behind and (self._short or self._strays(behind, head.length))):
+            return None
+        return head
+
+    def _head_here(self, parse: Callable[[Header, bytearray], _Head | int]) -> _Head | None:
+        """Head of what starts the window, once all of its bytes are held."""
+        window, needed = self._window, 1
+        while window.fill(needed) >= needed:
+            try:
+                head = parse(self._header, window.data)
+            except NcfError:
+                return None
+            if not isinstance(head, int):
+                return head if window.fill(head.length) >= head.length else None
+            needed = head
+        return None
+
+    def _index_of(self, head: ChunkHead) -> int | None:
+        """Full index of the chunk at the window's start, None where it has no place here."""
+        ahead = (head.number - self.expected) % INDEX_MODULUS
+        index, last, known = self.expected + ahead, MAX_CHUNKS - 1, None
+        if self._table is not None:
+            last = len(self._table) - 1
+            known = self._table.at_offset(self._window.offset)
+        if known and known.index >= self.expected and known.index % INDEX_MODULUS == head.number:
+            index = known.index
+        elif ahead and not self._may_jump(ahead, head.length):
+            return None
+        if self._short or index > last:
+            return None
+        short = head.frames != self._header.chunk_frames
+        return None if short and self._table is not None and index != last else index
+
+    def _may_jump(self, ahead: int, length: int) -> bool:
+        """Whether the chunk at the window's start may follow a gap of ``ahead`` chunks."""
+        # Even silence takes bytes: nothing may claim more time than its file could hold.
+        end = self._window.offset + length - self._first
+        if (self.expected + ahead) * SMALLEST_CHUNK > end:
+            return False
+        # More than half of the numbers ahead is rather behind: a chunk from before, met again,
+        # unless about as much was lost as the jump says.
+        mean = self._accepted_bytes / self._accepted if self._accepted else SMALLEST_CHUNK
+        lost = self._window.offset - self._resumed
+        if ahead >= INDEX_MODULUS // 2 and 2 * lost < ahead * mean:
+            return False
+        return not self._strays(ahead, length)
+
+    def _strays(self, gap: int, length: int) -> bool:
+        """Whether what starts the window, behind a gap, came here from elsewhere in the file.
+
+        Then chunks of the gap follow soon.
+        """
+        return any(
+            not word & END and (word - self.expected) % INDEX_MODULUS < gap
+            for word in self._survey.words_behind(length)
+        )

@@ -1,0 +1,94 @@
+"""Where in a damaged stretch of a stream something intact starts."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+
+import numpy as np
+
+from .crc import registers, slice_crcs
+from .header import Header
+from .scan import candidates, lookahead
+from .window import Window
+
+FIRST_STRETCH = 2**12
+LARGEST_STRETCH = 2**18
+"""Bytes searched at once: few after little damage, so that a live pipe is not waited upon."""
+PEEK_BYTES = 2**13
+PEEK_COUNT = 16
+
+
+class Survey:
+    """Offsets in a window at which an intact chunk or trailer starts, as far as searched.
+
+    Every byte is searched at most once, whatever it claims to be, and the window holds no more
+    than one stretch and what the longest candidate in it spans.
+    """
+
+    def __init__(self, window: Window, header: Header) -> None:
+        self._window = window
+        self._header = header
+        self._until = window.offset  # all that starts before here is known
+        self._searched = 0
+        self._intact: list[int] = []
+
+    def verdict(self) -> bool | None:
+        """Whether something intact starts where the window does; None if not searched yet."""
+        offset = self._window.offset
+        row = bisect_left(self._intact, offset)
+        if row < len(self._intact) and self._intact[row] == offset:
+            return True
+        return False if offset < self._until else None
+
+    def skip(self) -> None:
+        """Move the window past its first byte to where something intact starts, or to the end."""
+        window = self._window
+        window.drop(1)
+        while (verdict := self.verdict()) is not True:
+            if verdict is None:
+                if not self._extend():
+                    return
+                continue
+            row = bisect_left(self._intact, window.offset)
+            target = self._intact[row] if row < len(self._intact) else self._until
+            window.drop(target - window.offset)
+
+    def words_behind(self, length: int) -> list[int]:
+        """Words of the next few intact chunks or trailers behind the window's first bytes."""
+        start = self._window.offset + length
+        while self._until < start + PEEK_BYTES and self._extend():
+            pass
+        row = bisect_left(self._intact, start)
+        words = []
+        for offset in self._intact[row : row + PEEK_COUNT]:
+            at = offset - self._window.offset
+            words.append(int.from_bytes(self._window.data[at : at + 2], "little"))
+        return words
+
+    def _extend(self) -> bool:
+        """Search one more stretch; False at the end of the stream."""
+        window = self._window
+        base = max(self._until - window.offset, 0)
+        stretch = min(max(self._searched, FIRST_STRETCH), LARGEST_STRETCH)
+        beyond = lookahead(self._header)
+        held = window.fill(base + stretch + beyond) - base
+        starts = min(stretch, held)
+        if starts <= 0:
+            return False
+        self._until = window.offset + base + starts
+        self._searched += starts
+        data = np.zeros(starts + beyond, np.uint8)
+        block = window.data[base : base + len(data)]
+        data[: len(block)] = np.frombuffer(block, np.uint8)
+        found = candidates(self._header, data, starts)
+        held = window.fill(base + int(found.end.max(initial=0))) - base
+        start, crc, end = (column[found.end <= held] for column in found)
+        if len(start):
+            block = window.data[base : base + int(end.max())]
+            data = np.frombuffer(block, np.uint8)
+            stored = data[crc[:, None] + np.arange(4)].view("<u4")[:, 0]
+            start = start[slice_crcs(registers(block), start, crc) == stored]
+        # What the window has left behind is no longer asked for.
+        del self._intact[: bisect_left(self._intact, window.offset)]
+        self._intact += (start + window.offset + base).tolist()
+        return True

@@ -1,0 +1,44 @@
+"""Sliding view of a byte stream."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+
+class Readable(Protocol):
+    """All that reading in one pass needs of a file."""
+
+    def read(self, size: int, /) -> bytes | None:
+        """Next bytes, as many as there are but at most ``size``; b"" at the end only."""
+
+
+class Window:
+    """The bytes of a stream from ``offset`` on, as far as they have been asked for.
+
+    Never reads past what it was asked for, so that a live pipe is not waited upon in vain.
+    """
+
+    def __init__(self, file: Any, offset: int, *, seekable: bool) -> None:
+        self.data = bytearray()
+        self.offset = offset
+        self._file = file
+        self._seekable = seekable
+
+    def fill(self, count: int) -> int:
+        """Hold ``count`` bytes or more, fewer only at the end of the stream; return how many."""
+        while len(self.data) < count:
+            if self._seekable:
+                # Others may have moved the file since.
+                self._file.seek(self.offset + len(self.data))
+            block = self._file.read(count - len(self.data))
+            if block is None:
+                raise BlockingIOError("the input has no data yet: open it in blocking mode")
+            if not block:
+                break
+            self.data += block
+        return len(self.data)
+
+    def drop(self, count: int) -> None:
+        """Move on by ``count`` bytes that are held."""
+        del self.data[:count]
+        self.offset += count
