@@ -1,0 +1,217 @@
+"""EnCodec (arXiv 2210.13438): the causal 24 kHz mono and the 48 kHz stereo model.
+
+The 24 kHz model codes a whole signal, in one piece or as a stream of chunks with carried state.
+The 48 kHz model codes segments of a second by themselves, each brought to unit level, and
+cross-fades 1 % between them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from .codebook import EuclideanCodebook, ResidualCodebooks
+from .seanet import KERNEL, Carry, Decoder, Encoder, SeanetConfig
+from .state_dict import read_checkpoint, restore
+
+
+@dataclass(frozen=True)
+class EncodecConfig(SeanetConfig):
+    """Constructor arguments; the defaults are the 24 kHz model, `ENCODEC_48KHZ` is the other."""
+
+    normalise: bool = False
+    """Code audio at unit level, with its scale beside the codes."""
+    segment: int | None = None
+    """Samples that are coded at once, None for the whole signal."""
+    stride: int | None = None
+    """Samples from one segment's start to the next's."""
+    codebooks: int = 32
+    codebook_size: int = 1024
+
+
+ENCODEC_24KHZ = EncodecConfig()
+ENCODEC_48KHZ = EncodecConfig(
+    channels=2,
+    causal=False,
+    group_norm=True,
+    normalise=True,
+    segment=48000,
+    stride=47520,
+    codebooks=16,
+)
+
+
+@dataclass(frozen=True)
+class StreamState:
+    """Where a stream stands between two chunks."""
+
+    pending: Tensor
+    """Audio [B, C, n] or codes [B, K, n] at the end of the last chunk that still wait."""
+    layers: tuple[Tensor, ...] = ()
+    """What each layer remembers, in running order; empty until the network has started."""
+
+
+class Encodec(nn.Module):
+    """Either EnCodec network, in inference form."""
+
+    start = KERNEL
+    """Frames that must be there before a stream's first ones come out: reflection at the start
+    of the signal needs as many real samples as the widest layer pads."""
+
+    def __init__(self, config: EncodecConfig = ENCODEC_24KHZ) -> None:
+        super().__init__()
+        c = self.config = config
+        self.encoder = Encoder(c)
+        self.decoder = Decoder(c)
+        self.quantiser = ResidualCodebooks(
+            EuclideanCodebook(c.codebook_size, c.latent) for _ in range(c.codebooks)
+        )
+
+    @classmethod
+    def load(cls, path: str | Path, config: EncodecConfig = ENCODEC_24KHZ) -> Encodec:
+        """Load a checkpoint under the original's or Transformers' names; ModelError if it fails."""
+        checkpoint = read_checkpoint(path)
+        return restore(lambda: cls(config), rename(checkpoint.tensors), checkpoint.source)
+
+    def encode(self, audio: Tensor, codebooks: int) -> tuple[Tensor, Tensor | None]:
+        """Code a whole signal or segment.
+
+        Audio [B, C, T] to codes [B, codebooks, ceil(T / hop)] (int64) and, where the model
+        normalises, the scale [B] that was divided out (None otherwise).
+        """
+        scale = None
+        if self.config.normalise:
+            scale = audio.mean(1).square().mean(-1).sqrt() + 1e-8
+            audio = audio / scale[:, None, None]
+        return self._encode(audio, codebooks, Carry()), scale
+
+    def decode(self, codes: Tensor, scale: Tensor | None = None) -> Tensor:
+        """Codes [B, K, F] and scale [B] of a whole signal or segment to audio [B, C, F * hop]."""
+        audio = self._decode(codes, Carry())
+        return audio if scale is None else audio * scale[:, None, None]
+
+    def encode_stream(
+        self, audio: Tensor, codebooks: int, state: StreamState | None = None, last: bool = False
+    ) -> tuple[Tensor, StreamState]:
+        """Code the next chunk of a stream, of any length.
+
+        The codes [B, codebooks, F] of all chunks together, up to and with the one that is
+        ``last``, are those of the whole signal. ``state`` is what the previous call returned,
+        None at the start; it is not changed.
+        """
+        audio, layers = self._resume(audio, state)
+        count = audio.shape[-1]
+        if not last:
+            count -= count % self.config.hop
+            if not layers and count < self.start * self.config.hop:
+                count = 0
+        if count == 0:
+            return audio.new_zeros(len(audio), codebooks, 0, dtype=torch.int64), StreamState(
+                audio, layers
+            )
+        carry = Carry(layers, last)
+        codes = self._encode(audio[..., :count], codebooks, carry)
+        return codes, StreamState(audio[..., count:].clone(), tuple(carry.after))
+
+    def decode_stream(
+        self, codes: Tensor, state: StreamState | None = None, last: bool = False
+    ) -> tuple[Tensor, StreamState]:
+        """Decode the next frames [B, K, F] of a stream to audio [B, C, T]; see `encode_stream`."""
+        codes, layers = self._resume(codes, state)
+        if codes.shape[-1] == 0 or not (layers or last or codes.shape[-1] >= self.start):
+            silence = codes.new_zeros(len(codes), self.config.channels, 0, dtype=torch.float32)
+            return silence, StreamState(codes, layers)
+        carry = Carry(layers, last)
+        return self._decode(codes, carry), StreamState(codes[..., :0], tuple(carry.after))
+
+    def encode_segments(self, audio: Tensor, codebooks: int) -> list[tuple[Tensor, Tensor | None]]:
+        """Code a signal [B, C, T] segment by segment, each as `encode` does; the last is shorter.
+
+        As upstream does it, segments start at every stride below T, so that the last one may lie
+        within the overlap of the one before.
+        """
+        length = audio.shape[-1]
+        segment, stride = self.config.segment or length, self.config.stride or length
+        return [
+            self.encode(audio[..., start : start + segment], codebooks)
+            for start in range(0, length, stride)
+        ]
+
+    def decode_segments(self, segments: Iterable[tuple[Tensor, Tensor | None]]) -> Tensor:
+        """Undo `encode_segments`: audio [B, C, T'], T' at least the T that was coded."""
+        parts = [self.decode(codes, scale) for codes, scale in segments]
+        return overlap_add(parts, self.config.stride or parts[0].shape[-1])
+
+    def _resume(
+        self, chunk: Tensor, state: StreamState | None
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        if not self.config.causal:
+            raise ValueError("this EnCodec model is not causal, it cannot code a stream")
+        if state is None:
+            return chunk, ()
+        return torch.cat([state.pending, chunk], dim=-1), state.layers
+
+    def _encode(self, audio: Tensor, codebooks: int, carry: Carry) -> Tensor:
+        latent: Tensor = self.encoder(audio, carry)
+        return self.quantiser.encode(latent.transpose(1, 2), codebooks)
+
+    def _decode(self, codes: Tensor, carry: Carry) -> Tensor:
+        audio: Tensor = self.decoder(self.quantiser.decode(codes).transpose(1, 2), carry)
+        return audio
+
+
+def fade_in(overlap: int) -> Tensor:
+    """Weight [overlap] of the later of two overlapping segments; the earlier one has the rest.
+
+    Linear, and never quite 0 or 1: upstream weights whole segments by triangles.
+    """
+    return torch.arange(1, overlap + 1) / (overlap + 1)
+
+
+def overlap_add(parts: Sequence[Tensor], stride: int) -> Tensor:
+    """Join segments [B, C, T_i] that start every ``stride`` samples, fading linearly from one to
+    the next over what they share. A segment overlaps its neighbours only."""
+    ends = [k * stride + part.shape[-1] for k, part in enumerate(parts)]
+    out = parts[0].new_zeros(*parts[0].shape[:-1], max(ends))
+    filled = 0
+    for k, part in enumerate(parts):
+        start = k * stride
+        shared = min(max(0, filled - start), part.shape[-1])
+        weight = fade_in(filled - start)[:shared].to(part) if shared else part.new_zeros(0)
+        seam = out[..., start : start + shared]
+        seam.lerp_(part[..., :shared], weight)
+        out[..., start + shared : ends[k]] = part[..., shared:]
+        filled = ends[k]
+    return out
+
+
+_DROPPED = re.compile(r"quantiser\.codebooks\.\d+\.(inited|cluster_size|embed_avg)")
+_RENAMED = [
+    (re.compile(pattern), name)
+    for pattern, name in [
+        (r"^(encoder|decoder)\.model\.", r"\1.layers."),
+        (r"\.(conv|convtr)\.(conv|convtr)\.", ".conv."),
+        (r"\.(conv|convtr)\.norm\.", ".norm."),
+        (r"^quantizer\.(vq\.)?layers\.(\d+)\._?codebook\.", r"quantiser.codebooks.\2."),
+        (r"^(quantiser\.codebooks\.\d+)\.embed$", r"\1.entries"),
+    ]
+]
+
+
+def rename(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Names of the original and of Transformers to this module's.
+
+    Drops what only the codebooks' training needs: their moving averages and usage counts.
+    """
+    ours = {}
+    for name, tensor in tensors.items():
+        for pattern, replacement in _RENAMED:
+            name = pattern.sub(replacement, name)
+        if not _DROPPED.fullmatch(name):
+            ours[name] = tensor
+    return ours

@@ -1,0 +1,162 @@
+"""Checkpoints as others publish them, read into plain tensors and loaded strictly.
+
+Published weights come in several dialects: safetensors, PyTorch files holding one state dict or a
+dictionary of them, weight norm as ``weight_g``/``weight_v``, as parametrisations, or folded. Here
+they all become one mapping of names to float32 tensors with weight norm folded, since a network at
+inference has no use for the factors.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from .errors import ModelError
+
+M = TypeVar("M", bound=nn.Module)
+
+# The two halves of a weight-normed tensor: its length and its direction, in PyTorch's two dialects.
+_WEIGHT_NORM = (
+    (".weight_g", ".weight_v"),
+    (".parametrizations.weight.original0", ".parametrizations.weight.original1"),
+)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a checkpoint file holds."""
+
+    tensors: dict[str, Tensor]
+    """By the file's own names, weight norm folded, floating-point tensors as float32."""
+    metadata: dict[str, Any] = field(default_factory=dict)
+    """What the file says beside its tensors: constructor arguments in DAC's, strings in
+    safetensors' header."""
+    source: str = "checkpoint"
+    """The file's name, for messages."""
+
+
+def read_checkpoint(path: str | Path) -> Checkpoint:
+    """Read a ``.safetensors`` or PyTorch file without ever running code from it.
+
+    The kind is told by content, since some checkpoints have no file extension. A dictionary
+    of state dicts (HiFi-Codec's ``{generator, encoder, quantizer}``) becomes names with a prefix;
+    of a dictionary with a ``state_dict`` (DAC's), ``metadata`` is kept beside it. Raises
+    ``ModelError`` for anything else and ``OSError`` if the file cannot be read.
+    """
+    path = Path(path)
+    if _is_safetensors(path):
+        tensors, metadata = _read_safetensors(path)
+    else:
+        tensors, metadata = _flatten(_read_pickle(path), path.name)
+    tensors = {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
+    return Checkpoint(fold_weight_norm(tensors, path.name), metadata, path.name)
+
+
+def fold_weight_norm(
+    tensors: Mapping[str, Tensor], source: str = "checkpoint"
+) -> dict[str, Tensor]:
+    """Replace each pair of weight-norm factors by the weight that they stand for.
+
+    Weight norm (arXiv 1602.07868) stores g and v for w = g v / |v|, the length being taken over
+    all dimensions but the first. Names of either dialect become ``….weight``.
+    """
+    folded = dict(tensors)
+    for length, direction in _WEIGHT_NORM:
+        stems = {
+            name.removesuffix(suffix)
+            for suffix in (length, direction)
+            for name in tensors
+            if name.endswith(suffix)
+        }
+        for stem in sorted(stems):
+            try:
+                g, v = folded.pop(stem + length), folded.pop(stem + direction)
+            except KeyError as error:
+                raise ModelError(
+                    f"{source}: weight norm of {stem} is half there, {error.args[0]} is missing"
+                ) from None
+            if f"{stem}.weight" in folded:
+                raise ModelError(f"{source}: {stem} has a weight with and without weight norm")
+            norm = torch.linalg.vector_norm(v, dim=tuple(range(1, v.dim())), keepdim=True)
+            folded[f"{stem}.weight"] = v * (g / norm)
+    return folded
+
+
+def restore(build: Callable[[], M], tensors: Mapping[str, Tensor], source: str) -> M:
+    """Build a network and fill it with exactly these tensors, ready for inference.
+
+    Every tensor of the checkpoint must have its place and every place its tensor, of the right
+    shape; anything else is a ``ModelError`` that names the first few. The network is built
+    without memory of its own, so no time goes into random weights that are thrown away.
+    """
+    with torch.device("meta"):
+        network = build()
+    places = network.state_dict()
+    _refuse(source, "lacks", places.keys() - tensors.keys())
+    _refuse(source, "has, and this model does not,", tensors.keys() - places.keys())
+    for name, place in places.items():
+        if tensors[name].shape != place.shape:
+            raise ModelError(
+                f"{source}: {name} has shape {tuple(tensors[name].shape)}, "
+                f"this model needs {tuple(place.shape)}"
+            )
+    network.load_state_dict(dict(tensors), strict=True, assign=True)
+    return network.requires_grad_(False).eval()
+
+
+def _refuse(source: str, verb: str, names: Iterable[str]) -> None:
+    found = sorted(names)
+    if found:
+        more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+        raise ModelError(f"{source} {verb} {', '.join(found[:3])}{more}")
+
+
+def _is_safetensors(path: Path) -> bool:
+    # The format opens with the header's length in eight bytes, then the header, which is JSON.
+    with path.open("rb") as file:
+        return file.read(9)[8:] == b"{"
+
+
+def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return tensors, dict(file.metadata() or {})
+    except SafetensorError as error:
+        raise ModelError(f"{path.name} is not a sound safetensors file: {error}") from None
+
+
+def _read_pickle(path: Path) -> object:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise ModelError(
+            f"{path.name} is no checkpoint of plain tensors, and nothing else is opened: {reason}"
+        ) from None
+
+
+def _flatten(content: object, source: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Unwrap the dictionaries around the tensors of a PyTorch file."""
+    metadata: dict[str, Any] = {}
+    if isinstance(content, dict) and "state_dict" in content:
+        metadata = dict(content.get("metadata") or {})
+        content = content["state_dict"]
+    tensors: dict[str, Tensor] = {}
+    for name, value in content.items() if isinstance(content, dict) else [("content", content)]:
+        inner = value if isinstance(value, dict) else {"": value}
+        for key, tensor in inner.items():
+            full = f"{name}.{key}" if key else str(name)
+            if not isinstance(tensor, Tensor):
+                raise ModelError(
+                    f"{source}: {full} is a {type(tensor).__name__}, a tensor was expected"
+                )
+            tensors[full] = tensor
+    return tensors, metadata
