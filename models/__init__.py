@@ -1,1 +1,1 @@
-"""Networks, quantisers, cards and embedded weights. Importing this package does not import torch."""
+"""Networks, quantisers, cards and embedded weights; importing this package imports no torch."""

@@ -55,6 +55,7 @@ class ConvNeXtBlock(nn.Module):
         self.scale = nn.Parameter(torch.full((width,), scale))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Frames [B, F, C] to frames of the same shape."""
         y = self.depthwise(x.transpose(1, 2)).transpose(1, 2)
         y = self.reduce(F.gelu(self.expand(self.norm(y))))
         return x + self.scale * y
@@ -63,9 +64,7 @@ class ConvNeXtBlock(nn.Module):
 class Trunk(nn.Module):
     """Linear input, a stack of blocks, a final layer norm and a linear output, over frames."""
 
-    def __init__(
-        self, inputs: int, width: int, blocks: int, outputs: int, expansion: int
-    ) -> None:
+    def __init__(self, inputs: int, width: int, blocks: int, outputs: int, expansion: int) -> None:
         super().__init__()
         self.input = nn.Linear(inputs, width)
         self.input_norm = nn.LayerNorm(width)
@@ -76,6 +75,7 @@ class Trunk(nn.Module):
         self.output = nn.Linear(width, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Frames [B, F, inputs] to frames [B, F, outputs]."""
         x = self.blocks(self.input_norm(self.input(x)))
         out: Tensor = self.output(self.output_norm(x))
         return out
@@ -100,9 +100,7 @@ class Neu(nn.Module):
             bins + 2 * c.phase_bins, c.encoder_width, c.encoder_blocks, c.latent, c.expansion
         )
         self.quantiser = ResidualQuantiser(c.latent, c.codebooks, c.codebook_size, c.codebook_dim)
-        self.decoder = Trunk(
-            c.latent, c.decoder_width, c.decoder_blocks, 3 * bins, c.expansion
-        )
+        self.decoder = Trunk(c.latent, c.decoder_width, c.decoder_blocks, 3 * bins, c.expansion)
 
     def features(self, audio: Tensor) -> Tensor:
         """Audio [B, F * hop + 2 * context] to features [B, F, bins + 2 * phase_bins].

@@ -58,7 +58,7 @@ class Codebook(nn.Module):
     def follow(self, points: Tensor, codes: Tensor, keep: float = 0.99) -> None:
         """Move entries to the running mean of the points [N, dim] they win; restart idle ones."""
         size = len(self.entries)
-        self.counts.lerp_(torch.bincount(codes, minlength=size).float() , 1 - keep)
+        self.counts.lerp_(torch.bincount(codes, minlength=size).float(), 1 - keep)
         self.sums.lerp_(torch.zeros_like(self.sums).index_add_(0, codes, points), 1 - keep)
         share = self.counts.sum() / size
         idle = (self.counts < 0.03 * share).nonzero().flatten()
@@ -78,7 +78,7 @@ class ResidualQuantiser(nn.Module):
 
     def stages(self, count: int | None = None) -> list[Codebook]:
         """The first ``count`` codebooks, all unless given."""
-        return list(self.codebooks)[:count]  # type: ignore[arg-type]
+        return [book for book in self.codebooks if isinstance(book, Codebook)][:count]
 
     def encode(self, latent: Tensor, count: int) -> Tensor:
         """Latent [B, F, D] to codes [B, count, F] (int64)."""
@@ -122,7 +122,7 @@ class ResidualQuantiser(nn.Module):
         for book in self.stages():
             points = book.down(residual)
             points = points - points.mean(0)
-            book.down.bias -= book.down.bias + (residual @ book.down.weight.T).mean(0)
+            book.down.bias.copy_(-(residual @ book.down.weight.T).mean(0))
             entries = points[torch.randperm(len(points))[: len(book.entries)]].clone()
             for _ in range(iterations):
                 code = (points @ entries.T - entries.square().sum(-1) / 2).argmax(-1)

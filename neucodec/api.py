@@ -47,10 +47,10 @@ class ArraySource:
         if not np.isfinite(audio).all():
             raise NeucodecError("an array with NaN or infinity in it: give finite samples")
         self._audio = audio
-        self.samplerate, self.tags = samplerate, dict(tags or {})
+        self.samplerate = samplerate
+        self.tags: Mapping[str, str] = dict(tags or {})
         self.frames: int | None = len(audio)
         self.channels: int = audio.shape[1]
-        self.subtype: str | None = None
 
     def blocks(self, blocksize: int = 65536) -> Iterator[Audio]:
         """The array in float32 blocks [n, channels]."""
@@ -81,7 +81,7 @@ def encode(
     return target.getvalue()
 
 
-def open(file: str | PathLike[str] | BinaryIO) -> NcfFile:  # noqa: A001
+def open(file: str | PathLike[str] | BinaryIO) -> NcfFile:
     """Open an .ncf for reading, in the manner of ``soundfile.SoundFile``."""
     return NcfFile(file)
 

@@ -95,9 +95,7 @@ def decode_chunk(chunk: Chunk, header: Header, codec: Codec, geometry: Geometry)
 def chunk_codes(chunk: Chunk, header: Header) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
     """The codes [streams that are not silent, codebooks, frames] of one chunk."""
     streams = sum(1 for scale in chunk.scales if scale)
-    return unpack_codes(
-        chunk.payload, streams, chunk.codebooks, chunk.frames, header.codebook_size
-    )
+    return unpack_codes(chunk.payload, streams, chunk.codebooks, chunk.frames, header.codebook_size)
 
 
 class Decoder:

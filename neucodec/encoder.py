@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 import numpy as np
 import torch
 
 from . import __version__
-from .audio_input import AudioSource
 from .bitrate import codebooks_for
 from .chunks import Audio, ChunkSplitter, Geometry
 from .errors import NeucodecError
@@ -19,6 +18,34 @@ from .level import normalise, prefers_mid_side, to_mid_side
 from .models.codec import Codec
 from .resample import BlockResampler
 from .workers import in_order
+
+
+class Source(Protocol):
+    """What is asked of audio to be encoded: an AudioSource, or an array dressed as one."""
+
+    @property
+    def samplerate(self) -> int:
+        """Hz."""
+        ...
+
+    @property
+    def channels(self) -> int:
+        """How many columns the blocks have."""
+        ...
+
+    @property
+    def frames(self) -> int | None:
+        """Samples per channel, None where not known beforehand."""
+        ...
+
+    @property
+    def tags(self) -> Mapping[str, str]:
+        """Vorbis comment names to texts."""
+        ...
+
+    def blocks(self, blocksize: int = ...) -> Iterator[Audio]:
+        """All of it as float32 [n, channels]."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -104,7 +131,7 @@ def choose_codebooks(codec: Codec, channels: int, options: EncodeOptions) -> int
 
 
 def encode(
-    source: AudioSource,
+    source: Source,
     target: BinaryIO,
     codec: Codec,
     options: EncodeOptions | None = None,
@@ -146,7 +173,8 @@ def encode(
 
     def pieces() -> Iterator[Audio]:
         nonlocal frames
-        for block in source.blocks():
+        # Short blocks, so that a pipe's first chunk goes out as soon as it has come in.
+        for block in source.blocks(max(1, source.samplerate // 5)):
             frames += len(block)
             mixed = block.mean(axis=1, keepdims=True, dtype=np.float32) if options.mono else block
             yield from splitter.push(resampler.push(mixed).T)

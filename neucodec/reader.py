@@ -35,7 +35,9 @@ class NcfFile:
         """Open by name or by file object; ``codec`` saves loading the one that the file names."""
         self._owned = isinstance(file, (str, PathLike))
         self._file: BinaryIO = (
-            Path(file).open("rb") if isinstance(file, (str, PathLike)) else file
+            Path(file).open("rb")  # noqa: SIM115 - closed by close()
+            if isinstance(file, (str, PathLike))
+            else file
         )
         try:
             self.reader = NcfReader(self._file)

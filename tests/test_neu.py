@@ -39,7 +39,7 @@ def test_codes_are_one_column_per_frame(codec: NeuCodec) -> None:
     for frames in (1, 5, 86):
         codes = codec.encode(chunk(frames), 9)
         assert codes.shape == (1, 9, frames)
-        assert 0 <= int(codes.min()) and int(codes.max()) < 1024
+        assert int(codes.min()) >= 0 and int(codes.max()) < 1024
         assert codec.decode(codes).shape == (1, 1, frames * 512 + 1536)
 
 

@@ -1,1 +1,1 @@
-"""Training of the embedded codec: corpus, losses and the loop. Run `python -m neucodec.training`."""
+"""Training of the embedded codec: `python -m neucodec.training RECIPE FOLDER`."""

@@ -90,9 +90,9 @@ class Corpus:
             piece = piece[:length]
             gap = length - len(piece)
             front = gap if start < 0 else int(rng.integers(gap + 1)) if rng.random() < 0.3 else 0
-            piece = np.pad(piece, (front, gap - front))
-            if rms(piece) > 1e-4:
-                return np.asarray(piece, dtype=np.float32)
+            padded = np.pad(piece, (front, gap - front)).astype(np.float32)
+            if rms(padded) > 1e-4:
+                return padded
         raise ValueError("20 excerpts in a row were silent: the corpus holds next to no sound")
 
 

@@ -62,7 +62,7 @@ class Recipe:
         return asdict(self)
 
     def rate_at(self, step: int) -> float:
-        """Learning rate: linear warm-up (again when the quantiser comes in), plateau, linear decay."""
+        """Learning rate: warm-up, again when the quantiser comes in; plateau; linear decay."""
         since = step if step < self.continuous else step - self.continuous
         up = min(1.0, (since + 1) / self.warmup)
         down = min(1.0, (self.steps - step) / self.decay)

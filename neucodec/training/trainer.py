@@ -45,7 +45,8 @@ class Trainer:
 
     def _groups(self) -> list[dict[str, Any]]:
         """Weight decay for matrices only, and none for codebook entries."""
-        matrices, rest = [], []
+        matrices: list[Tensor] = []
+        rest: list[Tensor] = []
         for name, p in self.model.named_parameters():
             (matrices if p.dim() > 1 and "entries" not in name else rest).append(p)
         return [{"params": matrices, "weight_decay": 1e-2}, {"params": rest, "weight_decay": 0.0}]
@@ -141,8 +142,9 @@ class Trainer:
                 self.average.parameters(), self.model.parameters(), strict=True
             ):
                 mine.lerp_(theirs, 1 - keep)
-            for mine, theirs in zip(self.average.buffers(), self.model.buffers(), strict=True):
-                mine.copy_(theirs)
+            buffers = zip(self.average.buffers(), self.model.buffers(), strict=True)
+            for kept, latest in buffers:
+                kept.copy_(latest)
         self.step += 1
         return {**losses, "loss": loss.item(), "norm": norm.item(), "rate": rate}
 
