@@ -32,6 +32,8 @@ __all__ = ["AudioSource", "RawFormat", "open_audio"]
 
 Audio = NDArray[np.float32]
 
+MAX_CHANNELS = 255  # what an .ncf file holds; keeps blocks of a corrupt header small, too
+
 _DRAIN_BYTES = 1 << 16
 
 
@@ -178,6 +180,16 @@ def open_audio(
     `raw` says that there is no header, and what the samples are. Raises NeucodecError where
     there is nothing to read or nothing that can be read.
     """
+    opened = _open(source, raw)
+    if opened.channels > MAX_CHANNELS:
+        opened.close()
+        raise NeucodecError(
+            f"{opened.name}: {opened.channels} channels: 1 to {MAX_CHANNELS} are possible"
+        )
+    return opened
+
+
+def _open(source: str | os.PathLike[str] | BinaryIO, raw: RawFormat | None) -> AudioSource:
     if source == "-":
         return _open_binary(sys.stdin.buffer, "standard input", raw)
     if not isinstance(source, (str, os.PathLike)):
@@ -200,14 +212,9 @@ def open_audio(
 
 
 def _open_binary(file: BinaryIO, name: str, raw: RawFormat | None) -> AudioSource:
-    seekable = is_seekable(file)
     if raw:
-        start = file.tell() if seekable else 0
-        end = file.seek(0, os.SEEK_END) if seekable else 0
-        if seekable:
-            file.seek(start)
-        return _PcmSource(name, file, raw, end - start if seekable else None, {})
-    if seekable and file.tell() == 0:
+        return _PcmSource(name, file, raw, _bytes_left(file), {})
+    if is_seekable(file) and file.tell() == 0:
         return _open_sound(name, lambda: sndfile.open_file(file), file)
     return _open_stream(file, name)
 
@@ -236,7 +243,8 @@ def _open_stream(file: BinaryIO, name: str) -> AudioSource:
         raise _cannot_read(name, error) from error
     if header:
         layout = RawFormat(header.samplerate, header.channels, header.sample_format.name)
-        return _PcmSource(name, file, layout, header.data_bytes, header.tags)
+        data_bytes = _bytes_left(file) if header.data_bytes is None else header.data_bytes
+        return _PcmSource(name, file, layout, data_bytes, header.tags)
     with ExitStack() as opening:
         try:
             spool = open_spool()
@@ -250,6 +258,16 @@ def _open_stream(file: BinaryIO, name: str) -> AudioSource:
         opened = _SoundFileSource(name, sound)
         opened.closing.push(opening.pop_all())
     return opened
+
+
+def _bytes_left(file: BinaryIO) -> int | None:
+    """Up to the end of a seekable file; None for a pipe."""
+    if not is_seekable(file):
+        return None
+    position = file.tell()
+    end = file.seek(0, os.SEEK_END)
+    file.seek(position)
+    return end - position
 
 
 def _open_with_libsndfile(

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Literal, Protocol
+from typing import BinaryIO, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +24,6 @@ from .fileio import open_spool, read_up_to, write_all
 from .outfile import output_file
 
 Audio = NDArray[np.float32]
-Format = Literal["wav", "flac", "raw"]
-Clip = Literal["clamp", "rescale", "none"]
 
 _RAW_FORMS = wav.SUBTYPES | {
     name: form for name, form in pcm.SAMPLE_FORMATS.items() if form.kind not in ("alaw", "mulaw")
@@ -36,6 +34,9 @@ SUBTYPES: dict[str, tuple[str, ...]] = {
     "raw": tuple(_RAW_FORMS),
 }
 """What each format can hold, by libsndfile's names; raw also by names such as s16be."""
+
+CLIPS = ("clamp", "rescale", "none")
+"""What may become of samples beyond full scale."""
 
 _SPOOL_FRAMES = 65536
 
@@ -57,7 +58,7 @@ class AudioSink:
     """
 
     def __init__(
-        self, name: str, channels: int, clip: Clip, largest: float, make_writer: MakeWriter
+        self, name: str, channels: int, clip: str, largest: float, make_writer: MakeWriter
     ) -> None:
         self.name = name
         self.channels = channels
@@ -166,11 +167,11 @@ def open_sink(
     samplerate: int,
     channels: int,
     *,
-    format: Format = "wav",
+    format: str = "wav",
     subtype: str = "PCM_16",
     frames: int | None = None,
     tags: Mapping[str, str] | None = None,
-    clip: Clip | None = None,
+    clip: str | None = None,
     force: bool = False,
 ) -> AudioSink:
     """Open a file by name, an open binary file, or "-", standard output, for writing.
@@ -192,6 +193,8 @@ def open_sink(
     is_float = form.kind == "float"
     if clip is None:
         clip = "none" if is_float else "clamp"
+    elif clip not in CLIPS:
+        raise NeucodecError(f"cannot handle clipping by {clip!r}: choose from {', '.join(CLIPS)}")
     elif clip == "none" and not is_float:
         raise NeucodecError(
             f"{subtype} cannot hold samples beyond full scale: clamp or rescale them, or use FLOAT"

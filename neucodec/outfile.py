@@ -31,16 +31,15 @@ def output_file(
     """
     target = _checked_target(path, force)
     if _is_special(target):
-        with _open(target, "wb", path) as file:
+        with _closing(_open(target, "wb", path)) as file:
             yield file
-            file.flush()
         return
     temporary = _temporary_name(target)
     try:
-        with _open(temporary, "x+b", path) as file:
+        with _closing(_open(temporary, "x+b", path)) as file:
             yield file
-            file.flush()
             if sync:
+                file.flush()
                 os.fsync(file.fileno())
         _commit(temporary, target, path, force)
     except BaseException:
@@ -98,6 +97,18 @@ def _open(name: Path, mode: str, path: str | os.PathLike[str]) -> BinaryIO:
         return cast(BinaryIO, name.open(mode))
     except OSError as error:
         raise NeucodecError(f"{path}: cannot be written: {_reason(error)}") from None
+
+
+@contextmanager
+def _closing(file: BinaryIO) -> Iterator[BinaryIO]:
+    """Close `file`; after an exception without trying to raise another from what is unwritten."""
+    try:
+        yield file
+    except BaseException:
+        with suppress(OSError):
+            file.close()
+        raise
+    file.close()
 
 
 def _commit(temporary: Path, target: Path, path: str | os.PathLike[str], force: bool) -> None:

@@ -5,12 +5,18 @@ import os
 import stat
 import sys
 import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from neucodec.errors import NeucodecError
 from neucodec.outfile import output_file, output_path
+
+Write = Callable[..., None]
+Opened = Callable[..., AbstractContextManager[Any]]
 
 posix = pytest.mark.skipif(os.name != "posix", reason="needs POSIX file permissions and pipes")
 not_root = pytest.mark.skipif(
@@ -19,10 +25,10 @@ not_root = pytest.mark.skipif(
 
 
 @pytest.fixture(params=[output_file, output_path])
-def write(request):
+def write(request: pytest.FixtureRequest) -> Write:
     """Writes through either way of opening an output."""
 
-    def write(path, data, **options):
+    def write(path: str | Path, data: bytes, **options: bool) -> None:
         with request.param(path, **options) as opened:
             if isinstance(opened, Path):
                 opened.write_bytes(data)
@@ -32,7 +38,7 @@ def write(request):
     return write
 
 
-def test_the_name_appears_once_the_file_is_complete(tmp_path):
+def test_the_name_appears_once_the_file_is_complete(tmp_path: Path) -> None:
     target = tmp_path / "song.ncf"
     with output_file(target) as file:
         file.write(b"whole")
@@ -45,7 +51,7 @@ def test_the_name_appears_once_the_file_is_complete(tmp_path):
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_the_file_can_be_read_back_and_sought_while_it_is_written(tmp_path):
+def test_the_file_can_be_read_back_and_sought_while_it_is_written(tmp_path: Path) -> None:
     with output_file(tmp_path / "song.ncf", sync=True) as file:
         file.write(b"abc")
         file.seek(1)
@@ -54,13 +60,15 @@ def test_the_file_can_be_read_back_and_sought_while_it_is_written(tmp_path):
 
 @pytest.mark.parametrize("opened", [output_file, output_path])
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
-def test_an_exception_leaves_nothing(tmp_path, opened, error):
+def test_an_exception_leaves_nothing(
+    tmp_path: Path, opened: Opened, error: type[BaseException]
+) -> None:
     with pytest.raises(error), opened(tmp_path / "song.ncf"):
         raise error
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_exception_leaves_the_old_file_as_it_was(tmp_path):
+def test_an_exception_leaves_the_old_file_as_it_was(tmp_path: Path) -> None:
     target = tmp_path / "song.ncf"
     target.write_bytes(b"old")
     with pytest.raises(ValueError), output_file(target, force=True) as file:
@@ -70,7 +78,7 @@ def test_an_exception_leaves_the_old_file_as_it_was(tmp_path):
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_an_existing_file_is_refused_at_the_start(tmp_path, write):
+def test_an_existing_file_is_refused_at_the_start(tmp_path: Path, write: Write) -> None:
     target = tmp_path / "song.ncf"
     target.write_bytes(b"old")
     with pytest.raises(NeucodecError, match=r"song\.ncf exists; -f"):
@@ -79,7 +87,7 @@ def test_an_existing_file_is_refused_at_the_start(tmp_path, write):
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_an_existing_file_is_replaced_with_force(tmp_path, write):
+def test_an_existing_file_is_replaced_with_force(tmp_path: Path, write: Write) -> None:
     target = tmp_path / "song.ncf"
     target.write_bytes(b"old")
     write(target, b"new", force=True)
@@ -88,7 +96,7 @@ def test_an_existing_file_is_replaced_with_force(tmp_path, write):
 
 
 @pytest.mark.parametrize("opened", [output_file, output_path])
-def test_a_file_that_came_to_exist_meanwhile_is_not_lost(tmp_path, opened):
+def test_a_file_that_came_to_exist_meanwhile_is_not_lost(tmp_path: Path, opened: Opened) -> None:
     target = tmp_path / "song.ncf"
     with pytest.raises(NeucodecError, match="exists"), opened(target):
         target.write_bytes(b"someone else's")
@@ -96,12 +104,12 @@ def test_a_file_that_came_to_exist_meanwhile_is_not_lost(tmp_path, opened):
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_of_many_writers_without_force_one_wins(tmp_path):
+def test_of_many_writers_without_force_one_wins(tmp_path: Path) -> None:
     target = tmp_path / "song.ncf"
     everyone_has_opened = threading.Barrier(8)
-    outcomes = []
+    outcomes: list[bytes] = []
 
-    def write_number(number):
+    def write_number(number: int) -> None:
         try:
             with output_file(target) as file:
                 file.write(b"%d" % number)
@@ -119,17 +127,17 @@ def test_of_many_writers_without_force_one_wins(tmp_path):
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_a_missing_directory_is_named(tmp_path, write):
+def test_a_missing_directory_is_named(tmp_path: Path, write: Write) -> None:
     with pytest.raises(NeucodecError, match="no directory .*nowhere"):
         write(tmp_path / "nowhere" / "song.ncf", b"")
 
 
-def test_a_directory_is_no_file(tmp_path, write):
+def test_a_directory_is_no_file(tmp_path: Path, write: Write) -> None:
     with pytest.raises(NeucodecError, match="this is a directory"):
         write(tmp_path, b"", force=True)
 
 
-def test_a_file_is_no_directory(tmp_path, write):
+def test_a_file_is_no_directory(tmp_path: Path, write: Write) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(NeucodecError, match="file"):
         write(tmp_path / "file" / "song.ncf", b"")
@@ -137,7 +145,7 @@ def test_a_file_is_no_directory(tmp_path, write):
 
 @posix
 @not_root
-def test_a_directory_that_may_not_be_written_is_named(tmp_path, write):
+def test_a_directory_that_may_not_be_written_is_named(tmp_path: Path, write: Write) -> None:
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o500)
     with pytest.raises(NeucodecError, match=os.strerror(errno.EACCES)):
@@ -145,7 +153,7 @@ def test_a_directory_that_may_not_be_written_is_named(tmp_path, write):
 
 
 @posix
-def test_the_umask_decides_who_may_read(tmp_path, write):
+def test_the_umask_decides_who_may_read(tmp_path: Path, write: Write) -> None:
     before = os.umask(0o027)
     try:
         write(tmp_path / "song.ncf", b"")
@@ -155,7 +163,7 @@ def test_the_umask_decides_who_may_read(tmp_path, write):
 
 
 @posix
-def test_a_link_is_followed_and_stays(tmp_path, write):
+def test_a_link_is_followed_and_stays(tmp_path: Path, write: Write) -> None:
     (tmp_path / "link.ncf").symlink_to("song.ncf")
     write(tmp_path / "link.ncf", b"new")
     assert (tmp_path / "link.ncf").is_symlink()
@@ -165,16 +173,16 @@ def test_a_link_is_followed_and_stays(tmp_path, write):
 
 
 @posix
-def test_a_device_is_written_directly_and_needs_no_force(write):
+def test_a_device_is_written_directly_and_needs_no_force(write: Write) -> None:
     write("/dev/null", b"gone")
     assert stat.S_ISCHR(Path("/dev/null").stat().st_mode)
 
 
 @posix
-def test_a_named_pipe_is_written_directly(tmp_path, write):
+def test_a_named_pipe_is_written_directly(tmp_path: Path, write: Write) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    received = []
+    received: list[bytes] = []
     reader = threading.Thread(target=lambda: received.append(pipe.read_bytes()))
     reader.start()
     write(pipe, b"through")
@@ -184,13 +192,13 @@ def test_a_named_pipe_is_written_directly(tmp_path, write):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is Linux's")
-def test_a_full_device_raises(write):
+def test_a_full_device_raises(write: Write) -> None:
     with pytest.raises(OSError, match="No space left"):
         write("/dev/full", b"x")
 
 
 @pytest.mark.parametrize("name", ["n" * 250, "é" * 120, "-o", "a b\nc.ncf"])
-def test_names_of_every_kind(tmp_path, write, name):
+def test_names_of_every_kind(tmp_path: Path, write: Write, name: str) -> None:
     if os.name != "posix" and "\n" in name:
         pytest.skip("not a name here")
     write(tmp_path / name, b"x")
