@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import NeucodecError
-from .fileio import write_all
+from .fileio import is_seekable, write_all
 
 Kind = Literal["unsigned", "signed", "float", "alaw", "mulaw"]
 
@@ -139,15 +139,18 @@ def quantise(block: NDArray[np.float32], bits: int) -> NDArray[np.int32]:
 
 
 class PcmWriter:
-    """Samples written to `file` as they are, without a header."""
+    """Samples written to `file` as they are, without a header; to a pipe as they come."""
 
     def __init__(self, file: BinaryIO, form: SampleFormat) -> None:
         self._file = file
         self._form = form
+        self._live = not is_seekable(file)
 
     def write(self, block: NDArray[np.float32]) -> None:
         """Append `block`, float32 [n, channels]."""
         write_all(self._file, encode(block, self._form))
+        if self._live:
+            self._file.flush()
 
     def close(self) -> None:
         """Flush; the file stays open."""

@@ -300,12 +300,12 @@ def test_a_block_of_another_shape_is_refused(tmp_path: Path) -> None:
         sink.write(noise(10, 3))
 
 
-def test_a_wav_starts_coming_out_of_a_pipe_before_it_ends() -> None:
+def test_a_wav_comes_out_of_a_pipe_block_by_block() -> None:
     audio = noise(1000, 1)
     reading, writing = os.pipe()
     with (
         open(reading, "rb", 0) as source,  # noqa: PTH123
-        open(writing, "wb", 0) as target,  # noqa: PTH123
+        open(writing, "wb", 65536) as target,  # noqa: PTH123
         open_sink(target, 8000, 1, subtype="FLOAT") as sink,
     ):
         sink.write(audio)
