@@ -15,7 +15,7 @@ import click
 
 from .cli import cli
 from .console import Console
-from .ending import PIPE_GONE, Ended, forget_stdout, signals_end_the_run
+from .ending import PIPE_GONE, Ended, forget_stdout, leave, signals_end_the_run
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -35,6 +35,8 @@ def main(args: Sequence[str] | None = None) -> int:
             click.echo("neucodec: interrupted", err=True)
     if code == 128 + PIPE_GONE:
         forget_stdout()
+    if args is None:
+        leave(code)
     return code
 
 
@@ -49,6 +51,8 @@ def _run(args: Sequence[str] | None) -> int:
     except click.ClickException as error:
         Console().fail(None, error.format_message())
         return error.exit_code
+    except SystemExit as end:  # of click's shell completion
+        code = end.code
     except BrokenPipeError:
         raise
     except Exception as error:

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from . import __version__
 from .commands.completion import completion
 from .commands.decode import decode
 from .commands.encode import encode
@@ -45,9 +46,7 @@ class Group(click.Group):
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@click.version_option(
-    None, "-V", "--version", package_name="neucodec-cli", message="neucodec %(version)s"
-)
+@click.version_option(__version__, "-V", "--version", message="neucodec %(version)s")
 @click.pass_context
 def cli(ctx: click.Context) -> None:
     """Compress audio with neural codecs, and decompress it.

@@ -11,11 +11,11 @@ _PATTERN = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d*)?|\.\d+)")
 
 def parse_time(text: str) -> float:
     """Seconds, ``mm:ss`` or ``h:mm:ss``, each with or without a fraction, to seconds."""
-    match = _PATTERN.fullmatch(text.strip())
-    hours, minutes, seconds = match.groups() if match else (None, None, "")
-    if not match or (minutes and float(seconds) >= 60) or (hours and int(minutes) >= 60):
-        raise NeucodecError(f"{text!r} is no time: write it as 61.5, 1:01.5 or 1:00:00")
-    return 3600.0 * int(hours or 0) + 60.0 * int(minutes or 0) + float(seconds)
+    if match := _PATTERN.fullmatch(text.strip()):
+        hours, minutes, seconds = (float(part or 0) for part in match.groups())
+        if (seconds < 60 or not match[2]) and (minutes < 60 or not match[1]):
+            return 3600 * hours + 60 * minutes + seconds
+    raise NeucodecError(f"{text!r} is no time: write it as 61.5, 1:01.5 or 1:00:00")
 
 
 def format_time(seconds: float, digits: int = 0) -> str:

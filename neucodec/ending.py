@@ -50,3 +50,13 @@ def forget_stdout() -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)
+
+
+def leave(code: int) -> None:
+    """End the process at once if a thread is still reading a pipe in which nothing comes.
+
+    The interpreter would wait for the lock of standard input, which that thread holds, and abort.
+    """
+    if any(thread.daemon for thread in threading.enumerate()):
+        sys.stderr.flush()
+        os._exit(code)

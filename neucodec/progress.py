@@ -30,7 +30,7 @@ def progress(label: str, seconds: float | None, *, show: bool) -> Iterator[Progr
 
     shortened = label if len(label) <= _LABEL_WIDTH else "…" + label[1 - _LABEL_WIDTH :]
 
-    class Bar(tqdm):  # type: ignore[type-arg]
+    class Bar(tqdm):  # type: ignore[misc]
         @property
         def format_dict(self) -> dict[str, Any]:
             values: dict[str, Any] = super().format_dict

@@ -57,6 +57,7 @@ def clip(tmp_path: Path) -> MakeClip:
         rate: int = 16000,
         channels: int = 1,
         level: float = 0.25,
+        subtype: str | None = None,
         **tags: str,
     ) -> Path:
         path = tmp_path / name
@@ -64,7 +65,7 @@ def clip(tmp_path: Path) -> MakeClip:
         time = np.arange(round(seconds * rate))[:, None] / rate
         pitches = 220 * (1 + np.arange(channels))
         audio = level * np.sin(2 * np.pi * pitches * time) * (1 + np.sin(2 * np.pi * 3 * time))
-        with soundfile.SoundFile(path, "w", rate, channels) as file:
+        with soundfile.SoundFile(path, "w", rate, channels, subtype) as file:
             for tag, text in tags.items():
                 setattr(file, tag, text)
             file.write(audio)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
+from pathlib import Path
 
-from conftest import MakeClip, Path, Run
+import pytest
+from conftest import MakeClip, Run
 
 
 def names(folder: Path) -> list[str]:

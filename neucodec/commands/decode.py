@@ -24,12 +24,12 @@ from .options import (
 )
 
 if TYPE_CHECKING:
-    from ..audio_output import AudioSink, Clip, Format
+    from ..audio_output import AudioSink
     from ..decoder import Decoder
     from ..formats import NcfReader
     from ..models.codec import Codec
 
-FORMATS: dict[str, Format] = {
+FORMATS: dict[str, str] = {
     ".wav": "wav",
     ".wave": "wav",
     ".flac": "flac",
@@ -79,13 +79,13 @@ def decode(
     force: bool,
     skip_existing: bool,
     exclude: tuple[str, ...],
-    container: Format | None,
+    container: str | None,
     subtype: str,
     start: float | None,
     end: float | None,
     rate: int | None,
     mono: bool,
-    clip: Clip | None,
+    clip: str | None,
     strict: bool,
     threads: int | None,
     device: str,
@@ -112,7 +112,7 @@ def decode(
     run_batch(inputs, NCF, exclude, outputs, f".{kind}", work, console)
 
 
-def _format_of(inputs: tuple[str, ...], output: str | None) -> Format:
+def _format_of(inputs: tuple[str, ...], output: str | None) -> str:
     """What the name of an output file asks for; wav where there is none or it has no suffix."""
     if output is None or not names_file(inputs, output):
         return "wav"
@@ -124,7 +124,7 @@ def _format_of(inputs: tuple[str, ...], output: str | None) -> Format:
     return FORMATS.get(suffix, "wav")
 
 
-def _checked_subtype(container: Format, subtype: str, clip: Clip | None) -> str:
+def _checked_subtype(container: str, subtype: str, clip: str | None) -> str:
     """The subtype as it is spelt, if the format can hold it, and it what ``clip`` leaves."""
     from ..audio_output import SUBTYPES
 
@@ -140,7 +140,7 @@ def _checked_subtype(container: Format, subtype: str, clip: Clip | None) -> str:
     return held[subtype.casefold()]
 
 
-def _clip_of(subtype: str) -> Clip:
+def _clip_of(subtype: str) -> str:
     """What becomes of peaks where nothing is said: only floating point can leave them."""
     return "none" if subtype.casefold().startswith("f") else "clamp"
 
@@ -149,13 +149,13 @@ def _clip_of(subtype: str) -> Clip:
 class _Decoding:
     """Decodes one file after the other; each codec is loaded once, when a file needs it."""
 
-    container: Format
+    container: str
     subtype: str
     start: float | None
     end: float | None
     rate: int | None
     mono: bool
-    clip: Clip | None
+    clip: str | None
     strict: bool
     threads: int | None
     device: str

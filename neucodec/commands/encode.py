@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -14,6 +15,7 @@ from ..batch import Job, Kind, Outcome
 from ..clock import format_time
 from ..console import Console, counted, shown
 from ..errors import NeucodecError
+from ..models.card import find_card
 from ..models.errors import ModelError
 from .files import Outputs, is_there, open_output, run_batch, target_name
 from .options import (
@@ -116,6 +118,9 @@ def encode(
     """
     if bitrate is not None and codebooks is not None:
         raise click.UsageError("-b and -n both choose the bitrate; give one of them")
+    most = find_card(model).codebooks
+    if codebooks is not None and codebooks > most:
+        raise click.UsageError(f"{model} has no {codebooks} codebooks; give 1 to {most}")
     raw_format = _raw_format(raw, rate, channels, sample_format)
     console = Console(verbose - quiet)
     outputs = Outputs(output, force, skip_existing)
@@ -164,6 +169,8 @@ class _Encoding:
     def __call__(self, job: Job) -> Outcome:
         if is_there(job, self.outputs, lambda: _is_whole(job.target), self.console):
             return Outcome.SKIPPED
+        if self.raw is None and Path(job.source).suffix.lower() == ".ncf":
+            raise NeucodecError("this is an .ncf already; neucodec decode makes audio of it")
         from ..audio_input import open_audio
 
         with open_audio(job.source, raw=self.raw) as audio:

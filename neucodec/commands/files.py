@@ -66,7 +66,9 @@ def target_name(job: Job) -> str:
 def _refuse_terminals(jobs: Sequence[Job]) -> None:
     for job in jobs:
         if job.source == PIPE and sys.stdin.isatty():
-            raise click.UsageError("standard input is a terminal; pipe audio in, or name a file")
+            raise click.UsageError(
+                "standard input is a terminal; pipe something in, or name a file"
+            )
         if job.target == PIPE and sys.stdout.isatty():
             raise click.UsageError(
                 "will not write binary data to a terminal; pipe it on, or give -o FILE"

@@ -31,7 +31,9 @@ def list_models(as_json: bool = False) -> None:
         for entry in described:
             click.echo(json.dumps(entry))
         return
-    rows = [("NAME", "RATE", "CHANNELS", "KBPS", "SIZE", "LICENCE", "HERE", "")]
+    rows: list[tuple[str, ...]] = [
+        ("NAME", "RATE", "CHANNELS", "KBPS", "SIZE", "LICENCE", "HERE", "")
+    ]
     rows += [_row(entry) for entry in described]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
@@ -17,7 +17,13 @@ from ..models.errors import ModelError
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-class Parsed(click.ParamType):
+if TYPE_CHECKING:
+    ParamType = click.ParamType[Any]
+else:  # generic for type checkers only, before click 8.4
+    ParamType = click.ParamType
+
+
+class Parsed(ParamType):
     """Text that a function of the library reads; what it refuses is a usage error."""
 
     def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
@@ -34,7 +40,7 @@ class Parsed(click.ParamType):
             self.fail(str(error), param, ctx)
 
 
-class ModelName(click.ParamType):
+class ModelName(ParamType):
     """The name of a model that there is a card of, completed from the cards."""
 
     name = "name"

@@ -1,0 +1,186 @@
+"""The command as a process: pipes, terminals, signals, start-up."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from conftest import MakeClip, Run
+
+NEUCODEC = [sys.executable, "-m", "neucodec"]
+posix = pytest.mark.skipif(os.name != "posix", reason="signals and terminals of Unix")
+
+
+def endless_wav(rate: int = 16000) -> bytes:
+    """Head of a WAV of unknown length, as ffmpeg and sox write them to pipes."""
+    form = b"fmt " + np.array([16], "<u4").tobytes() + np.array([1, 1], "<u2").tobytes()
+    form += np.array([rate, 2 * rate], "<u4").tobytes() + np.array([2, 16], "<u2").tobytes()
+    return b"RIFF\xff\xff\xff\xffWAVE" + form + b"data\xff\xff\xff\xff"
+
+
+def noise(seconds: float, rate: int = 16000) -> bytes:
+    samples = np.random.default_rng(0).normal(0, 3000, round(seconds * rate))
+    return samples.astype("<i2").tobytes()
+
+
+def test_encode_and_decode_in_one_pipe(tmp_path: Path) -> None:
+    out = tmp_path / "out.wav"
+    with out.open("wb") as file:
+        encode = subprocess.Popen(
+            [*NEUCODEC, "encode", "-q", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        decode = subprocess.Popen(
+            [*NEUCODEC, "decode", "-q", "-"], stdin=encode.stdout, stdout=file
+        )
+        assert encode.stdin and encode.stdout
+        encode.stdout.close()
+        encode.stdin.write(endless_wav() + noise(2.5))
+        encode.stdin.close()
+        assert (encode.wait(60), decode.wait(60)) == (0, 0)
+    assert soundfile.info(out).frames == 40000
+
+
+def test_pipes_say_nothing_but_data(run: Run, clip: MakeClip, tmp_path: Path) -> None:
+    path = clip(seconds=1.2)
+    encoded = run("encode", "-", stdin=path.read_bytes())
+    assert encoded.code == 0
+    assert encoded.err.startswith("standard input: neu-44khz, 9 codebooks, ")
+    assert run("encode", path, "-o", "-").out == encoded.out
+
+    decoded = run("decode", "-", "-o", tmp_path / "clip.flac", stdin=encoded.out)
+    assert decoded.out == b""
+    assert soundfile.info(tmp_path / "clip.flac").frames == 19200
+    raw = run("decode", "-", "--format=raw", stdin=encoded.out)
+    assert len(raw.out) == 2 * 19200
+    assert raw.err.startswith("standard input: 0:01.200 to standard output, ")
+
+
+def test_standard_input_does_not_go_to_a_directory(run: Run, tmp_path: Path) -> None:
+    ran = run("encode", "-", "-o", tmp_path)
+    assert ran.code == 2
+    assert "standard input needs the name of an output file, or -o -" in ran.err
+
+
+@posix
+@pytest.mark.parametrize("command", ["encode", "decode"])
+def test_no_binary_on_terminals(clip: MakeClip, command: str) -> None:
+    import pty
+
+    ours, terminal = pty.openpty()
+    for args, complaint in (
+        ([str(clip()), "-o", "-"], "will not write binary data to a terminal"),
+        (["-"], "standard input is a terminal"),
+    ):
+        ran = subprocess.run(
+            [*NEUCODEC, command, *args], stdin=terminal, stdout=terminal, stderr=subprocess.PIPE
+        )
+        assert ran.returncode == 2
+        assert complaint in ran.stderr.decode()
+    os.close(ours)
+    os.close(terminal)
+
+
+@posix
+def test_progress_is_for_terminals(clip: MakeClip, tmp_path: Path) -> None:
+    import fcntl
+    import pty
+    import struct
+    import termios
+
+    ours, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", 24, 100, 0, 0))
+    command = [*NEUCODEC, "encode", str(clip(seconds=3)), "-o", str(tmp_path / "a.ncf")]
+    with subprocess.Popen(command, stderr=terminal) as encode:
+        os.close(terminal)
+        shown = b""
+        with suppress(OSError):  # the end, on Linux
+            while data := os.read(ours, 4096):
+                shown += data
+        assert encode.wait(60) == 0
+    os.close(ours)
+    bars, report = shown.decode().rsplit("\r", 2)[:2]
+    assert re.search(r"clip\.wav +0% \| +\| 0:00 of 0:03, 0 x real time", bars)
+    assert re.search(r"clip\.wav: neu-44khz, 9 codebooks, .* x real time$", report)
+
+
+def wait_for(path: Path, pattern: str) -> None:
+    deadline = time.monotonic() + 60
+    while not list(path.glob(pattern)):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@posix
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_leave_nothing_behind(tmp_path: Path, number: signal.Signals) -> None:
+    target = tmp_path / "out.ncf"
+    encode = subprocess.Popen(
+        [*NEUCODEC, "encode", "-", "-o", str(target)],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert encode.stdin and encode.stderr
+    encode.stdin.write(endless_wav() + noise(2))
+    encode.stdin.flush()
+    wait_for(tmp_path, ".*.partial")
+    encode.send_signal(number)
+    assert encode.wait(60) == 128 + number
+    assert encode.stderr.read() == (b"neucodec: interrupted\n" if number == signal.SIGINT else b"")
+    assert list(tmp_path.iterdir()) == []
+    encode.stdin.close()
+
+
+@posix
+def test_a_reader_that_goes_is_no_error_to_speak_of(run: Run, clip: MakeClip) -> None:
+    encoded = run("encode", "-q", clip(seconds=3), "-o", "-").out
+    path = clip("again.ncf.wav")
+    path.write_bytes(encoded)
+    decode = subprocess.Popen(
+        [*NEUCODEC, "decode", str(path), "-o", "-"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert decode.stdout and decode.stderr
+    assert decode.stdout.read(4) == b"RIFF"
+    decode.stdout.close()
+    assert decode.wait(60) == 141
+    assert decode.stderr.read() == b""
+    decode.stderr.close()
+
+
+@pytest.mark.parametrize(
+    "args",
+    [["--help"], ["--version"], ["encode", "-h"], ["models"], ["info", "SONG"], ["verify", "SONG"]],
+)
+def test_only_coding_loads_the_heavy_libraries(run: Run, clip: MakeClip, args: list[str]) -> None:
+    path = clip()
+    run("encode", path)
+    words = [str(path.with_suffix(".ncf")) if word == "SONG" else word for word in args]
+    script = (
+        "import sys; from neucodec.__main__ import main; code = main(sys.argv[1:]);"
+        "heavy = {'torch', 'soundfile', 'scipy', 'huggingface_hub', 'soxr', 'tqdm'};"
+        "print(heavy & set(sys.modules), file=sys.stderr); sys.exit(code)"
+    )
+    ran = subprocess.run([sys.executable, "-c", script, *words], capture_output=True)
+    assert ran.returncode == 0
+    assert ran.stderr.decode() == "set()\n"
+
+
+def test_tracebacks_only_where_they_are_asked_for(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    absent = tmp_path / "absent.wav"
+    assert run("encode", absent).err.count("\n") == 1
+    monkeypatch.setenv("NEUCODEC_DEBUG", "1")
+    shown = run("encode", absent).err
+    assert shown.startswith("Traceback (most recent call last):\n")
+    assert shown.endswith(f"neucodec: {absent}: cannot be read: No such file or directory\n")
