@@ -58,7 +58,7 @@ def test_codes_that_do_not_fit_are_not_packed(codes: npt.NDArray[np.int64]) -> N
 
 def test_only_integers_of_three_dimensions_are_packed() -> None:
     with pytest.raises(NcfError, match="float64 of shape"):
-        pack_codes(np.zeros((1, 1, 1)), 3)
+        pack_codes(np.zeros((1, 1, 1)), 3)  # type: ignore[arg-type]
     with pytest.raises(NcfError, match=r"of shape \(4,\)"):
         pack_codes(np.zeros(4, np.int64), 3)
 
