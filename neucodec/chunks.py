@@ -125,6 +125,6 @@ class OverlapAdder:
             return self._sum[:, :0]
         total, weight = self._sum[:, :count], self._weight[:count]
         self._sum, self._weight = self._sum[:, count:], self._weight[count:]
-        ready = total[:, self._skip :] / np.maximum(weight[self._skip :], np.float32(1e-3))
+        ready: Audio = total[:, self._skip :] / np.maximum(weight[self._skip :], np.float32(1e-3))
         self.position, self._skip = until, 0
         return ready
