@@ -11,7 +11,8 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from .decoder import DecodeOptions, Decoder, card_for, chunk_codes
+from .coding import chunk_codes
+from .decoder import DecodeOptions, Decoder, card_for
 from .errors import NeucodecError
 from .formats import Header, NcfReader
 from .models.codec import Codec

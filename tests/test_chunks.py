@@ -7,7 +7,7 @@ import torch
 from neucodec.chunks import Audio, ChunkSplitter, Geometry, OverlapAdder
 from neucodec.models.spectrum import Spectrum
 
-GEOMETRY = Geometry(stride=86 * 512, context=768, hop=512, frames=86)
+GEOMETRY = Geometry(stride=86 * 512, context=768, overlap=1536, filled=True, hop=512, frames=86)
 CHUNK = GEOMETRY.stride
 
 
@@ -20,12 +20,20 @@ def fade() -> Audio:
     return total
 
 
+def window(frames: int) -> Audio:
+    """Of a whole chunk: faded on both sides."""
+    weight = np.ones(GEOMETRY.width(frames), np.float32)
+    weight[:1536] += fade() - 1
+    weight[-1536:] -= fade()
+    return weight
+
+
 def split(audio: Audio, block: int) -> list[Audio]:
     splitter = ChunkSplitter(GEOMETRY, len(audio))
     chunks: list[Audio] = []
     for start in range(0, audio.shape[1], block):
-        chunks += splitter.push(audio[:, start : start + block])
-    return chunks + list(splitter.finish())
+        chunks += [p.audio for p in splitter.push(audio[:, start : start + block])]
+    return chunks + [p.audio for p in splitter.finish()]
 
 
 def frames_of(chunk: Audio) -> int:
@@ -34,7 +42,7 @@ def frames_of(chunk: Audio) -> int:
 
 def join(chunks: list[Audio | None], first: int = 0) -> Audio:
     """Analyse and synthesise each chunk by itself, as a perfect codec would."""
-    spectrum, adder = Spectrum(2048, 512), OverlapAdder(GEOMETRY, 2, fade(), first)
+    spectrum, adder = Spectrum(2048, 512), OverlapAdder(GEOMETRY, 2, window, first)
     parts = [np.zeros((2, 0), np.float32)]
     for index, chunk in enumerate(chunks, start=first):
         if chunk is None:
