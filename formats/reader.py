@@ -67,6 +67,7 @@ class NcfReader:
     def table(self) -> list[ChunkEntry]:
         """Where each chunk stands: by the trailer, or else by searching the whole file.
 
+        A search finds intact chunks alone, so that entries may be fewer than chunk_count.
         Raises io.UnsupportedOperation for a pipe.
         """
         self._require_seekable()

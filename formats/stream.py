@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, TypeVar
 
@@ -96,10 +97,12 @@ class ChunkStream:
             return None
         if self._table is not None:
             return head if window.offset == self._first + self._table.lengths.sum() else None
-        behind = head.count - self.expected
-        if behind < 0 or (behind and (self._short or self._strays(behind, head.length))):
+        missing = head.count - self.expected
+        if missing < 0 or (missing and self._short):
             return None
-        return head
+        # Where chunks that it counts as lost still follow, it strayed in from the end.
+        strays = missing and any(d < missing for d in self._distances_behind(head.length))
+        return None if strays else head
 
     def _head_here(self, parse: Callable[[Header, bytearray], _Head | int]) -> _Head | None:
         """Head of what starts the window, once all of its bytes are held."""
@@ -134,7 +137,7 @@ class ChunkStream:
         """Whether the chunk at the window's start may follow a gap of ``ahead`` chunks."""
         # Even silence takes bytes: nothing may claim more time than its file could hold.
         end = self._window.offset + length - self._first
-        if (self.expected + ahead) * SMALLEST_CHUNK > end:
+        if (self.expected + ahead + 1) * SMALLEST_CHUNK > end:
             return False
         # More than half of the numbers ahead is rather behind: a chunk from before, met again,
         # unless about as much was lost as the jump says.
@@ -142,14 +145,21 @@ class ChunkStream:
         lost = self._window.offset - self._resumed
         if ahead >= INDEX_MODULUS // 2 and 2 * lost < ahead * mean:
             return False
-        return not self._strays(ahead, length)
+        # It may also have strayed in from elsewhere in the file: go the way of more chunks.
+        behind = self._distances_behind(length)
+        following = [distance for distance in behind if distance > ahead]
+        return 1 + _longest_ascent(following) >= _longest_ascent(behind)
 
-    def _strays(self, gap: int, length: int) -> bool:
-        """Whether what starts the window, behind a gap, came here from elsewhere in the file.
+    def _distances_behind(self, length: int) -> list[int]:
+        """How far ahead the next few chunks behind the window's first bytes are."""
+        words = self._survey.words_behind(length)
+        return [(word - self.expected) % INDEX_MODULUS for word in words if not word & END]
 
-        Then chunks of the gap follow soon.
-        """
-        return any(
-            not word & END and (word - self.expected) % INDEX_MODULUS < gap
-            for word in self._survey.words_behind(length)
-        )
+
+def _longest_ascent(values: list[int]) -> int:
+    """Length of the longest strictly increasing subsequence."""
+    lowest: list[int] = []  # last values of ascents by length
+    for value in values:
+        row = bisect_left(lowest, value)
+        lowest[row : row + 1] = [value]
+    return len(lowest)

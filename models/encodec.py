@@ -16,8 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from .codebook import EuclideanCodebook, ResidualCodebooks
-from .seanet import KERNEL, Carry, Decoder, Encoder, SeanetConfig
+from .seanet import KERNEL, Decoder, Encoder, SeanetConfig
 from .state_dict import read_checkpoint, restore
+from .stream import Carry, StreamState
 
 
 @dataclass(frozen=True)
@@ -44,16 +45,6 @@ ENCODEC_48KHZ = EncodecConfig(
     stride=47520,
     codebooks=16,
 )
-
-
-@dataclass(frozen=True)
-class StreamState:
-    """Where a stream stands between two chunks."""
-
-    pending: Tensor
-    """Audio [B, C, n] or codes [B, K, n] at the end of the last chunk that still wait."""
-    layers: tuple[Tensor, ...] = ()
-    """What each layer remembers, in running order; empty until the network has started."""
 
 
 class Encodec(nn.Module):
@@ -102,7 +93,7 @@ class Encodec(nn.Module):
 
         The codes [B, codebooks, F] of all chunks together, up to and with the one that is
         ``last``, are those of the whole signal. ``state`` is what the previous call returned,
-        None at the start; it is not changed.
+        None at the start; it is not changed. Audio waits in it until there is a whole frame.
         """
         audio, layers = self._resume(audio, state)
         count = audio.shape[-1]

@@ -16,6 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .stream import Carry
+
 KERNEL = 7
 """Width of the first and the last convolution."""
 RESIDUAL_KERNEL = 3
@@ -41,30 +43,6 @@ class SeanetConfig:
     def hop(self) -> int:
         """Samples per frame."""
         return math.prod(self.ratios)
-
-
-class Carry:
-    """What the layers of one network keep of a chunk for the next, in the order they run.
-
-    ``before`` is what the previous chunk left, empty for the first; ``last`` says that no chunk
-    follows. While the network runs, each layer takes its own part from the front, and leaves the
-    next one in ``after``.
-    """
-
-    def __init__(self, before: Sequence[Tensor] = (), last: bool = True) -> None:
-        self.first = not before
-        self.last = last
-        self.after: list[Tensor] = []
-        self._before = iter(before)
-
-    def take(self) -> Tensor:
-        """The calling layer's next tensor from the previous chunk."""
-        return next(self._before)
-
-    def leave(self, tensor: Tensor) -> None:
-        """Keep a tensor for the calling layer's next chunk."""
-        # A copy, or this small piece would hold on to the whole chunk that it was cut from.
-        self.after.append(tensor.clone())
 
 
 def reflect(x: Tensor, left: int, right: int) -> Tensor:

@@ -99,6 +99,9 @@ def restore(build: Callable[[], M], tensors: Mapping[str, Tensor], source: str) 
     with torch.device("meta"):
         network = build()
     places = network.state_dict()
+    if {name for name, _ in network.named_buffers()} - places.keys():
+        # What is computed and not saved, such as a window, has its values only if built for real.
+        network = build()
     _refuse(source, "lacks", places.keys() - tensors.keys())
     _refuse(source, "has, and this model does not,", tensors.keys() - places.keys())
     for name, place in places.items():

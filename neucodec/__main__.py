@@ -26,7 +26,6 @@ def main(args: Sequence[str] | None = None) -> int:
     try:
         with signals_end_the_run():
             code = _run(args)
-            sys.stdout.flush()
     except BrokenPipeError:
         code = 128 + PIPE_GONE
     except Ended as end:
@@ -43,6 +42,7 @@ def main(args: Sequence[str] | None = None) -> int:
 def _run(args: Sequence[str] | None) -> int:
     try:
         code = cli.main(args, prog_name="neucodec", standalone_mode=False)
+        sys.stdout.flush()
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "neucodec"
         text = " ".join(error.format_message().split()).rstrip(".")

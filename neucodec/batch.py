@@ -69,7 +69,10 @@ def find_files(inputs: Iterable[str], kind: Kind, exclude: Sequence[str] = ()) -
     """
     search = Search()
     for name in inputs:
-        if name == PIPE or not _is_directory(name):
+        if not name:
+            search.failures.append(("''", "this is no name; give a file, a directory or '-'"))
+            continue
+        if name == PIPE or not Path(name).is_dir():
             search.files.append((name, Path(Path(name).name)))
             continue
         before = len(search.files)
@@ -96,11 +99,6 @@ def _walk(folder: Path, search: Search, exclude: Sequence[str]) -> Iterator[Path
         yield from (place / n for n in sorted(names) if not _left_out(place / n, exclude))
 
 
-def _is_directory(name: str) -> bool:
-    """Whether it is one; ``Path("")`` would be the working directory, not a mistake."""
-    return bool(name) and Path(name).is_dir()
-
-
 def _left_out(place: Path, exclude: Sequence[str]) -> bool:
     hidden = place.name.startswith(".")
     return hidden or any(
@@ -116,7 +114,7 @@ def is_folder(output: str) -> bool:
 
 def names_file(inputs: Sequence[str], output: str) -> bool:
     """Whether an output is to be one file: that of one input which is no directory."""
-    return len(inputs) == 1 and not _is_directory(inputs[0]) and not is_folder(output)
+    return len(inputs) == 1 and not Path(inputs[0]).is_dir() and not is_folder(output)
 
 
 def plan_jobs(
@@ -136,7 +134,7 @@ def plan_jobs(
     """
     if len(inputs) > 1 and PIPE in inputs:
         raise NeucodecError("'-' (standard input) cannot be mixed with other inputs")
-    single = len(inputs) == 1 and not _is_directory(inputs[0])
+    single = len(inputs) == 1 and not Path(inputs[0]).is_dir()
     if output is not None and not single and (output == PIPE or Path(output).is_file()):
         raise NeucodecError(
             f"-o {shown(output) if output != PIPE else PIPE}: several inputs need a directory "

@@ -47,7 +47,7 @@ def randomise(model: nn.Module, run: Callable[[], Any], seed: int = 0) -> None:
     """Random weights through which a signal neither dies away nor explodes.
 
     Parameters that all start as 0 or 1 get noise. Then, while ``run`` puts a signal through, each
-    convolution's weights are scaled to an output of standard deviation 0.5.
+    linear layer's weights are scaled to an output of standard deviation 0.5.
     """
     generator = torch.Generator().manual_seed(seed)
 
@@ -66,9 +66,8 @@ def randomise(model: nn.Module, run: Callable[[], Any], seed: int = 0) -> None:
         for parameter in model.parameters():
             if bool((parameter == parameter.flatten()[0]).all()):
                 parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
-        hooks = [
-            m.register_forward_hook(scale) for m in model.modules() if isinstance(m, CONVOLUTIONS)
-        ]
+        scaled = (*CONVOLUTIONS, nn.Linear)
+        hooks = [m.register_forward_hook(scale) for m in model.modules() if isinstance(m, scaled)]
         run()
         for hook in hooks:
             hook.remove()

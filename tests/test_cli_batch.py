@@ -102,6 +102,17 @@ def test_two_inputs_for_one_output_are_refused_before_any_work(
     assert not list(tmp_path.rglob("*.ncf"))
 
 
+def test_an_empty_name_does_not_stand_for_everything_here(
+    run: Run, clip: MakeClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip()
+    monkeypatch.chdir(tmp_path)
+    ran = run("encode", "")
+    assert ran.code == 1
+    assert ran.err == "neucodec: '': this is no name; give a file, a directory or '-'\n"
+    assert names(tmp_path) == ["clip.wav"]
+
+
 def test_the_same_input_twice_is_done_once(run: Run, clip: MakeClip, tmp_path: Path) -> None:
     path = clip("in/a.wav")
     ran = run("encode", tmp_path / "in", path, "-o", tmp_path / "out")

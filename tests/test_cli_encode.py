@@ -60,6 +60,24 @@ def test_the_file_keeps_rate_channels_and_length(run: Run, clip: MakeClip, info:
     assert (found["sample_rate"], found["channels"], found["frames"]) == (22050, 3, 6615)
 
 
+@pytest.mark.parametrize(("seconds", "frames"), [(0, 0), (1 / 16000, 1)])
+def test_next_to_nothing_comes_back_as_such(
+    run: Run, clip: MakeClip, tmp_path: Path, seconds: float, frames: int
+) -> None:
+    path, back = clip(seconds=seconds), tmp_path / "back.wav"
+    assert run("encode", path).code == 0
+    assert run("decode", path.with_suffix(".ncf"), "-o", back).code == 0
+    assert soundfile.info(back).frames == frames
+
+
+def test_as_many_words_as_one_wants(run: Run, clip: MakeClip) -> None:
+    path = clip(seconds=0.5, channels=2)
+    assert run("encode", path, "-q").err == ""
+    first, second = run("encode", path, "-fv").err.splitlines()
+    assert first == f"{path}: 16000 Hz, 2 channels, 0:00.5, to {path.with_suffix('.ncf')}"
+    assert second.startswith(f"{path}: neu-44khz, ")
+
+
 def test_mono_mixes_down(run: Run, clip: MakeClip, info: Any) -> None:
     path = clip(channels=2)
     assert run("encode", path, "--mono").code == 0

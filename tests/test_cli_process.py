@@ -10,6 +10,7 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from threading import Timer
 
 import numpy as np
 import pytest
@@ -32,21 +33,31 @@ def noise(seconds: float, rate: int = 16000) -> bytes:
     return samples.astype("<i2").tobytes()
 
 
-def test_encode_and_decode_in_one_pipe(tmp_path: Path) -> None:
-    out = tmp_path / "out.wav"
-    with out.open("wb") as file:
-        encode = subprocess.Popen(
-            [*NEUCODEC, "encode", "-q", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
-        decode = subprocess.Popen(
-            [*NEUCODEC, "decode", "-q", "-"], stdin=encode.stdout, stdout=file
-        )
-        assert encode.stdin and encode.stdout
-        encode.stdout.close()
-        encode.stdin.write(endless_wav() + noise(2.5))
-        encode.stdin.close()
-        assert (encode.wait(60), decode.wait(60)) == (0, 0)
-    assert soundfile.info(out).frames == 40000
+def test_a_live_pipe_through_both_ways() -> None:
+    """The first second comes out while the source is still running, and in the end all of it."""
+    encode = subprocess.Popen(
+        [*NEUCODEC, "encode", "-q", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    decode = subprocess.Popen(
+        [*NEUCODEC, "decode", "-q", "-"], stdin=encode.stdout, stdout=subprocess.PIPE
+    )
+    assert encode.stdin and encode.stdout and decode.stdout
+    encode.stdout.close()
+    watchdog = Timer(60, encode.kill)
+    watchdog.start()
+    encode.stdin.write(endless_wav() + noise(3.5))
+    encode.stdin.flush()
+    first = decode.stdout.read(2 * 16000)
+    assert encode.poll() is None
+    encode.stdin.write(noise(0.25))
+    encode.stdin.close()
+    rest = decode.stdout.read()
+    decode.stdout.close()
+    assert (encode.wait(60), decode.wait(60)) == (0, 0)
+    watchdog.cancel()
+    assert first.startswith(b"RIFF")
+    samples = (first + rest).partition(b"data")[2][4:]
+    assert len(samples) == 2 * 60000
 
 
 def test_pipes_say_nothing_but_data(run: Run, clip: MakeClip, tmp_path: Path) -> None:

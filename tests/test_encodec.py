@@ -15,6 +15,9 @@ from torch import Tensor
 from neucodec.models.encodec import ENCODEC_24KHZ, ENCODEC_48KHZ, Encodec, overlap_add
 from neucodec.models.seanet import Carry
 
+# The peers still use the older of PyTorch's two weight norms.
+pytestmark = pytest.mark.filterwarnings("ignore:.*weight_norm. is deprecated:FutureWarning")
+
 SMALL = {"filters": 4, "latent": 16, "codebook_size": 64}
 MONO = replace(ENCODEC_24KHZ, **SMALL)
 STEREO = replace(ENCODEC_48KHZ, **SMALL, segment=4800, stride=4752)

@@ -97,7 +97,7 @@ class Attack:
         return Path.touch, (self.path,)
 
 
-@pytest.mark.parametrize("save", [torch.save, lambda x, path: path.write_bytes(pickle.dumps(x))])
+@pytest.mark.parametrize("save", [torch.save, lambda x, path: path.write_bytes(pickle.dumps(x, 2))])
 def test_code_in_a_checkpoint_is_refused_and_not_run(
     save: Callable[[object, Path], None], tmp_path: Path
 ) -> None:

@@ -126,6 +126,8 @@ def _text(found: dict[str, Any]) -> str:
     """The same for people."""
     seconds, rate = found["seconds"], found["bitrate"]
     nominal = found["nominal_bitrate"]
+    ratio = found["ratio"]
+    smaller = f", {ratio:.1f}x smaller than 16-bit PCM" if ratio >= 1 else ""
     bitrates = [f"{nominal / 1000:.2f} kbps nominal"] if nominal else []
     bitrates += [f"{rate / 1000:.2f} in the file"] if rate else []
     samples = counted(found["frames"], "sample") if found["complete"] else "samples unknown"
@@ -135,7 +137,7 @@ def _text(found: dict[str, Any]) -> str:
         ("audio", f"{found['sample_rate']} Hz, {counted(found['channels'], 'channel')}, "
                   f"{format_time(seconds, 3)} ({samples})"),
         ("bitrate", ", ".join(bitrates)),
-        ("size", f"{found['bytes']} bytes, {found['ratio']:.1f}x smaller than 16-bit PCM"),
+        ("size", f"{counted(found['bytes'], 'byte')}{smaller}"),
         ("chunks", f"{found['chunk_count']} of "
                    f"{found['chunk_stride'] / found['model_rate']:.3f} s"),
         ("entropy", ", ".join(filter(None, (found["entropy"], found["entropy_model"])))),

@@ -1,0 +1,225 @@
+"""Golden files: what was once written stays readable, and is written the same way again.
+
+``python tests/test_ncf_golden.py`` writes the files anew; a difference is a new major version.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import zlib
+from pathlib import Path
+
+import ncf_examples as ncf
+import numpy as np
+import pytest
+
+import neucodec.formats
+from neucodec.formats import (
+    EntropyCoder,
+    NcfError,
+    NcfReader,
+    ScaleKind,
+    coded_streams,
+    unpack_codes,
+)
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def patched_header(data: bytes, minor: int, major: int = 1, field: bytes = b"") -> bytes:
+    """The file with another version, and a field added behind the others."""
+    length = int.from_bytes(data[10:14], "little")
+    body = data[14 : 14 + length] + field
+    start = data[:8] + bytes([major, minor]) + len(body).to_bytes(4, "little") + body
+    return start + zlib.crc32(start).to_bytes(4, "little") + data[14 + length + 4 :]
+
+
+def longer_trailer(data: bytes, extra: bytes) -> bytes:
+    """The file with bytes behind the chunk table, as a later minor version may put there."""
+    size = int.from_bytes(data[-8:-4], "little")
+    start = len(data) - size
+    length = data[start + 2]  # one byte is enough for the small files here
+    body = data[start + 3 : start + 3 + length] + extra
+    trailer = data[start : start + 2] + bytes([len(body)]) + body
+    trailer += zlib.crc32(trailer).to_bytes(4, "little")
+    return data[:start] + trailer + (len(trailer) + 8).to_bytes(4, "little") + b"NCFE"
+
+
+def mono() -> bytes:
+    head = ncf.header(overlap=1536, encoder="neucodec 0.1.0")
+    chunks = [ncf.chunk(head, 0), ncf.chunk(head, 1, codebooks=0)]
+    chunks.append(ncf.chunk(head, 2, codebooks=1, frames=2))
+    return ncf.write(head, chunks, frames=5000)
+
+
+def stereo() -> bytes:
+    head = ncf.header(channels=2, streams=2, source_rate=48000, nominal_bitrate=3445, frames=6000)
+    chunks = [
+        ncf.chunk(head, 0, mid_side=True),
+        ncf.chunk(head, 1, scales=(150, 0), mid_side=True),
+        ncf.chunk(head, 2, scales=(0, 96)),
+    ]
+    return ncf.write(head, chunks, frames=6000)
+
+
+def coded() -> bytes:
+    head = ncf.header(
+        codec="encodec-48khz",
+        channels=2,
+        streams=1,
+        scale_kind=ScaleKind.FLOAT,
+        entropy=EntropyCoder.LM,
+        entropy_model="encodec-48khz-lm",
+        entropy_fingerprint=bytes.fromhex("fedcba9876543210"),
+        gain_db=-3.5,
+    )
+    chunks = [
+        ncf.chunk(head, 0, scales=(0.1875,), payload=b"range"),
+        ncf.chunk(head, 1, raw=True),
+    ]
+    return ncf.write(head, chunks)
+
+
+def silence() -> bytes:
+    head = ncf.header()
+    return ncf.write(head, ncf.several(head, 5, silent=range(5)))
+
+
+def empty() -> bytes:
+    return ncf.write(ncf.header(), [])
+
+
+def tags() -> bytes:
+    text = {"TITLE": "Übung = Meister", "ARTIST": "山田", "COMMENT": "two\nlines", "GENRE": ""}
+    return ncf.write(ncf.header(tags=text), [ncf.chunk(ncf.HEADER, 0)])
+
+
+def unknown_optional() -> bytes:
+    return patched_header(mono(), minor=0, field=bytes([100, 3]) + b"new")
+
+
+def higher_minor() -> bytes:
+    return longer_trailer(patched_header(mono(), minor=7), b"more")
+
+
+def unknown_critical() -> bytes:
+    return patched_header(mono(), minor=3, field=bytes([101, 1, 0]))
+
+
+def higher_major() -> bytes:
+    return patched_header(mono(), minor=0, major=2)
+
+
+EXAMPLES = {
+    make.__name__: make
+    for make in (
+        mono,
+        stereo,
+        coded,
+        silence,
+        empty,
+        tags,
+        unknown_optional,
+        higher_minor,
+        unknown_critical,
+        higher_major,
+    )
+}
+
+
+def golden(name: str) -> bytes:
+    return (GOLDEN / f"{name}.ncf").read_bytes()
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_same_input_is_written_as_the_same_bytes_for_ever(name: str) -> None:
+    assert EXAMPLES[name]().hex() == golden(name).hex()
+
+
+def test_the_specification_shows_the_mono_file_byte_by_byte() -> None:
+    text = (Path(neucodec.formats.__file__).parent / "NCF.md").read_text(encoding="utf-8")
+    example = text.split("```hex\n")[1].split("```")[0]
+    shown = "".join(re.findall(r"^((?:[0-9a-f]{2} ?)+)", example, flags=re.MULTILINE))
+    assert bytes.fromhex(shown) == golden("mono")
+
+
+def test_mono_with_a_silent_and_a_short_chunk() -> None:
+    reader = NcfReader(io.BytesIO(golden("mono")))
+    whole, silent, short = reader
+    assert (reader.frames, reader.complete, reader.chunk_count) == (5000, True, 3)
+    assert reader.header == ncf.header(overlap=1536, encoder="neucodec 0.1.0")
+    assert (silent.codebooks, silent.scales, silent.payload) == (0, (), b"")
+    assert (short.codebooks, short.frames) == (1, 2)
+    codes = unpack_codes(whole.payload, 1, 2, 4, 1024)
+    assert np.array_equal(codes, ncf.codes(1, 2, 4))
+
+
+def test_stereo_with_mid_and_side_and_silent_streams() -> None:
+    reader = NcfReader(io.BytesIO(golden("stereo")))
+    both, mid, second = reader
+    assert (reader.header.source_rate, reader.header.sample_rate) == (48000, 44100)
+    assert (reader.header.streams, reader.header.nominal_bitrate) == (2, 3445)
+    assert [c.mid_side for c in (both, mid, second)] == [True, True, False]
+    streams = [coded_streams(reader.header, c) for c in (both, mid, second)]
+    assert streams == [(0, 1), (0,), (1,)]
+    assert len(both.payload) == 2 * len(mid.payload)
+
+
+def test_entropy_coded_chunks_with_float_scales() -> None:
+    reader = NcfReader(io.BytesIO(golden("coded")))
+    first, second = reader
+    assert (reader.header.entropy, reader.header.entropy_model) == (
+        EntropyCoder.LM,
+        "encodec-48khz-lm",
+    )
+    assert reader.header.gain_db == -3.5
+    assert (first.scales, first.payload, first.raw) == ((0.1875,), b"range", False)
+    assert second.raw
+
+
+def test_silence_takes_seven_bytes_a_chunk() -> None:
+    reader = NcfReader(io.BytesIO(golden("silence")))
+    assert [entry.length for entry in reader.table()] == [7] * 5
+    assert [chunk.codebooks for chunk in reader] == [0] * 5
+
+
+def test_a_file_without_audio() -> None:
+    reader = NcfReader(io.BytesIO(golden("empty")))
+    assert (reader.frames, list(reader), reader.complete, reader.table()) == (0, [], True, [])
+
+
+def test_tags_hold_any_text() -> None:
+    assert NcfReader(io.BytesIO(golden("tags"))).header.tags == {
+        "TITLE": "Übung = Meister",
+        "ARTIST": "山田",
+        "COMMENT": "two\nlines",
+        "GENRE": "",
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "version"), [("unknown_optional", (1, 0)), ("higher_minor", (1, 7))]
+)
+def test_what_a_later_minor_version_adds_is_skipped(name: str, version: tuple[int, int]) -> None:
+    old, new = NcfReader(io.BytesIO(golden("mono"))), NcfReader(io.BytesIO(golden(name)))
+    assert new.version == version
+    assert (new.header, new.frames, list(new)) == (old.header, old.frames, list(old))
+    assert new.complete
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("unknown_critical", r"\(version 1\.3\) depends on field 101, .* \(version 1\.0\)"),
+        ("higher_major", r"file is \.ncf version 2\.x, this reader knows 1\.x: update neucodec"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_by_name(name: str, message: str) -> None:
+    with pytest.raises(NcfError, match=message):
+        NcfReader(io.BytesIO(golden(name)))
+
+
+if __name__ == "__main__":
+    for name, make in EXAMPLES.items():
+        (GOLDEN / f"{name}.ncf").write_bytes(make())
