@@ -147,7 +147,7 @@ class Card:
             kind, words = _KINDS[kinds[key]]
             if type(value) is not kind:
                 raise ModelError(f"{source}: {key} is to be {words}, not {value!r}")
-            if kind is int and value < (key in _POSITIVE):
+            if isinstance(value, int) and value < int(key in _POSITIVE):
                 raise ModelError(f"{source}: {key} {value} is too low")
         try:
             data["sources"] = [Source.of(table) for table in data.get("sources", [])]

@@ -70,11 +70,10 @@ class Source:
 
     @property
     def where(self) -> str:
-        """The place as one would tell it to others."""
+        """The place, as a link that can be opened anywhere."""
         if self.url:
             return self.url
-        revision = "" if self.revision == "main" else f"@{self.revision}"
-        return f"hf://{self.repository}{revision}/{self.file}"
+        return f"https://huggingface.co/{self.repository}/resolve/{self.revision}/{self.file}"
 
     @property
     def tag(self) -> str:
