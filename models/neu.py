@@ -20,6 +20,7 @@ from .codec import AudioChunk, CodeChunk, State
 from .errors import ModelError
 from .quantise import Quantised, ResidualQuantiser
 from .spectrum import Spectrum
+from .strategies import between_fades
 
 
 @dataclass(frozen=True)
@@ -185,10 +186,7 @@ class NeuCodec:
     def window(self, frames: int) -> Tensor:
         """Weight [F * hop + 2 * context] that overlap-added windows come to without neighbours."""
         fade = self.fade()
-        weight = torch.ones(frames * self.card.hop + 2 * self.network.context)
-        weight[: len(fade)] += fade - 1
-        weight[-len(fade) :] -= fade
-        return weight
+        return between_fades(frames * self.card.hop + len(fade), fade)
 
     def fade(self) -> Tensor:
         """Share of each of the first 2 * context samples that a chunk's own frames give."""

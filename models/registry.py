@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def is_here(card: Card) -> bool:
     """Whether the card's weights can be loaded without a download."""
-    return (files(__package__) / "weights" / card.weights).is_file()
+    return bool(card.weights) and (files(__package__) / "weights" / card.weights).is_file()
 
 
 def weights_size(card: Card) -> int | None:
@@ -54,9 +54,15 @@ def load(name: str, device: str = "auto") -> Codec:
         raise ModelError(f"the weights of {name} ({card.weights}) are not here")
     with as_file(files(__package__) / "weights" / card.weights) as path:
         check(path, card)
-        from .neu import NeuCodec
+        return build(card, path, device)
 
-        return NeuCodec.load(card, path, choose_device(device))
+
+def build(card: Card, path: Path, device: str = "auto") -> Codec:
+    """Load the codec of a card from a weights file, wherever that is and in whichever of the
+    family's formats; ModelError where the two do not fit."""
+    from . import families
+
+    return families.build(card, path, choose_device(device))
 
 
 def check(path: Path, card: Card) -> None:
