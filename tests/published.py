@@ -61,3 +61,8 @@ def damaged(data: bytes, index: int) -> bytes:
     entry = NcfReader(io.BytesIO(data)).table()[index]
     at = entry.offset + entry.length // 2
     return data[:at] + bytes([data[at] ^ 0x55]) + data[at + 1 :]
+
+
+def scales_in(data: bytes) -> list[tuple[float, ...]]:
+    """The scales of every chunk, one for each stream."""
+    return [chunk.scales for chunk in NcfReader(io.BytesIO(data))]

@@ -104,3 +104,31 @@ def test_a_short_chunk_amid_others_keeps_its_place() -> None:
     short = chunks[1][:, : GEOMETRY.width(10)]
     joined = join([chunks[0], short, chunks[2]])
     assert joined.shape[1] == 3 * CHUNK
+
+
+@pytest.mark.parametrize("rest", [1, 79, 80, 81, 240, 400])
+def test_only_the_last_of_overlapping_segments_is_short(rest: int) -> None:
+    """A rest that a short segment has within its overlap makes no segment of its own."""
+    segments = Geometry(hop=320, frames=15, stride=4400, overlap=400)
+    splitter = ChunkSplitter(segments, 1)
+    length = 2 * 4400 + rest
+    pieces = [*splitter.push(np.ones((1, length), np.float32)), *splitter.finish()]
+    assert [p.frames == 15 for p in pieces[:-1]] == [True] * (len(pieces) - 1)
+    assert [p.last for p in pieces] == [False] * (len(pieces) - 1) + [True]
+    ends = [p.index * 4400 + p.audio.shape[1] for p in pieces]
+    assert ends[-1] == length and len(pieces) == (2 if rest <= 80 else 3)
+
+
+@pytest.mark.parametrize("length", [1, 500, 1000, 1001, 4321])
+def test_real_context_ends_where_the_signal_ends(length: int) -> None:
+    geometry = Geometry(hop=100, frames=10, stride=1000, context=200)
+    signal = np.arange(length, dtype=np.float32)[None]
+    splitter = ChunkSplitter(geometry, 1)
+    pieces = [p for block in np.array_split(signal, 7, axis=1) for p in splitter.push(block)]
+    pieces += splitter.finish()
+    assert len(pieces) == -(-length // 1000)
+    for piece in pieces:
+        start = piece.index * 1000
+        assert piece.before == min(200, start)
+        whole = signal[:, start - piece.before : start + 1200]
+        np.testing.assert_array_equal(piece.audio, whole)
