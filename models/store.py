@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,14 +50,9 @@ class Found:
         return self.source is None or self.path == _home(self.card, self.source)
 
 
-def find(card: Card, fingerprint: bytes = b"") -> Found | None:
-    """The card's weights if they are here, without asking anyone; None if not.
-
-    Where several are, those with that ``fingerprint`` are preferred.
-    """
-    found = list(_found(card))
-    wanted = [f for f in found if fingerprint and f.expected.startswith(fingerprint.hex())]
-    return next(iter(wanted or found), None)
+def find(card: Card) -> Found | None:
+    """The card's weights if they are here, without asking anyone; None if not."""
+    return next(_found(card), None)
 
 
 def fetch(card: Card, *, offline: str = "", monitor: Monitor = SILENT) -> Found:
@@ -100,15 +95,17 @@ def check(found: Found) -> str:
     return sha256
 
 
-def add(card: Card, file: Path) -> Found:
+def add(card: Card, file: Path, load: Callable[[Path], object]) -> Found:
     """Copy a file that was brought by hand to where the card's weights are looked for.
 
-    It is taken for the source whose SHA-256 it has or, where none is known, whose name it has.
+    It is taken for the source whose SHA-256 it has or, where none is known, whose name it has;
+    ``load`` then raises where it does not hold what the card says.
     """
     if not card.sources:
         raise ModelError(f"{card.name} is not fetched from anywhere: there is nothing to bring")
     sha256 = sha256_of(file)
     source = _source_of(card, file, sha256)
+    load(file)
     home = _home(card, source)
     with _written(home) as temporary:
         shutil.copyfile(file, temporary)
@@ -227,8 +224,13 @@ def _missing(card: Card, why: str) -> str:
 
 
 def _lost(card: Card) -> str:
-    remedy = "reinstall the package" if card.embedded else "put it beside the card"
-    return f"the weights of {card.name} ({card.weights or 'no file'}) are not here: {remedy}"
+    if card.embedded:
+        return f"the weights of {card.name} ({card.weights}) are not here: reinstall the package"
+    if card.folder is not None:
+        return (
+            f"{card.folder / card.weights} is not there: it is to hold the weights of {card.name}"
+        )
+    return f"nobody has published weights of {card.name}: train some, and give their path instead"
 
 
 def _remedy(found: Found) -> str:

@@ -15,14 +15,14 @@ from ..batch import Job, Kind, Outcome
 from ..clock import format_time
 from ..console import Console, counted, shown
 from ..errors import NeucodecError
-from ..models.card import find_card
 from ..models.errors import ModelError
+from .fetching import OFFLINE, Downloads
 from .files import Outputs, is_there, open_output, run_batch, target_name
 from .options import (
     BITRATE,
     COUNT,
     TAG,
-    ModelName,
+    Model,
     inputs_argument,
     machine_options,
     output_options,
@@ -32,6 +32,7 @@ from .options import (
 if TYPE_CHECKING:
     from ..audio_input import AudioSource, RawFormat
     from ..encoder import EncodeReport
+    from ..models.card import Card
     from ..models.codec import Codec
 
 AUDIO = Kind(
@@ -69,8 +70,8 @@ number of codebooks; one that is out of reach is refused with a list of those th
 @click.option("-b", "--bitrate", type=BITRATE, help="As in 8kbps, 8k, 8000 or 1.5kbps.")
 @click.option("-n", "--codebooks", type=COUNT, help="Codebooks, instead of a bitrate.")
 @click.option(
-    "-m", "--model", type=ModelName(), default=DEFAULT_MODEL, show_default=True,
-    help="See neucodec models.",
+    "-m", "--model", type=Model(), default=DEFAULT_MODEL, show_default=True,
+    help="See neucodec models; or the path of a checkpoint of your own.",
 )  # fmt: skip
 @output_options
 @click.option("--mono", is_flag=True, help="Mix all channels down to one.")
@@ -93,7 +94,7 @@ def encode(
     inputs: tuple[str, ...],
     bitrate: float | None,
     codebooks: int | None,
-    model: str,
+    model: Card,
     output: str | None,
     force: bool,
     skip_existing: bool,
@@ -107,6 +108,7 @@ def encode(
     sample_format: str | None,
     threads: int | None,
     device: str,
+    offline: bool,
     quiet: int,
     verbose: int,
 ) -> None:
@@ -118,15 +120,15 @@ def encode(
     """
     if bitrate is not None and codebooks is not None:
         raise click.UsageError("-b and -n both choose the bitrate; give one of them")
-    most = find_card(model).codebooks
+    most = model.codebooks
     if codebooks is not None and codebooks > most:
-        raise click.UsageError(f"{model} has no {codebooks} codebooks; give 1 to {most}")
+        raise click.UsageError(f"{model.name} has no {codebooks} codebooks; give 1 to {most}")
     raw_format = _raw_format(raw, rate, channels, sample_format)
     console = Console(verbose - quiet)
     outputs = Outputs(output, force, skip_existing)
     work = _Encoding(
-        model=model, device=device, bitrate=bitrate, codebooks=codebooks, mono=mono,
-        threads=threads, keep_tags=not no_tags, tags=tags, raw=raw_format,
+        model=model, device=device, offline=offline, bitrate=bitrate, codebooks=codebooks,
+        mono=mono, threads=threads, keep_tags=not no_tags, tags=tags, raw=raw_format,
         outputs=outputs, console=console,
     )  # fmt: skip
     run_batch(inputs, RAW if raw else AUDIO, exclude, outputs, ".ncf", work, console)
@@ -154,8 +156,9 @@ def _raw_format(
 class _Encoding:
     """Encodes one file after the other, with a codec that is loaded once it is needed."""
 
-    model: str
+    model: Card
     device: str
+    offline: bool
     bitrate: float | None
     codebooks: int | None
     mono: bool
@@ -201,7 +204,10 @@ class _Encoding:
         from ..models.registry import load
 
         try:
-            return load(self.model, self.device)
+            return load(
+                self.model, self.device,
+                offline=OFFLINE if self.offline else "", monitor=Downloads(self.console),
+            )  # fmt: skip
         except ModelError as error:
             # No other file would fare better.
             raise click.ClickException(str(error)) from None
