@@ -63,7 +63,8 @@ class Loaded(Generic[N]):
     """A network on its device, with its card."""
 
     def __init__(self, card: Card, network: N, device: torch.device) -> None:
-        module = cast(nn.Module, network).to(device).eval().requires_grad_(False)
+        module = cast(nn.Module, network)
+        module.to(device).eval().requires_grad_(False)
         self.card, self.network, self.device = card, network, device
         self.fingerprint = fingerprint(module)
 
