@@ -23,6 +23,9 @@ from .survey import Survey
 from .table import ChunkEntry, ChunkTable, TrailerHead, parse_trailer, tail_holds
 from .window import Window
 
+UNSEEN_CHUNKS = 60
+"""How many chunks may have been lost without a byte of theirs being left."""
+
 _Head = TypeVar("_Head", ChunkHead, TrailerHead)
 
 
@@ -135,9 +138,9 @@ class ChunkStream:
 
     def _may_jump(self, ahead: int, length: int) -> bool:
         """Whether the chunk at the window's start may follow a gap of ``ahead`` chunks."""
-        # Even silence takes bytes: nothing may claim more time than its file could hold.
+        # Even silence takes bytes: nothing may claim much more time than its file could hold.
         end = self._window.offset + length - self._first
-        if (self.expected + ahead + 1) * SMALLEST_CHUNK > end:
+        if self.expected + ahead >= end // SMALLEST_CHUNK + UNSEEN_CHUNKS:
             return False
         # More than half of the numbers ahead is rather behind: a chunk from before, met again,
         # unless about as much was lost as the jump says.

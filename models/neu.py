@@ -29,7 +29,7 @@ class NeuConfig:
 
     window: int = 2048
     hop: int = 512
-    phase_bins: int = 512
+    phase_bins: int = 256
     """How many of the lowest bins show their phase to the encoder."""
     encoder_width: int = 256
     encoder_blocks: int = 5
@@ -40,6 +40,9 @@ class NeuConfig:
     codebooks: int = 16
     codebook_size: int = 1024
     codebook_dim: int = 8
+    fade_frames: int = 0
+    """Frames that adjacent chunks share, fading from one to the other: the outermost frames of a
+    chunk, which the decoder sees without a neighbour, count least."""
 
 
 class ConvNeXtBlock(nn.Module):
@@ -92,12 +95,16 @@ class Neu(nn.Module):
     is exactly the overlap-add between any two frames, so a seam is no different from a hop.
     """
 
+    rise: Tensor
+
     def __init__(self, config: NeuConfig | None = None) -> None:
         super().__init__()
         c = self.config = config or NeuConfig()
         bins = c.window // 2 + 1
         self.context = (c.window - c.hop) // 2
         self.spectrum = Spectrum(c.window, c.hop)
+        steps = (torch.arange(c.fade_frames) + 0.5) / max(1, c.fade_frames)
+        self.register_buffer("rise", (steps * torch.pi / 2).sin().square(), persistent=False)
         self.encoder = Trunk(
             bins + 2 * c.phase_bins, c.encoder_width, c.encoder_blocks, c.latent, c.expansion
         )
@@ -129,7 +136,16 @@ class Neu(nn.Module):
         # exp(7) is above the largest bin of any signal at unit RMS (sqrt(window) at most 45).
         magnitude = (level * 3.0).clamp(max=7.0).exp()
         direction = magnitude * torch.rsqrt(x.square() + y.square() + 1e-8)
+        direction = direction * self.frame_weights(level.shape[1])[:, None]
         return self.spectrum.synthesise(torch.complex(direction * x, direction * y))
+
+    def frame_weights(self, frames: int) -> Tensor:
+        """What each frame [F] of a chunk counts where chunks are added together."""
+        weights = torch.ones(frames, device=self.rise.device)
+        count = min(frames, len(self.rise))
+        weights[:count] *= self.rise[:count]
+        weights[frames - count :] *= self.rise[:count].flip(0)
+        return weights
 
     def encode(self, audio: Tensor, codebooks: int) -> Tensor:
         """Audio [B, F * hop + 2 * context] to codes [B, codebooks, F] (int64)."""

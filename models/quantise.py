@@ -21,8 +21,6 @@ class Quantised:
 
     latent: Tensor
     """Quantised latent [B, F, D], with straight-through gradients."""
-    codes: Tensor
-    """Integer codes [B, K, F]."""
     commitment: Tensor
     """Squared distance from points to their entries over the points' power, summed over
     codebooks (scalar): what the codebooks leave over, pulling the encoder towards them."""
@@ -97,9 +95,13 @@ class ResidualQuantiser(nn.Module):
         return latent
 
     def forward(self, latent: Tensor, counts: Tensor) -> Quantised:
-        """Quantise for training; item ``b`` of the batch uses its first ``counts[b]`` codebooks."""
+        """Quantise for training; item ``b`` of the batch uses its first ``counts[b]`` codebooks.
+
+        An item with a count of 0 passes as it is, so that the networks on either side keep
+        learning from each other what the codebooks do not carry yet (SpectroStream's bypass).
+        """
         residual, total = latent, torch.zeros_like(latent)
-        codes, commitment = [], latent.new_zeros(())
+        commitment = latent.new_zeros(())
         for k, book in enumerate(self.stages(int(counts.max()))):
             using = counts > k
             used = using.to(latent.dtype)[:, None, None]
@@ -110,19 +112,22 @@ class ResidualQuantiser(nn.Module):
             commitment = commitment + (used * (point - entry).square()).mean() / power
             part = book.up(point + (entry - point).detach()) * used
             total, residual = total + part, residual - part
-            codes.append(code)
             if self.training:
                 book.follow(point.detach()[using].flatten(0, 1), code[using].flatten())
-        return Quantised(total, torch.stack(codes, dim=1), commitment)
+        total = torch.where((counts == 0)[:, None, None], latent, total)
+        return Quantised(total, commitment)
 
     @torch.no_grad()
     def start(self, latent: Tensor, iterations: int = 10) -> None:
         """Set every codebook by k-means on a batch of latents [N, D]."""
         residual = latent
         for book in self.stages():
+            # Project onto the directions in which the residual varies most.
+            mean = residual.mean(0)
+            _, axes = torch.linalg.eigh((residual - mean).T @ (residual - mean))
+            book.down.weight.copy_(axes[:, -book.down.out_features :].T)
+            book.down.bias.copy_(-book.down.weight @ mean)
             points = book.down(residual)
-            points = points - points.mean(0)
-            book.down.bias.copy_(-(residual @ book.down.weight.T).mean(0))
             entries = points[torch.randperm(len(points))[: len(book.entries)]].clone()
             for _ in range(iterations):
                 code = (points @ entries.T - entries.square().sum(-1) / 2).argmax(-1)
@@ -132,7 +137,7 @@ class ResidualQuantiser(nn.Module):
             book.entries.copy_(entries)
             book.counts.fill_(len(points) / len(entries))
             book.sums.copy_(entries * book.counts[:, None])
-            # The projections start as an unrelated pair: fit `up` so that it undoes `down`.
+            # And back by what fits best.
             code = book.nearest(points)
             ones = torch.ones(len(code), 1, device=latent.device)
             inputs = torch.cat([F.embedding(code, book.entries), ones], dim=1)

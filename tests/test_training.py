@@ -94,8 +94,9 @@ def test_entries_that_never_win_are_restarted() -> None:
 
 def test_items_with_fewer_codebooks_get_only_their_part() -> None:
     quantiser = ResidualQuantiser(latent=8, codebooks=4, size=16, dim=4).eval()
-    latent = torch.randn(2, 10, 8)
-    quantised = quantiser(latent, torch.tensor([1, 4]))
+    latent = torch.randn(3, 10, 8)
+    quantised = quantiser(latent, torch.tensor([1, 4, 0]))
+    torch.testing.assert_close(quantised.latent[2], latent[2])  # passed by
     for item, count in enumerate((1, 4)):
         expected = quantiser.decode(quantiser.encode(latent[item : item + 1], count))
         torch.testing.assert_close(quantised.latent[item : item + 1], expected)

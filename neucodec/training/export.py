@@ -56,8 +56,8 @@ def export(run: Path, recipe: Recipe, name: str, title: str, folder: Path) -> Pa
             recipe=recipe,
             config=config,
             default=min(9, config.codebooks),
-            stride=recipe.frames * config.hop,
-            context=network.context,
+            stride=(recipe.frames - config.fade_frames) * config.hop,
+            context=(config.window - config.hop) // 2,
             parameters=sum(p.numel() for p in network.parameters())
             + sum(b.entries.numel() for b in network.quantiser.stages()),
             sha256=hashlib.sha256(weights.read_bytes()).hexdigest(),

@@ -30,7 +30,7 @@ class Recipe:
     decay: int = 4_000
     """How many of the last steps bring the learning rate down to zero (linearly)."""
     learning_rate: float = 6e-4
-    continuous: int = 400
+    continuous: int = 1000
     """Steps without quantiser, after which codebooks start by k-means."""
     batch: int = 8
     """Items per step, each of ``chunks`` adjacent chunks."""
@@ -39,9 +39,11 @@ class Recipe:
     frames: int = 86
     """Frames per chunk."""
     mel_weight: float = 5.0
-    complex_weight: float = 4.0
+    complex_weight: float = 12.0
     commitment_weight: float = 0.25
-    full_share: float = 0.25
+    bypass_share: float = 0.2
+    """Share of items that pass unquantised."""
+    full_share: float = 0.2
     """Share of items that use every codebook; the others draw a number of them."""
     ema: float = 0.999
     clip: float = 3.0

@@ -57,15 +57,15 @@ class Trainer:
         """Audio [B, T] and codebook counts [B * chunks] of a step."""
         r, c = self.recipe, self.model.config
         rng = np.random.default_rng([r.seed, step])
-        length = r.chunks * r.frames * c.hop + 2 * self.model.context
+        length = r.chunks * self.stride + self.width - self.stride
         audio = np.stack([self.corpus.excerpt(length, rng) for _ in range(r.batch)])
-        full = rng.random(r.batch) < r.full_share
         # Half of the draws are skewed to few codebooks: low bitrates need most of the learning.
-        drawn = np.minimum(
-            rng.integers(1, c.codebooks + 1, r.batch),
-            np.where(rng.random(r.batch) < 0.5, c.codebooks, rng.integers(1, 11, r.batch)),
-        )
-        counts = np.repeat(np.where(full, c.codebooks, drawn), r.chunks)
+        most = np.where(rng.random(r.batch) < 0.5, c.codebooks, min(10, c.codebooks))
+        drawn = rng.integers(1, most + 1)
+        kind = rng.random(r.batch)
+        drawn[kind < r.bypass_share + r.full_share] = c.codebooks
+        drawn[kind < r.bypass_share] = 0
+        counts = np.repeat(drawn, r.chunks)
         return torch.from_numpy(audio), torch.from_numpy(counts)
 
     def batches(self) -> Iterator[tuple[Tensor, Tensor]]:
@@ -78,6 +78,17 @@ class Trainer:
                 ahead.append(pool.submit(self.batch, step))
                 step += 1
 
+    @property
+    def width(self) -> int:
+        """Samples of a chunk, context included."""
+        return self.recipe.frames * self.model.config.hop + 2 * self.model.context
+
+    @property
+    def stride(self) -> int:
+        """Samples from one chunk's start to the next's."""
+        config = self.model.config
+        return (self.recipe.frames - config.fade_frames) * config.hop
+
     # -- one step ---------------------------------------------------------------------------
 
     def reconstruct(
@@ -85,18 +96,17 @@ class Trainer:
     ) -> tuple[Tensor, Tensor, Any]:
         """Code every chunk of every item on its own and overlap-add: (reference, decoded, ...).
 
-        Both are [B, T - 6 * context] at unit level, without the ends that lack a neighbour.
+        Both are at unit level, without the ends that lack a neighbour.
         """
-        r, edge = self.recipe, 2 * model.context
-        stride = r.frames * model.config.hop
-        chunks = audio.unfold(-1, stride + edge, stride)  # [B, chunks, stride + edge]
+        chunks = audio.unfold(-1, self.width, self.stride)  # [B, chunks, width]
         scale = chunks.square().mean(-1, keepdim=True).sqrt().clamp_min(1e-5)
         with torch.autocast(self.device.type, torch.bfloat16):
             out, quantised = model((chunks / scale).flatten(0, 1), counts)
         out = out.float().reshape(chunks.shape) * scale
         decoded = torch.zeros_like(audio)
-        for k in range(r.chunks):
-            decoded[:, k * stride : (k + 1) * stride + edge] += out[:, k]
+        for k in range(self.recipe.chunks):
+            decoded[:, k * self.stride : k * self.stride + self.width] += out[:, k]
+        edge = self.width - self.stride
         level = audio.square().mean(-1, keepdim=True).sqrt() + 1e-5
         keep = slice(edge, audio.shape[-1] - edge)
         return (audio / level)[:, keep], (decoded / level)[:, keep], quantised
@@ -153,11 +163,7 @@ class Trainer:
         latents = []
         for offset in range(4):
             audio, _ = self.batch(10_000_000 + offset)
-            chunks = audio.unfold(
-                -1,
-                self.recipe.frames * self.model.config.hop + 2 * self.model.context,
-                self.recipe.frames * self.model.config.hop,
-            ).flatten(0, 1)
+            chunks = audio.unfold(-1, self.width, self.stride).flatten(0, 1)
             scale = chunks.square().mean(-1, keepdim=True).sqrt().clamp_min(1e-5)
             latents.append(self.model.analyse((chunks / scale).to(self.device)).flatten(0, 1))
         self.model.quantiser.start(torch.cat(latents).float())
