@@ -20,7 +20,6 @@ from .codec import AudioChunk, CodeChunk, State
 from .errors import ModelError
 from .quantise import Quantised, ResidualQuantiser
 from .spectrum import Spectrum
-from .strategies import between_fades
 
 
 @dataclass(frozen=True)
@@ -200,14 +199,10 @@ class NeuCodec:
         return self.network.decode(chunk.codes.to(self.device))[:, None].cpu(), None
 
     def window(self, frames: int) -> Tensor:
-        """Weight [F * hop + 2 * context] that overlap-added windows come to without neighbours."""
-        fade = self.fade()
-        return between_fades(frames * self.card.hop + len(fade), fade)
-
-    def fade(self) -> Tensor:
-        """Share of each of the first 2 * context samples that a chunk's own frames give."""
-        window, hop = self.network.spectrum.window.cpu().square() / 1.5, self.network.config.hop
-        total = torch.zeros(3 * hop)
-        for start in range(0, 3 * hop, hop):
-            total[start:] += window[: 3 * hop - start]
+        """Weight [F * hop + 2 * context]: the sum of the frames' windows, as much as they count."""
+        spectrum, hop = self.network.spectrum, self.network.config.hop
+        each = spectrum.window.cpu().square() * (hop / spectrum.window.square().sum().cpu())
+        total = torch.zeros(frames * hop + 2 * self.network.context)
+        for frame, weight in enumerate(self.network.frame_weights(frames).cpu()):
+            total[frame * hop : frame * hop + len(each)] += weight * each
         return total

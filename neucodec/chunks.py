@@ -45,7 +45,8 @@ class Geometry:
     def of(cls, card: Card) -> Geometry:
         """The geometry that a card prescribes."""
         frames, stride, context = card.chunk_frames, card.chunk_stride, card.chunk_context
-        overlaps = {"overlap": 2 * context, "segments": frames * card.hop - stride}
+        shared = frames * card.hop - stride
+        overlaps = {"overlap": shared + 2 * context, "segments": shared}
         return cls(
             hop=card.hop,
             frames=frames,

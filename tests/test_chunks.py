@@ -132,3 +132,48 @@ def test_real_context_ends_where_the_signal_ends(length: int) -> None:
         assert piece.before == min(200, start)
         whole = signal[:, start - piece.before : start + 1200]
         np.testing.assert_array_equal(piece.audio, whole)
+
+
+def ramp(geometry: Geometry, frames: int) -> Audio:
+    """A weight that rises and falls over what two chunks share."""
+    fade = np.arange(1, geometry.overlap + 1, dtype=np.float32) / (geometry.overlap + 1)
+    whole = np.ones(geometry.width(geometry.frames), np.float32)
+    if len(fade):
+        whole[: len(fade)] *= fade
+        whole[-len(fade) :] *= fade[::-1]
+    return whole[: geometry.width(frames)]
+
+
+@pytest.mark.parametrize(
+    "geometry",
+    [
+        Geometry(hop=100, frames=10, stride=1000, context=150, overlap=300, filled=True),
+        Geometry(hop=100, frames=10, stride=800, context=150, overlap=500, filled=True),
+        Geometry(hop=100, frames=10, stride=1000, context=200, code_context=2),
+        Geometry(hop=100, frames=10, stride=1000, sequential=True, warmup=2),
+        Geometry(hop=100, frames=10, stride=950, overlap=50),
+        Geometry(hop=100, frames=10, stride=700, overlap=300),
+    ],
+    ids=["overlap", "overlap with shared frames", "context", "stream", "segments", "long fade"],
+)
+@pytest.mark.parametrize("length", [1, 100, 950, 1000, 1001, 3333, 4000])
+def test_every_geometry_joins_what_it_has_split(geometry: Geometry, length: int) -> None:
+    audio = noise(length)
+    splitter = ChunkSplitter(geometry, 2)
+    pieces = [*splitter.push(audio), *splitter.finish()]
+    for first in {0, len(pieces) // 2}:
+        adder = OverlapAdder(geometry, 2, lambda frames: ramp(geometry, frames), first)
+        parts = []
+        for piece in pieces[first:]:
+            width = geometry.width(piece.frames)
+            decoded = piece.audio[:, piece.before - geometry.lead :][:, :width]
+            decoded = np.pad(decoded, ((0, 0), (0, width - decoded.shape[1])))
+            weighted = decoded * ramp(geometry, piece.frames)
+            parts.append(adder.push(piece.index, weighted, piece.frames))
+        joined = np.concatenate([*parts, adder.finish()], axis=1)
+        assert joined.shape[1] >= length - first * geometry.stride
+        # Where joining starts amid the signal, the first fade lacks its neighbour.
+        start = geometry.overlap - geometry.lead if first else 0
+        expected = audio[:, first * geometry.stride + start :]
+        found = joined[:, start : start + expected.shape[1]]
+        np.testing.assert_allclose(found, expected, atol=1e-5)

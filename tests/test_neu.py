@@ -1,6 +1,7 @@
 """The embedded codec."""
 
 import hashlib
+from dataclasses import replace
 from importlib.resources import files
 
 import pytest
@@ -68,13 +69,18 @@ def test_what_else_is_in_a_batch_does_not_matter(codec: NeuCodec) -> None:
     assert torch.equal(together[1:], encode(codec, other, 9))
 
 
-def test_the_fade_is_that_of_the_frames_themselves(codec: NeuCodec) -> None:
-    """Adding windowed ones of two chunks gives ones again, seam included."""
-    spectrum, fade = codec.network.spectrum, codec.fade()
-    ones = torch.ones(1, 10 * 512 + 1536)
-    out = spectrum.synthesise(spectrum.analyse(ones))[0]
-    torch.testing.assert_close(out[:1536], fade, atol=1e-5, rtol=0)
-    torch.testing.assert_close(out[-1536:], 1 - fade, atol=1e-5, rtol=0)
+@pytest.mark.parametrize("shared", [0, 2])
+def test_windows_of_adjacent_chunks_add_up_to_one(shared: int) -> None:
+    """Also where they share frames; and they are what decoding weights a chunk by."""
+    network = Neu(replace(SMALL, fade_frames=shared))
+    codec = NeuCodec(CARD, network, torch.device("cpu"))
+    window, stride = codec.window(10), (10 - shared) * 512
+    torch.testing.assert_close(
+        window[stride:] + window[: len(window) - stride], torch.ones(len(window) - stride)
+    )
+    spectrum = network.spectrum.analyse(torch.ones(1, 10 * 512 + 1536))
+    weighted = network.spectrum.synthesise(spectrum * network.frame_weights(10)[:, None])
+    torch.testing.assert_close(weighted[0], window, atol=1e-5, rtol=0)
 
 
 def test_weights_of_another_shape_are_refused(tmp_path) -> None:  # type: ignore[no-untyped-def]
