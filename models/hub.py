@@ -45,11 +45,12 @@ def told_sha256(path: Path) -> str:
     return ""
 
 
-def fetch(source: Source, monitor: Monitor = SILENT) -> Path:
-    """Have the Hub's own library fetch the file, which locks, resumes and retries; its path.
+def fetch(source: Source, monitor: Monitor = SILENT) -> tuple[Path, str]:
+    """Have the Hub's own library fetch the file, which locks, resumes and retries.
 
-    Raises UnavailableError where there is no such file or the Hub cannot be reached, ModelError
-    where the cache cannot be written.
+    Returns its path, and its SHA-256 as the Hub gives it, empty where it gives none. Raises
+    UnavailableError where there is no such file or the Hub cannot be reached, ModelError where
+    the cache cannot be written.
     """
     import huggingface_hub
     from huggingface_hub.utils.tqdm import disable_progress_bars, enable_progress_bars
@@ -57,16 +58,16 @@ def fetch(source: Source, monitor: Monitor = SILENT) -> Path:
     # Of what it retries it would warn in several lines.
     logging.getLogger(huggingface_hub.__name__).setLevel(logging.ERROR)
     (enable_progress_bars if monitor.shows_progress else disable_progress_bars)()
+    name, revision = (source.repository, source.path), source.revision
+    endpoint = os.environ.get(ENDPOINT) or None
     try:
-        return Path(
-            huggingface_hub.hf_hub_download(
-                source.repository,
-                source.path,
-                revision=source.revision,
-                cache_dir=hub_cache(),
-                endpoint=os.environ.get(ENDPOINT) or None,
-            )
+        # The library would try for long to reach a Hub that cannot be reached; this does not.
+        link = huggingface_hub.hf_hub_url(*name, revision=revision, endpoint=endpoint)
+        told = huggingface_hub.get_hf_file_metadata(link).etag or ""
+        path = huggingface_hub.hf_hub_download(
+            *name, revision=revision, endpoint=endpoint, cache_dir=hub_cache()
         )
+        return Path(path), told if _SHA256.fullmatch(told) else ""
     except Exception as error:  # from one of several HTTP libraries, as the version has it
         raise _explained(source, error) from None
 
@@ -98,17 +99,19 @@ def _explained(source: Source, error: Exception) -> ModelError:
         reason = "there is no such repository, or it is private"
     elif isinstance(error, errors.RevisionNotFoundError):
         reason = f"the repository has no revision {source.revision}"
-    elif isinstance(error, errors.LocalEntryNotFoundError):
-        reason = f"cannot be reached: {_root(error)}"
-    elif isinstance(error, errors.EntryNotFoundError):
+    elif isinstance(error, errors.EntryNotFoundError) and not isinstance(
+        error, errors.LocalEntryNotFoundError
+    ):
         reason = "there is no such file in the repository"
+    elif isinstance(error, errors.HfHubHTTPError):
+        reason = f"the server answers {error.response.status_code}"
     elif isinstance(error, OSError) and error.errno and _is_of_files(error):
         place = error.filename or hub_cache()
         return ModelError(
             f"{place} cannot be written: {error.strerror or error}; HF_HOME names another folder"
         )
     else:
-        reason = _root(error)
+        reason = f"cannot be fetched: {_root(error)}"
     return UnavailableError(f"{link}: {reason}")
 
 

@@ -159,9 +159,9 @@ def _fetched(card: Card, source: Source, monitor: Monitor) -> Found:
         if len(source.sha256) < 64 and not read_record(_record(card, source)):
             write_record(_record(card, source), home.name, sha256)
         return found
-    path = hub.fetch(source, monitor)
+    path, told = hub.fetch(source, monitor)
     sha256 = sha256_of(path)
-    for expected in (source.sha256, hub.told_sha256(path)):
+    for expected in (source.sha256, told):
         if not sha256.startswith(expected):
             hub.remove(path)
             raise ModelError(
