@@ -65,7 +65,8 @@ class Loaded(Generic[N]):
     def __init__(self, card: Card, network: N, device: torch.device) -> None:
         module = cast(nn.Module, network)
         module.to(device).eval().requires_grad_(False)
-        self.card, self.network, self.device = card, network, device
+        self.card, self.device = card, device
+        self.network: N = network
         self.fingerprint = fingerprint(module)
 
     def window(self, frames: int) -> Tensor:

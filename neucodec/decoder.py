@@ -75,8 +75,9 @@ def check_weights(header: Header, codec: Codec) -> None:
         return
     raise NeucodecError(
         f"made with other weights of {header.codec} ({header.fingerprint.hex()}) than those "
-        f"here ({codec.fingerprint.hex()}): decode it with those"
-        + (f", or with the version that wrote it ({header.encoder})" if header.encoder else "")
+        f"here ({codec.fingerprint.hex()}): get those"
+        + (f", which {header.encoder} had" if header.encoder else "")
+        + ", or decode it with --any-weights, for better or worse"
     )
 
 
@@ -143,6 +144,7 @@ class Decoder:
         first_chunk = max(0, (needed - g.overlap + g.lead) // g.stride)
         window = lru_cache(maxsize=2)(lambda frames: self.codec.window(frames).numpy())
         adder = OverlapAdder(g, self.header.channels, window, first_chunk)
+        gain = np.float32(10 ** (-(self.header.gain_db or 0) / 20))
         surplus = needed - first_chunk * g.stride
         early = self._first - resampler.first_output
         done = self._first
@@ -152,6 +154,8 @@ class Decoder:
             else:
                 audio, surplus = audio[:, surplus:], max(0, surplus - audio.shape[1])
                 mixed = audio.mean(axis=0, keepdims=True) if self.options.mono else audio
+                if self.header.gain_db:
+                    mixed = mixed * gain
                 block = resampler.push(np.ascontiguousarray(mixed.T))
             block, early = block[early:], max(0, early - len(block))
             # Only the last pieces can reach past the end, and by then the end is known.

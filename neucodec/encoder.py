@@ -59,6 +59,8 @@ class EncodeOptions:
     threads: int | None = None
     tags: Mapping[str, str] | None = None
     """Instead of the source's own."""
+    gain_db: float | None = None
+    """Change of level before encoding, stored in the file and undone by decoding."""
 
 
 @dataclass(frozen=True)
@@ -138,11 +140,13 @@ def encode(
         entropy=EntropyCoder.NONE,
         nominal_bitrate=round(nominal),
         frames=source.frames,
+        gain_db=options.gain_db,
         tags=dict(source.tags if options.tags is None else options.tags),
         encoder=f"neucodec {__version__}",
     )
     resampler = BlockResampler(source.samplerate, card.sample_rate, channels)
     splitter = ChunkSplitter(geometry, channels)
+    gain = np.float32(10 ** ((header.gain_db or 0) / 20))
     frames = 0
 
     def pieces() -> Iterator[Piece]:
@@ -151,6 +155,8 @@ def encode(
         for block in source.blocks(max(1, source.samplerate // 5)):
             frames += len(block)
             mixed = block.mean(axis=1, keepdims=True, dtype=np.float32) if options.mono else block
+            if header.gain_db:
+                mixed = mixed * gain
             yield from splitter.push(resampler.push(mixed).T)
         yield from splitter.push(resampler.finish().T)
         yield from splitter.finish()

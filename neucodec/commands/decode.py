@@ -77,6 +77,10 @@ or with --strict refused.
     help="Peaks above full scale: cut them, make all of it softer, or leave them, which only "
     "FLOAT can.  [default: clamp; FLOAT: none]",
 )  # fmt: skip
+@click.option(
+    "--any-weights", is_flag=True,
+    help="Decode even with other weights than those that a file was made with.",
+)  # fmt: skip
 @click.option("--strict", is_flag=True, help="Fail where something is damaged or missing.")
 @machine_options
 @verbosity_options
@@ -94,6 +98,7 @@ def decode(
     rate: int | None,
     mono: bool,
     clip: str | None,
+    any_weights: bool,
     strict: bool,
     threads: int | None,
     device: str,
@@ -116,8 +121,8 @@ def decode(
     outputs = Outputs(output, force, skip_existing)
     work = _Decoding(
         model=model, container=kind, subtype=subtype, start=start, end=end, rate=rate, mono=mono,
-        clip=clip, strict=strict, threads=threads, device=device, offline=offline,
-        outputs=outputs, console=console,
+        clip=clip, any_weights=any_weights, strict=strict, threads=threads, device=device,
+        offline=offline, outputs=outputs, console=console,
     )  # fmt: skip
     run_batch(inputs, NCF, exclude, outputs, f".{kind}", work, console)
 
@@ -167,6 +172,7 @@ class _Decoding:
     rate: int | None
     mono: bool
     clip: str | None
+    any_weights: bool
     strict: bool
     threads: int | None
     device: str
@@ -191,7 +197,7 @@ class _Decoding:
 
         options = DecodeOptions(
             start=self.start, end=self.end, rate=self.rate, mono=self.mono,
-            strict=self.strict, threads=self.threads,
+            strict=self.strict, threads=self.threads, any_weights=self.any_weights,
         )  # fmt: skip
         decoder = Decoder(reader, self._codec(reader.header), options)
         expected = None if decoder.frames is None else decoder.frames / decoder.samplerate

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..batch import Job, Kind, Outcome
+from ..batch import PIPE, Job, Kind, Outcome
 from ..clock import format_time
 from ..console import Console, counted, shown
 from ..errors import NeucodecError
@@ -75,6 +75,11 @@ number of codebooks; one that is out of reach is refused with a list of those th
 )  # fmt: skip
 @output_options
 @click.option("--mono", is_flag=True, help="Mix all channels down to one.")
+@click.option(
+    "--normalize-loudness", is_flag=True,
+    help="Encode at -16 LUFS, the level that DAC was made for, and have decoding bring back the "
+    "input's own. Reads files twice, so it cannot read a pipe.",
+)  # fmt: skip
 @click.option("--no-tags", is_flag=True, help="Leave the input's tags (title, artist) behind.")
 @click.option(
     "--tag", "tags", type=TAG, multiple=True,
@@ -100,6 +105,7 @@ def encode(
     skip_existing: bool,
     exclude: tuple[str, ...],
     mono: bool,
+    normalize_loudness: bool,
     no_tags: bool,
     tags: tuple[tuple[str, str], ...],
     raw: bool,
@@ -120,15 +126,16 @@ def encode(
     """
     if bitrate is not None and codebooks is not None:
         raise click.UsageError("-b and -n both choose the bitrate; give one of them")
-    most = model.codebooks
-    if codebooks is not None and codebooks > most:
-        raise click.UsageError(f"{model.name} has no {codebooks} codebooks; give 1 to {most}")
+    if codebooks is not None and codebooks not in model.counts:
+        possible = ", ".join(map(str, model.codebook_counts)) or f"1 to {model.codebooks}"
+        raise click.UsageError(f"{model.name} has no {codebooks} codebooks; give {possible}")
     raw_format = _raw_format(raw, rate, channels, sample_format)
     console = Console(verbose - quiet)
     outputs = Outputs(output, force, skip_existing)
     work = _Encoding(
         model=model, device=device, offline=offline, bitrate=bitrate, codebooks=codebooks,
-        mono=mono, threads=threads, keep_tags=not no_tags, tags=tags, raw=raw_format,
+        mono=mono, normalize_loudness=normalize_loudness, threads=threads,
+        keep_tags=not no_tags, tags=tags, raw=raw_format,
         outputs=outputs, console=console,
     )  # fmt: skip
     run_batch(inputs, RAW if raw else AUDIO, exclude, outputs, ".ncf", work, console)
@@ -162,6 +169,7 @@ class _Encoding:
     bitrate: float | None
     codebooks: int | None
     mono: bool
+    normalize_loudness: bool
     threads: int | None
     keep_tags: bool
     tags: tuple[tuple[str, str], ...]
@@ -182,7 +190,7 @@ class _Encoding:
 
             options = EncodeOptions(
                 bitrate=self.bitrate, codebooks=self.codebooks, mono=self.mono,
-                threads=self.threads, tags=self._tags(audio.tags),
+                threads=self.threads, tags=self._tags(audio.tags), gain_db=self._gain(job),
             )  # fmt: skip
             seconds = None if audio.frames is None else audio.frames / audio.samplerate
             self.console.detail(_opened(job, audio, seconds))
@@ -211,6 +219,18 @@ class _Encoding:
         except ModelError as error:
             # No other file would fare better.
             raise click.ClickException(str(error)) from None
+
+    def _gain(self, job: Job) -> float | None:
+        """The change of level that is asked for, found by reading the input beforehand."""
+        if not self.normalize_loudness:
+            return None
+        if job.source == PIPE:
+            raise NeucodecError("--normalize-loudness reads its input twice; give a file, not '-'")
+        from ..audio_input import open_audio
+        from ..loudness import gain_to
+
+        with open_audio(job.source, raw=self.raw) as audio:
+            return gain_to(audio, mono=self.mono)
 
     def _tags(self, found: Mapping[str, str]) -> dict[str, str]:
         tags = dict(found) if self.keep_tags else {}
