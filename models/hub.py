@@ -8,6 +8,7 @@ has links, and ``refs/REVISION`` with the commit of a branch.
 from __future__ import annotations
 
 import errno
+import http.client
 import logging
 import os
 import re
@@ -21,6 +22,9 @@ from .source import Source
 
 ENDPOINT = "HF_ENDPOINT"
 """Environment variable: a mirror to be asked instead of the Hub."""
+ATTEMPTS = 5
+"""How often to begin again where the connection is cut; most versions of the library do so too."""
+_CUTS = (http.client.IncompleteRead, ConnectionResetError)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -58,18 +62,13 @@ def fetch(source: Source, monitor: Monitor = SILENT) -> tuple[Path, str]:
     # Of what it retries it would warn in several lines.
     logging.getLogger(huggingface_hub.__name__).setLevel(logging.ERROR)
     (enable_progress_bars if monitor.shows_progress else disable_progress_bars)()
-    name, revision = (source.repository, source.path), source.revision
-    endpoint = os.environ.get(ENDPOINT) or None
-    try:
-        # The library would try for long to reach a Hub that cannot be reached; this does not.
-        link = huggingface_hub.hf_hub_url(*name, revision=revision, endpoint=endpoint)
-        told = huggingface_hub.get_hf_file_metadata(link).etag or ""
-        path = huggingface_hub.hf_hub_download(
-            *name, revision=revision, endpoint=endpoint, cache_dir=hub_cache()
-        )
-        return Path(path), told if _SHA256.fullmatch(told) else ""
-    except Exception as error:  # from one of several HTTP libraries, as the version has it
-        raise _explained(source, error) from None
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            return _downloaded(source)
+        except Exception as error:  # from one of several HTTP libraries, as the version has it
+            if attempt == ATTEMPTS or not isinstance(_root(error), _CUTS):
+                raise _explained(source, error) from None
+    raise AssertionError("the last attempt returns or raises")
 
 
 def remove(path: Path) -> None:
@@ -81,6 +80,20 @@ def remove(path: Path) -> None:
         other.samefile(blob) for other in snapshots.rglob("*") if other.is_file()
     ):
         blob.unlink(missing_ok=True)
+
+
+def _downloaded(source: Source) -> tuple[Path, str]:
+    import huggingface_hub as library
+
+    name, revision = (source.repository, source.path), source.revision
+    endpoint = os.environ.get(ENDPOINT) or None
+    # The download would try for long to reach a Hub that cannot be reached; this does not.
+    link = library.hf_hub_url(*name, revision=revision, endpoint=endpoint)
+    told = library.get_hf_file_metadata(link).etag or ""
+    path = library.hf_hub_download(
+        *name, revision=revision, endpoint=endpoint, cache_dir=hub_cache()
+    )
+    return Path(path), told if _SHA256.fullmatch(told) else ""
 
 
 def _folder(source: Source) -> Path:
@@ -111,7 +124,7 @@ def _explained(source: Source, error: Exception) -> ModelError:
             f"{place} cannot be written: {error.strerror or error}; HF_HOME names another folder"
         )
     else:
-        reason = f"cannot be fetched: {_root(error)}"
+        reason = f"cannot be fetched: {_said(_root(error))}"
     return UnavailableError(f"{link}: {reason}")
 
 
@@ -122,8 +135,12 @@ def _is_of_files(error: OSError) -> bool:
     )
 
 
-def _root(error: BaseException) -> str:
-    """What lies at the bottom of an exception, in one line."""
+def _root(error: BaseException) -> BaseException:
+    """What lies at the bottom of an exception."""
     while (deeper := error.__cause__ or error.__context__) is not None:
         error = deeper
+    return error
+
+
+def _said(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
