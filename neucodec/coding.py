@@ -111,6 +111,8 @@ def unpacked(
 def _unpack(index: int, chunk: Chunk | None, header: Header) -> Coded:
     if chunk is None:
         return Coded(index, header.chunk_frames, None)
+    if chunk.mid_side and not header.streams == header.channels == 2:
+        return Coded(index, chunk.frames, None)
     if not chunk.codebooks:
         return Coded(index, chunk.frames, chunk)
     try:
