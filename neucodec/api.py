@@ -84,13 +84,18 @@ def encode(
     return target.getvalue()
 
 
-def open(file: str | PathLike[str] | BinaryIO) -> NcfFile:
-    """Open an .ncf for reading, in the manner of ``soundfile.SoundFile``."""
-    return NcfFile(file)
+def open(file: str | PathLike[str] | BinaryIO, *, model: str | Codec | None = None) -> NcfFile:
+    """Open an .ncf for reading, in the manner of ``soundfile.SoundFile``.
+
+    ``model`` is the checkpoint of one's own that it was made with; else it names its model.
+    """
+    return NcfFile(file, load_model(model) if isinstance(model, str) else model)
 
 
-def decode(file: bytes | str | PathLike[str] | BinaryIO) -> tuple[Audio, int]:
+def decode(
+    file: bytes | str | PathLike[str] | BinaryIO, *, model: str | Codec | None = None
+) -> tuple[Audio, int]:
     """Decode an .ncf, given as bytes, path or file: (audio [samples, channels], Hz)."""
-    with NcfFile(io.BytesIO(file) if isinstance(file, bytes) else file) as opened:
-        opened._codec = load_model(opened.card.name)
+    with open(io.BytesIO(file) if isinstance(file, bytes) else file, model=model) as opened:
+        opened._codec = opened._codec or load_model(opened.card.name)
         return opened.read(), opened.samplerate

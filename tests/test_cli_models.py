@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import re
@@ -14,6 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from conftest import MakeClip, Run
@@ -21,6 +23,8 @@ from networks import peer
 from safetensors.torch import save_file
 from servers import Hub, Server
 
+import neucodec
+from neucodec.errors import NeucodecError
 from neucodec.models.card import find_card
 from neucodec.models.dac import Dac, DacConfig
 from neucodec.models.encodec import Encodec, EncodecConfig
@@ -245,11 +249,23 @@ def test_a_dac_file_says_itself_what_it_is(run: Run, clip: MakeClip, tmp_path: P
     assert ran.code == 0
     assert ": best-3, 3 codebooks, 30.00 kbps nominal, " in ran.err
     ncf, wav = path.with_suffix(".ncf"), path.with_name("back.wav")
-    ran = run("decode", ncf, "-o", wav)
-    assert ran.err.startswith(
-        f"neucodec: {ncf}: made with a codec that this version lacks: no model is called 'best-3'"
+    assert run("decode", ncf, "-o", wav).err == (
+        f"neucodec: {ncf}: made with best-3, which is no model of this version; if it is a "
+        "checkpoint of your own, give its path with -m\n"
     )
     assert run("decode", "-m", weights, ncf, "-o", wav).code == 0
+
+
+def test_python_takes_paths_too(tmp_path: Path) -> None:
+    weights = str(dac_file(tmp_path / "own" / "weights.pth"))
+    audio = np.sin(np.arange(4000) / 10)
+    data = neucodec.encode(audio, 8000, model=weights)
+    decoded, rate = neucodec.decode(data, model=weights)
+    assert (decoded.shape, rate) == ((4000, 1), 8000)
+    with neucodec.open(io.BytesIO(data), model=weights) as file:
+        assert np.array_equal(file.read(), decoded)
+    with pytest.raises(NeucodecError, match="made with a codec that this version lacks"):
+        neucodec.decode(data)
 
 
 def test_cards_told_from_dac_files_are_those_of_the_package(tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ import click
 from ..batch import Job, Outcome, names_file
 from ..clock import format_spans, format_time
 from ..console import Console, counted, shown
+from ..errors import NeucodecError
+from ..models.card import cards
 from .fetching import OFFLINE, Downloads
 from .files import NCF, Outputs, is_there, make_folder, open_input, run_batch, target_name
 from .options import (
@@ -253,6 +255,11 @@ class _Decoding:
 
         if self.model is not None:
             check_header(header, self.model)
+        elif header.codec not in cards():
+            raise NeucodecError(
+                f"made with {header.codec}, which is no model of this version; if it is a "
+                f"checkpoint of your own, give its path with -m"
+            )
         card = self.model or card_for(header)
         if card.name not in self.codecs:
             self.codecs[card.name] = load(
