@@ -3,17 +3,50 @@
 from __future__ import annotations
 
 import math
+import re
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from .errors import ModelError
+from .source import Source
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
+
+
+STRATEGIES = {
+    "overlap": "each chunk by itself, with real samples around it that decoding fills, faded",
+    "context": "as in one piece: real samples and codes of the neighbours around each chunk",
+    "stream": "as in one piece: one chunk after the other, with state between them",
+    "segments": "each chunk by itself, longer than the stride, cross-faded where two overlap",
+}
+LEVELS = {
+    "rms": "each chunk and channel at unit RMS, its scale beside the codes; silence is free",
+    "codec": "the codec levels each chunk, and the scale it gives stands beside the codes",
+    "none": "as it comes",
+}
+
+
+_KINDS: dict[str, tuple[type, str]] = {
+    "str": (str, "text"),
+    "int": (int, "a whole number"),
+    "bool": (bool, "true or false"),
+    "Sequence[int]": (list, "a list"),
+    "Sequence[Source]": (list, "tables [[sources]]"),
+    "dict[str, Any]": (dict, "a table"),
+}
+_POSITIVE = (
+    "sample_rate", "channels", "hop", "codebooks", "codebook_size", "default_codebooks",
+    "chunk_frames", "chunk_stride",
+)  # fmt: skip
+# What an .ncf can name.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,24 +67,36 @@ class Card:
     """Codebooks at the highest bitrate; any smaller number gives a lower one."""
     codebook_size: int
     default_codebooks: int
+    codebook_counts: Sequence[int] = ()
+    """The numbers of codebooks that may be used, lowest first; empty for any up to the most."""
+    chunk_strategy: str = "overlap"
+    """How chunks meet, see ``STRATEGIES``."""
     chunk_frames: int
     """Frames in a whole chunk."""
     chunk_stride: int
     """Samples from one chunk's start to the next's."""
-    chunk_context: int
-    """Real samples that coding sees, and decoding fills, on either side of a chunk's own."""
+    chunk_context: int = 0
+    """Real samples that encoding sees on either side of a chunk's own."""
+    chunk_code_context: int = 0
+    """Frames of the neighbours that decoding sees on either side of a chunk's own."""
+    chunk_warmup: int = 0
+    """Chunks that decoding runs through before the one where it is to start."""
     level: str = "rms"
-    """``rms``: each chunk is brought to unit RMS and the scale stored; ``none``: as it comes."""
+    """How loud chunks are coded, see ``LEVELS``."""
     parameters: int
     license_code: str
     license_weights: str
     paper: str = ""
-    weights: str
-    """File name of the weights."""
-    sha256: str
-    """SHA-256 of that file, lower-case hexadecimal."""
+    weights: str = ""
+    """File name of the weights, where they lie in the package or beside the card."""
+    sha256: str = ""
+    """SHA-256 of the weights' file, lower-case hexadecimal; of a loaded codec always known."""
     embedded: bool = False
     """Whether the weights are part of the package."""
+    sources: Sequence[Source] = ()
+    """Where else the weights are, one source as good as the other; the first is preferred."""
+    folder: Path | None = None
+    """Where a card that is not the package's own lies; never in its file."""
     config: dict[str, Any] = field(default_factory=dict)
     """Constructor arguments of the network that differ from its defaults."""
 
@@ -78,9 +123,14 @@ class Card:
         """Nominal bit/s of a signal of that many channels."""
         return self.streams(channels) * codebooks * self.code_bits * self.frame_rate
 
+    @property
+    def counts(self) -> Sequence[int]:
+        """Every number of codebooks that may be used, lowest first."""
+        return self.codebook_counts or range(1, self.codebooks + 1)
+
     def bitrates(self, channels: int = 1) -> list[float]:
         """Every nominal bitrate, lowest first, in bit/s."""
-        return [self.bitrate(k, channels) for k in range(1, self.codebooks + 1)]
+        return [self.bitrate(k, channels) for k in self.counts]
 
     @classmethod
     def parse(cls, text: str, source: str) -> Card:
@@ -89,14 +139,31 @@ class Card:
             data = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
             raise ModelError(f"{source}: not a card: {error}") from None
-        known = {f.name for f in fields(cls)}
-        unknown = sorted(set(data) - known)
+        kinds = {f.name: str(f.type) for f in fields(cls) if f.name != "folder"}
+        unknown = sorted(set(data) - set(kinds))
         if unknown:
             raise ModelError(f"{source}: a card has no {', '.join(unknown)}")
+        for key, value in data.items():
+            kind, words = _KINDS[kinds[key]]
+            if type(value) is not kind:
+                raise ModelError(f"{source}: {key} is to be {words}, not {value!r}")
+            if isinstance(value, int) and value < int(key in _POSITIVE):
+                raise ModelError(f"{source}: {key} {value} is too low")
         try:
-            return cls(**data)
+            data["sources"] = [Source.of(table) for table in data.get("sources", [])]
+            card = cls(**data)
         except TypeError as error:
             raise ModelError(f"{source}: incomplete card: {error}") from None
+        except ModelError as error:
+            raise ModelError(f"{source}: {error}") from None
+        if not _NAME.fullmatch(card.name):
+            raise ModelError(
+                f"{source}: name {card.name!r}: 1 to 64 letters, digits and . _ + - fit"
+            )
+        for key, known in (("chunk_strategy", STRATEGIES), ("level", LEVELS)):
+            if (value := getattr(card, key)) not in known:
+                raise ModelError(f"{source}: {key} {value!r}: there are {', '.join(known)}")
+        return card
 
 
 def cards() -> dict[str, Card]:

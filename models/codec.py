@@ -2,34 +2,71 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from torch import Tensor
 
 from .card import Card
 
+State = object
+"""What a codec carries from one chunk to the next; None before the first, and for ever where
+chunks are independent."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AudioChunk:
+    """Audio to be encoded: float32 at the card's sample rate, levelled as the card says."""
+
+    audio: Tensor
+    """[B, C, before + own + after]; own is ``frames * hop``, in the last chunk perhaps less."""
+    before: int
+    """Samples of real context before the chunk's own."""
+    frames: int
+    """Frames to be coded."""
+    last: bool
+    """Whether the signal ends with this chunk."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CodeChunk:
+    """Codes of a chunk, as encoding gives them and decoding takes them."""
+
+    codes: Tensor
+    """[B, K, before + frames + after], int64."""
+    frames: int
+    """Frames of the chunk's own."""
+    before: int = 0
+    """Frames of real context before them; encoding gives none."""
+    scales: Tensor | None = None
+    """[B], float32, where the codec levels chunks itself."""
+    last: bool = False
+
 
 class Codec(Protocol):
     """A loaded checkpoint: chunks of audio to codes and back.
 
-    Both verbs take batches of equal-length chunks; results do not depend on what else is in
-    the batch. Audio is float32 at the card's sample rate, levelled as the card says.
+    Both verbs take batches of equal-length chunks; results do not depend on what else is in the
+    batch. They may be called from several threads at once, but for codecs with a state.
     """
 
     card: Card
+    fingerprint: bytes
+    """8 bytes that tell these weights from others: what a file that needs them carries."""
 
-    def encode(self, audio: Tensor, codebooks: int) -> Tensor:
-        """Audio [B, C, F * hop + 2 * context] to codes [B, codebooks, F] (int64)."""
+    def encode(
+        self, chunk: AudioChunk, codebooks: int, state: State = None
+    ) -> tuple[CodeChunk, State]:
+        """Codes [B, codebooks, frames] of the chunk's own frames, and the state after it."""
         ...
 
-    def decode(self, codes: Tensor) -> Tensor:
-        """Codes [B, K, F] to audio [B, C, F * hop + 2 * context].
+    def decode(self, chunk: CodeChunk, state: State = None) -> tuple[Tensor, State]:
+        """Audio [B, C, width] of the chunk's own frames, and the state after it.
 
-        The outer ``2 * context`` samples on either side are faded so that adding them to the
-        neighbours' gives the joined signal.
+        Where adjacent chunks overlap it is weighted by `window`, ready to be added to theirs.
         """
         ...
 
-    def fade(self) -> Tensor:
-        """The fade-in [2 * context] of ``decode``; the fade-out is one minus it."""
+    def window(self, frames: int) -> Tensor:
+        """Weight [width] of each sample of a decoded chunk of so many frames."""
         ...

@@ -145,6 +145,8 @@ class Encodec(nn.Module):
             raise ValueError("this EnCodec model is not causal, it cannot code a stream")
         if state is None:
             return chunk, ()
+        if state.pending.shape[-1] == 0:  # of however many codebooks the last frames had
+            return chunk, state.layers
         return torch.cat([state.pending, chunk], dim=-1), state.layers
 
     def _encode(self, audio: Tensor, codebooks: int, carry: Carry) -> Tensor:

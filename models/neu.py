@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from .card import Card
+from .codec import AudioChunk, CodeChunk, State
 from .errors import ModelError
 from .quantise import Quantised, ResidualQuantiser
 from .spectrum import Spectrum
@@ -168,6 +169,7 @@ class NeuCodec:
 
     def __init__(self, card: Card, network: Neu, device: torch.device) -> None:
         self.card = card
+        self.fingerprint = bytes.fromhex(card.sha256)[:8]
         self.network = network.to(device).eval().requires_grad_(False)
         self.device = device
 
@@ -184,19 +186,23 @@ class NeuCodec:
         return cls(card, network, device)
 
     @torch.inference_mode()
-    def encode(self, audio: Tensor, codebooks: int) -> Tensor:
-        """Audio [B, 1, F * hop + 2 * context] at unit RMS to codes [B, codebooks, F]."""
-        return self.network.encode(audio[:, 0].to(self.device), codebooks).cpu()
+    def encode(
+        self, chunk: AudioChunk, codebooks: int, state: State = None
+    ) -> tuple[CodeChunk, State]:
+        """Codes of audio [B, 1, F * hop + 2 * context] at unit RMS."""
+        codes = self.network.encode(chunk.audio[:, 0].to(self.device), codebooks)
+        return CodeChunk(codes=codes.cpu(), frames=chunk.frames), None
 
     @torch.inference_mode()
-    def decode(self, codes: Tensor) -> Tensor:
-        """Codes [B, K, F] to audio [B, 1, F * hop + 2 * context], ready to overlap-add."""
-        return self.network.decode(codes.to(self.device))[:, None].cpu()
+    def decode(self, chunk: CodeChunk, state: State = None) -> tuple[Tensor, State]:
+        """Audio [B, 1, F * hop + 2 * context], ready to overlap-add."""
+        return self.network.decode(chunk.codes.to(self.device))[:, None].cpu(), None
 
-    def fade(self) -> Tensor:
-        """Share of each of the first 2 * context samples that a chunk's own frames give."""
-        window, hop = self.network.spectrum.window.cpu().square() / 1.5, self.network.config.hop
-        total = torch.zeros(3 * hop)
-        for start in range(0, 3 * hop, hop):
-            total[start:] += window[: 3 * hop - start]
+    def window(self, frames: int) -> Tensor:
+        """Weight [F * hop + 2 * context]: the sum of the frames' windows, as much as they count."""
+        spectrum, hop = self.network.spectrum, self.network.config.hop
+        each = spectrum.window.cpu().square() * (hop / spectrum.window.square().sum().cpu())
+        total = torch.zeros(frames * hop + 2 * self.network.context)
+        for frame, weight in enumerate(self.network.frame_weights(frames).cpu()):
+            total[frame * hop : frame * hop + len(each)] += weight * each
         return total

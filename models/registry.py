@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-from importlib.resources import as_file, files
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .card import Card, find_card
+from . import store
+from .card import Card, cards, find_card
 from .errors import ModelError
+from .monitor import SILENT, Monitor
 
 if TYPE_CHECKING:
     import torch
@@ -16,17 +17,18 @@ if TYPE_CHECKING:
     from .codec import Codec
 
 
-def is_here(card: Card) -> bool:
-    """Whether the card's weights can be loaded without a download."""
-    return (files(__package__) / "weights" / card.weights).is_file()
+def resolve(model: str | Card) -> Card:
+    """The card of a model, given by name or as the path of a checkpoint of one's own.
 
+    Raises ModelError where there is neither.
+    """
+    if isinstance(model, Card):
+        return model
+    if model in cards() or not _is_path(model):
+        return find_card(model)
+    from .own import card_at
 
-def weights_size(card: Card) -> int | None:
-    """Bytes of the weights' file; None where it is not here."""
-    if not is_here(card):
-        return None
-    with as_file(files(__package__) / "weights" / card.weights) as path:
-        return path.stat().st_size
+    return card_at(Path(model))
 
 
 def choose_device(name: str) -> torch.device:
@@ -47,23 +49,25 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def load(name: str, device: str = "auto") -> Codec:
-    """Load a codec by its card's name, checking its weights against the card."""
-    card = find_card(name)
-    if not is_here(card):
-        raise ModelError(f"the weights of {name} ({card.weights}) are not here")
-    with as_file(files(__package__) / "weights" / card.weights) as path:
-        check(path, card)
-        from .neu import NeuCodec
+def load(
+    model: str | Card, device: str = "auto", *, offline: str = "", monitor: Monitor = SILENT
+) -> Codec:
+    """Load a codec by its card, its name or its path; what is not here is fetched and checked.
 
-        return NeuCodec.load(card, path, choose_device(device))
+    ``offline`` names what forbids that; ``monitor`` learns how far it is. Raises ModelError.
+    """
+    card = resolve(model)
+    found = store.fetch(card, offline=offline, monitor=monitor)
+    return build(replace(card, sha256=store.check(found)), found.path, device)
 
 
-def check(path: Path, card: Card) -> None:
-    """Compare a weights file's SHA-256 with the card's."""
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
-    if found != card.sha256:
-        raise ModelError(
-            f"{path.name} is damaged or of another version: its SHA-256 is {found[:16]}..., "
-            f"the card of {card.name} says {card.sha256[:16]}...; reinstall the package"
-        )
+def build(card: Card, path: Path, device: str = "auto") -> Codec:
+    """Load the codec of a card from a weights file, wherever that is and in whichever of the
+    family's formats; ModelError where the two do not fit."""
+    from . import families
+
+    return families.build(card, path, choose_device(device))
+
+
+def _is_path(text: str) -> bool:
+    return Path(text).name != text or Path(text).exists()

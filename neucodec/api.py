@@ -15,6 +15,7 @@ from .bitrate import parse_bitrate
 from .encoder import EncodeOptions
 from .encoder import encode as encode_source
 from .errors import NeucodecError
+from .loudness import gain_to
 from .models.codec import Codec
 from .models.registry import load
 from .reader import NcfFile
@@ -66,28 +67,35 @@ def encode(
     codebooks: int | None = None,
     model: str | Codec = DEFAULT_MODEL,
     tags: Mapping[str, str] | None = None,
+    normalize_loudness: bool = False,
 ) -> bytes:
     """Encode floats [samples] or [samples, channels] at ``samplerate`` Hz into an .ncf.
 
     ``bitrate`` is of all channels together, in bit/s or as text (``"8kbps"``).
+    ``normalize_loudness`` brings the audio to -16 LUFS before encoding, as DAC's own code does,
+    and decoding brings it back.
     """
     codec = load_model(model) if isinstance(model, str) else model
     rate = parse_bitrate(bitrate) if isinstance(bitrate, str) else bitrate
-    target = io.BytesIO()
-    encode_source(
-        ArraySource(audio, samplerate, tags), target, codec,
-        EncodeOptions(bitrate=rate, codebooks=codebooks),
-    )  # fmt: skip
+    source, target = ArraySource(audio, samplerate, tags), io.BytesIO()
+    gain = gain_to(source) if normalize_loudness else None
+    options = EncodeOptions(bitrate=rate, codebooks=codebooks, gain_db=gain)
+    encode_source(source, target, codec, options)
     return target.getvalue()
 
 
-def open(file: str | PathLike[str] | BinaryIO) -> NcfFile:
-    """Open an .ncf for reading, in the manner of ``soundfile.SoundFile``."""
-    return NcfFile(file)
+def open(file: str | PathLike[str] | BinaryIO, *, model: str | Codec | None = None) -> NcfFile:
+    """Open an .ncf for reading, in the manner of ``soundfile.SoundFile``.
+
+    ``model`` is the checkpoint of one's own that it was made with; else it names its model.
+    """
+    return NcfFile(file, load_model(model) if isinstance(model, str) else model)
 
 
-def decode(file: bytes | str | PathLike[str] | BinaryIO) -> tuple[Audio, int]:
+def decode(
+    file: bytes | str | PathLike[str] | BinaryIO, *, model: str | Codec | None = None
+) -> tuple[Audio, int]:
     """Decode an .ncf, given as bytes, path or file: (audio [samples, channels], Hz)."""
-    with NcfFile(io.BytesIO(file) if isinstance(file, bytes) else file) as opened:
-        opened._codec = load_model(opened.card.name)
+    with open(io.BytesIO(file) if isinstance(file, bytes) else file, model=model) as opened:
+        opened._codec = opened._codec or load_model(opened.card.name)
         return opened.read(), opened.samplerate

@@ -27,14 +27,15 @@ def codebooks_for(card: Card, channels: int, bitrate: float) -> int:
     """The number of codebooks whose nominal bitrate is nearest to ``bitrate`` (bit/s).
 
     The bitrate is that of the whole file, all channels together. It must lie between the
-    lowest and the highest possible one, give or take half a step.
+    lowest and the highest possible one, give or take half a codebook.
     """
     rates = card.bitrates(channels)
-    step = rates[0]
+    step = card.bitrate(1, channels)
     if not rates[0] - step / 2 <= bitrate <= rates[-1] + step / 2:
         plural = "channel" if channels == 1 else "channels"
         raise NeucodecError(
             f"{card.name} cannot do {format_kbps(bitrate)} for {channels} {plural}: "
             f"possible are {', '.join(f'{r / 1000:.3g}' for r in rates)} kbps"
         )
-    return min(range(len(rates)), key=lambda k: (abs(rates[k] - bitrate), k)) + 1
+    nearest = min(range(len(rates)), key=lambda k: (abs(rates[k] - bitrate), k))
+    return card.counts[nearest]

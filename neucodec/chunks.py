@@ -1,13 +1,14 @@
-"""Cutting a signal into overlapped chunks of about a second, and joining decoded chunks again.
+"""Cutting a signal into chunks of about a second, and joining decoded chunks again.
 
-Chunk ``i`` owns samples ``[i * stride, (i + 1) * stride)``. Coding it takes ``context`` real
-samples more on either side, and decoding fills them, faded, so that the sum of neighbours is
-the joined signal. Everything here is at the model's sample rate, float32 [channels, samples].
+Chunk ``i`` starts at sample ``i * stride`` and owns ``frames * hop`` samples from there. How
+chunks meet is the codec's to say, on its card; `Geometry` has the numbers that follow from it, and
+nothing behind it asks for the strategy again. Everything here is at the model's sample rate,
+float32 [channels, samples].
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,23 +19,75 @@ from .models.card import Card
 Audio = npt.NDArray[np.float32]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Geometry:
-    """Where chunks lie. All in samples but ``frames``, which counts code frames per chunk."""
+    """Where chunks lie, and what coding one of them needs of the others. In samples, but for
+    what says otherwise."""
 
-    stride: int
-    context: int
     hop: int
     frames: int
+    """Code frames in a whole chunk."""
+    stride: int
+    context: int = 0
+    """That encoding sees on either side of a chunk's own samples."""
+    filled: bool = False
+    """Whether silence stands for context beyond the signal's ends; else there is none."""
+    overlap: int = 0
+    """That the audio of two adjacent decoded chunks shares, fading from one to the other."""
+    code_context: int = 0
+    """Frames of its neighbours that decoding sees on either side of a chunk's own."""
+    sequential: bool = False
+    """Whether coding a chunk goes on from where coding the one before has ended."""
+    warmup: int = 0
+    """Chunks before the wanted one with which sequential decoding starts."""
 
     @classmethod
     def of(cls, card: Card) -> Geometry:
         """The geometry that a card prescribes."""
-        return cls(card.chunk_stride, card.chunk_context, card.hop, card.chunk_frames)
+        frames, stride, context = card.chunk_frames, card.chunk_stride, card.chunk_context
+        shared = frames * card.hop - stride
+        overlaps = {"overlap": shared + 2 * context, "segments": shared}
+        return cls(
+            hop=card.hop,
+            frames=frames,
+            stride=stride,
+            context=context,
+            filled=card.chunk_strategy == "overlap",
+            overlap=overlaps.get(card.chunk_strategy, 0),
+            code_context=card.chunk_code_context,
+            sequential=card.chunk_strategy == "stream",
+            warmup=card.chunk_warmup,
+        )
+
+    @property
+    def lead(self) -> int:
+        """How long before a chunk's own samples its decoded audio begins."""
+        return (self.stride + self.overlap - self.frames * self.hop) // 2
+
+    @property
+    def history(self) -> int:
+        """Chunks before the wanted one that decoding must read."""
+        return self.warmup or int(self.code_context > 0)
 
     def width(self, frames: int) -> int:
-        """Samples that a chunk of that many frames takes, context included."""
-        return frames * self.hop + 2 * self.context
+        """Samples to which a chunk of that many frames is decoded."""
+        return frames * self.hop + 2 * self.lead
+
+
+@dataclass(frozen=True)
+class Piece:
+    """The audio of one chunk, ready to be encoded."""
+
+    index: int
+    audio: Audio
+    """[channels, before + own + after]; the last chunk's own samples end where the signal does,
+    unless silence is filled in."""
+    before: int
+    """Samples of context before the chunk's own."""
+    frames: int
+    """Code frames that the chunk's own samples take."""
+    last: bool
+    """Whether the signal ends with this chunk."""
 
 
 class ChunkSplitter:
@@ -42,59 +95,70 @@ class ChunkSplitter:
 
     def __init__(self, geometry: Geometry, channels: int) -> None:
         self.geometry = geometry
-        # Before the signal there is silence.
-        self._held = np.zeros((channels, geometry.context), np.float32)
-        self.samples = 0
+        self._before = geometry.context if geometry.filled else 0
+        self._held = np.zeros((channels, self._before), np.float32)
+        self._index = 0
 
-    def push(self, block: Audio) -> Iterator[Audio]:
+    def push(self, block: Audio) -> Iterator[Piece]:
         """Take samples [channels, n]; give every whole chunk that they complete."""
-        self.samples += block.shape[1]
         self._held = np.concatenate([self._held, block], axis=1)
         g = self.geometry
         # A chunk that ends where the signal ends is left to finish(): it may be the last.
-        while self._held.shape[1] > g.width(g.frames):
-            yield self._held[:, : g.width(g.frames)].copy()
-            self._held = self._held[:, g.stride :]
+        while self._held.shape[1] > self._before + g.frames * g.hop + g.context:
+            yield self._cut(g.frames, last=False)
 
-    def finish(self) -> Iterator[Audio]:
-        """Give the rest: chunks padded with silence, the last cut to the frames it needs."""
-        g = self.geometry
-        left = self._held.shape[1] - g.context
-        while left > 0:
+    def finish(self) -> Iterator[Piece]:
+        """Give the rest, the last chunk with no more frames than it needs."""
+        g, last = self.geometry, False
+        while not last and (left := self._held.shape[1] - self._before) > 0:
             frames = min(g.frames, -(-left // g.hop))
-            width = g.width(frames)
-            piece = self._held[:, :width]
-            yield np.pad(piece, ((0, 0), (0, width - piece.shape[1])))
-            self._held = self._held[:, g.stride :]
-            left -= g.stride
+            # An .ncf holds no short chunk but the last. Where a rest within the overlap follows
+            # one, the short chunk has those samples already.
+            last = left <= g.stride or frames < g.frames
+            yield self._cut(frames, last)
+
+    def _cut(self, frames: int, last: bool) -> Piece:
+        g, before = self.geometry, self._before
+        width = before + frames * g.hop + g.context
+        audio = self._held[:, :width].copy()
+        if g.filled:
+            audio = np.pad(audio, ((0, 0), (0, width - audio.shape[1])))
+        piece = Piece(self._index, audio, before, frames, last)
+        passed = max(0, before + g.stride - g.context)
+        self._held = self._held[:, passed:]
+        self._before += g.stride - passed
+        self._index += 1
+        return piece
 
 
 class OverlapAdder:
     """Decoded chunks in order in, the joined signal out; a chunk that is lost leaves silence.
 
-    Besides the sum it keeps the sum of the fades, and divides by it: one between chunks, less
-    where the signal starts or ends and no neighbour fills up.
+    Besides the sum it keeps the sum of the chunks' weights, and divides by it: one between
+    chunks, less where the signal starts or ends and no neighbour fills up.
     """
 
-    def __init__(self, geometry: Geometry, channels: int, fade: Audio, first: int = 0) -> None:
-        """``fade`` [2 * context] is the fade-in of decoded chunks, one minus it their fade-out;
-        ``first`` is the index of the first chunk to come."""
-        self.geometry, self.fade = geometry, fade
+    def __init__(
+        self, geometry: Geometry, channels: int, window: Callable[[int], Audio], first: int = 0
+    ) -> None:
+        """``window`` gives the weight [width] of each sample of a decoded chunk of so many
+        frames; ``first`` is the index of the first chunk to come."""
+        self.geometry, self.window = geometry, window
         self.position = first * geometry.stride
         """Where the next sample that comes out belongs."""
         self._sum = np.zeros((channels, 0), np.float32)
         self._weight = np.zeros(0, np.float32)
-        self._skip = geometry.context
+        self._skip = geometry.lead
         self._end = self.position
 
     def push(self, index: int, chunk: Audio | None, frames: int) -> Audio:
         """Add chunk ``index`` [channels, width], None if lost; give what is now complete.
 
-        Where decoding starts in the middle (``first`` > 0), the first two contexts lack a
-        neighbour and are only good for being thrown away.
+        Where decoding starts in the middle (``first`` > 0), what the chunk before would overlap
+        lacks a neighbour and is only good for being thrown away.
         """
         g, width = self.geometry, self.geometry.width(frames)
-        start = index * g.stride - g.context
+        start = index * g.stride - g.lead
         if chunk is not None and chunk.shape[1] != width:
             raise ValueError(f"{frames} frames decoded to {chunk.shape[1]} samples, not {width}")
         held_from = self.position - self._skip
@@ -105,14 +169,10 @@ class OverlapAdder:
         here = slice(start - held_from, start - held_from + width)
         if chunk is not None:
             self._sum[:, here] += chunk
-        seam = 2 * g.context
-        weight = np.ones(width, np.float32)
-        weight[:seam] += self.fade - 1
-        weight[width - seam :] -= self.fade
-        self._weight[here] += weight
+        self._weight[here] += self.window(frames)
         self._end = index * g.stride + frames * g.hop
-        # The next chunk reaches back by one context. A short chunk may be the last one.
-        return self._take((index + (frames == g.frames)) * g.stride - g.context)
+        # The next chunk begins a little before its own samples. A short chunk may be the last.
+        return self._take((index + (frames == g.frames)) * g.stride - g.lead)
 
     def finish(self) -> Audio:
         """What is left of the last chunk."""

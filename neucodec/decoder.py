@@ -4,23 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
-import torch
 
 from .chunks import Audio, Geometry, OverlapAdder
+from .coding import SCALES, ChunkDecoder, unpacked
 from .errors import NeucodecError
-from .formats import (
-    Chunk,
-    EntropyCoder,
-    Header,
-    NcfError,
-    NcfReader,
-    ScaleKind,
-    byte_to_scale,
-    unpack_codes,
-)
-from .level import from_mid_side
+from .formats import Chunk, EntropyCoder, Header, NcfReader
 from .models.card import Card, find_card
 from .models.codec import Codec
 from .models.errors import ModelError
@@ -42,23 +33,26 @@ class DecodeOptions:
     strict: bool = False
     """Raise where chunks are damaged or missing instead of leaving silence."""
     threads: int | None = None
+    any_weights: bool = False
+    """Decode even if the weights here are not those that the file was made with."""
 
 
 def card_for(header: Header) -> Card:
-    """The card of the codec that a file names, if it and its weights are the file's."""
+    """The card of the codec that a file names, if the file is as that codec's files are."""
     try:
         card = find_card(header.codec)
     except ModelError as error:
         raise NeucodecError(f"made with a codec that this version lacks: {error}") from None
-    if header.fingerprint != card.fingerprint:
-        raise NeucodecError(
-            f"made with other weights of {header.codec} ({header.fingerprint.hex()}) than those "
-            f"here ({card.fingerprint.hex()}): decode it with the version that wrote it"
-            + (f" ({header.encoder})" if header.encoder else "")
-        )
+    check_header(header, card)
+    return card
+
+
+def check_header(header: Header, card: Card) -> None:
+    """NeucodecError where a file cannot have been made as a card says."""
+    geometry = Geometry.of(card)
     expected = (
-        card.sample_rate, card.hop, card.chunk_frames, card.chunk_stride,
-        2 * card.chunk_context, card.codebook_size, card.streams(header.channels),
+        card.sample_rate, card.hop, geometry.frames, geometry.stride, geometry.overlap,
+        card.codebook_size, card.streams(header.channels),
     )  # fmt: skip
     found = (
         header.sample_rate, header.hop, header.chunk_frames, header.chunk_stride,
@@ -66,36 +60,25 @@ def card_for(header: Header) -> Card:
     )  # fmt: skip
     if expected != found or header.codebooks > card.codebooks:
         raise NeucodecError(f"its header does not fit {card.name}: {found} instead of {expected}")
-    if header.scale_kind != ScaleKind.LOG:
+    if header.scale_kind != SCALES[card.level]:
         raise NeucodecError(f"{card.name} has no scales of kind {header.scale_kind.name}")
     if header.entropy != EntropyCoder.NONE:
         raise NeucodecError(
             f"its codes are squeezed by the entropy coder {header.entropy.name}, "
             f"which this version lacks: update neucodec"
         )
-    return card
 
 
-def decode_chunk(chunk: Chunk, header: Header, codec: Codec, geometry: Geometry) -> Audio:
-    """The windowed audio [channels, width] of one chunk; NcfError where its codes are no good."""
-    out = np.zeros((header.streams, geometry.width(chunk.frames)), np.float32)
-    heard = [k for k, scale in enumerate(chunk.scales) if scale]
-    if heard:
-        codes = chunk_codes(chunk, header)
-        decoded = codec.decode(torch.from_numpy(codes))[:, 0].numpy()
-        gains = np.array([byte_to_scale(int(chunk.scales[k])) for k in heard], np.float32)
-        out[heard] = decoded * gains[:, None]
-    if chunk.mid_side:
-        if len(out) != 2:
-            raise NcfError(f"chunk {chunk.index} is mid/side with {len(out)} streams")
-        out = from_mid_side(out)
-    return out
-
-
-def chunk_codes(chunk: Chunk, header: Header) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
-    """The codes [streams that are not silent, codebooks, frames] of one chunk."""
-    streams = sum(1 for scale in chunk.scales if scale)
-    return unpack_codes(chunk.payload, streams, chunk.codebooks, chunk.frames, header.codebook_size)
+def check_weights(header: Header, codec: Codec) -> None:
+    """NeucodecError where a file was made with other weights than those that are loaded."""
+    if header.fingerprint == codec.fingerprint:
+        return
+    raise NeucodecError(
+        f"made with other weights of {header.codec} ({header.fingerprint.hex()}) than those "
+        f"here ({codec.fingerprint.hex()}): get those"
+        + (f", which {header.encoder} had" if header.encoder else "")
+        + ", or decode it with --any-weights, for better or worse"
+    )
 
 
 class Decoder:
@@ -107,6 +90,9 @@ class Decoder:
         self.reader, self.codec = reader, codec
         self.options = o = options or DecodeOptions()
         self.header = header = reader.header
+        check_header(header, codec.card)
+        if not o.any_weights:
+            check_weights(header, codec)
         self.geometry = Geometry.of(codec.card)
         self.samplerate = o.rate or header.source_rate
         self.channels = 1 if o.mono else header.channels
@@ -152,10 +138,13 @@ class Decoder:
         g, rate = self.geometry, self.codec.card.sample_rate
         first_block = BlockResampler.block_of(rate, self.samplerate, self._first)
         resampler = BlockResampler(rate, self.samplerate, self.channels, first_block)
-        # Model-rate samples before this one are not needed; chunks reach one context further.
+        # Model-rate samples before this one are not needed. Where they begin, the first chunk must
+        # have taken over from the one before.
         needed = resampler.first_input
-        first_chunk = max(0, (needed - g.context) // g.stride)
-        adder = OverlapAdder(g, self.header.channels, self.codec.fade().numpy(), first_chunk)
+        first_chunk = max(0, (needed - g.overlap + g.lead) // g.stride)
+        window = lru_cache(maxsize=2)(lambda frames: self.codec.window(frames).numpy())
+        adder = OverlapAdder(g, self.header.channels, window, first_chunk)
+        gain = np.float32(10 ** (-(self.header.gain_db or 0) / 20))
         surplus = needed - first_chunk * g.stride
         early = self._first - resampler.first_output
         done = self._first
@@ -165,6 +154,8 @@ class Decoder:
             else:
                 audio, surplus = audio[:, surplus:], max(0, surplus - audio.shape[1])
                 mixed = audio.mean(axis=0, keepdims=True) if self.options.mono else audio
+                if self.header.gain_db:
+                    mixed = mixed * gain
                 block = resampler.push(np.ascontiguousarray(mixed.T))
             block, early = block[early:], max(0, early - len(block))
             # Only the last pieces can reach past the end, and by then the end is known.
@@ -183,22 +174,32 @@ class Decoder:
         self, adder: OverlapAdder, first: int, progress: Callable[[float], None] | None
     ) -> Iterator[Audio | None]:
         """Joined audio [channels, n] at the model's rate, then None at its end."""
-        rate = self.codec.card.sample_rate
-        for index, frames, audio in in_order(
-            self._decoded, self._chunks(first), self.options.threads
-        ):
+        g, last = self.geometry, self._last_chunk()
+        chunks = self._chunks(max(0, first - g.history), last)
+        decoder = ChunkDecoder(self.codec, self.header, g)
+        threads = 1 if g.sequential else self.options.threads
+        wanted = (
+            coded
+            for coded in unpacked(chunks, self.header, g.code_context)
+            if g.sequential or (coded.index >= first and (last is None or coded.index <= last))
+        )
+        for coded, audio in in_order(decoder, wanted, threads):
+            if coded.index < first:
+                continue
             if audio is None:
-                self._lost(index)
-            yield adder.push(index, audio, frames)
+                self._lost(coded.index)
+            yield adder.push(coded.index, audio, coded.frames)
             if progress:
-                progress(frames * self.geometry.hop / rate)
+                progress(coded.frames * g.hop / self.codec.card.sample_rate)
         yield adder.finish()
         yield None
 
-    def _chunks(self, first: int) -> Iterator[tuple[int, Chunk | None]]:
-        """Every chunk from ``first`` on without gaps, None for those that are lost."""
+    def _chunks(self, first: int, last: int | None) -> Iterator[tuple[int, Chunk | None]]:
+        """Every chunk from ``first`` on without gaps, None for those that are lost; up to
+        ``last`` and as far beyond as decoding that one takes."""
         reader, expected = self.reader, first
-        last = self._last_chunk()
+        if last is not None:
+            last += self.geometry.code_context > 0
         if reader.seekable:
             count = len(reader.table())
             for index in range(first, count if last is None else min(count, last + 1)):
@@ -221,7 +222,7 @@ class Decoder:
         """Index of the last chunk that the range needs; None for all."""
         if self._last is None:
             return None
-        margin = self.geometry.context + BlockResampler.reach(
+        margin = self.geometry.lead + BlockResampler.reach(
             self.codec.card.sample_rate, self.samplerate
         )
         samples = -(-self._last * self.codec.card.sample_rate // self.samplerate)
@@ -232,15 +233,6 @@ class Decoder:
         if self.truncated and self.options.strict:
             seconds = count * self.geometry.stride / self.codec.card.sample_rate
             raise NeucodecError(f"cut off after {seconds:.0f} s: decode without --strict to get it")
-
-    def _decoded(self, item: tuple[int, Chunk | None]) -> tuple[int, int, Audio | None]:
-        index, chunk = item
-        if chunk is None:
-            return index, self.geometry.frames, None
-        try:
-            return index, chunk.frames, decode_chunk(chunk, self.header, self.codec, self.geometry)
-        except NcfError:
-            return index, chunk.frames, None
 
     def _lost(self, index: int) -> None:
         second = self.geometry.stride / self.codec.card.sample_rate

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
 import numpy as np
-import torch
 
 from . import __version__
 from .bitrate import codebooks_for
-from .chunks import Audio, ChunkSplitter, Geometry
+from .chunks import Audio, ChunkSplitter, Geometry, Piece
+from .coding import SCALES, ChunkEncoder
 from .errors import NeucodecError
-from .formats import Chunk, EntropyCoder, Header, NcfWriter, ScaleKind, pack_codes
-from .level import normalise, prefers_mid_side, to_mid_side
+from .formats import EntropyCoder, Header, NcfWriter
 from .models.codec import Codec
 from .resample import BlockResampler
 from .workers import in_order
@@ -60,6 +59,8 @@ class EncodeOptions:
     threads: int | None = None
     tags: Mapping[str, str] | None = None
     """Instead of the source's own."""
+    gain_db: float | None = None
+    """Change of level before encoding, stored in the file and undone by decoding."""
 
 
 @dataclass(frozen=True)
@@ -90,39 +91,14 @@ class EncodeReport:
         return 2 * self.frames * self.channels / self.file_bytes
 
 
-class _ChunkEncoder:
-    """Turns the audio of a chunk into the chunk; safe to call from several threads."""
-
-    def __init__(self, codec: Codec, codebooks: int) -> None:
-        self.codec, self.codebooks = codec, codebooks
-        self.geometry = Geometry.of(codec.card)
-
-    def __call__(self, item: tuple[int, Audio]) -> Chunk:
-        index, audio = item
-        frames = (audio.shape[1] - 2 * self.geometry.context) // self.geometry.hop
-        mid_side = len(audio) == 2 and prefers_mid_side(audio)
-        levelled, scales = normalise(to_mid_side(audio) if mid_side else audio)
-        if not any(scales):
-            return Chunk(index=index, codebooks=0, frames=frames, scales=(), payload=b"")
-        heard = levelled[np.array(scales) > 0]
-        codes = self.codec.encode(torch.from_numpy(heard)[:, None], self.codebooks).numpy()
-        return Chunk(
-            index=index,
-            codebooks=self.codebooks,
-            frames=frames,
-            scales=scales,
-            payload=pack_codes(codes, self.codec.card.code_bits),
-            mid_side=mid_side,
-        )
-
-
 def choose_codebooks(codec: Codec, channels: int, options: EncodeOptions) -> int:
     """How many codebooks the options ask for."""
     card = codec.card
     if options.codebooks is not None:
-        if not 1 <= options.codebooks <= card.codebooks:
+        if options.codebooks not in card.counts:
+            possible = ", ".join(map(str, card.codebook_counts)) or f"1 to {card.codebooks}"
             raise NeucodecError(
-                f"{card.name} has no {options.codebooks} codebooks: give 1 to {card.codebooks}"
+                f"{card.name} has no {options.codebooks} codebooks: give {possible}"
             )
         return options.codebooks
     if options.bitrate is None:
@@ -149,7 +125,7 @@ def encode(
     nominal = card.bitrate(codebooks, channels)
     header = Header(
         codec=card.name,
-        fingerprint=card.fingerprint,
+        fingerprint=codec.fingerprint,
         sample_rate=card.sample_rate,
         source_rate=source.samplerate,
         channels=channels,
@@ -159,30 +135,35 @@ def encode(
         hop=card.hop,
         chunk_frames=card.chunk_frames,
         chunk_stride=card.chunk_stride,
-        overlap=2 * card.chunk_context,
-        scale_kind=ScaleKind.LOG,
+        overlap=geometry.overlap,
+        scale_kind=SCALES[card.level],
         entropy=EntropyCoder.NONE,
         nominal_bitrate=round(nominal),
         frames=source.frames,
+        gain_db=options.gain_db,
         tags=dict(source.tags if options.tags is None else options.tags),
         encoder=f"neucodec {__version__}",
     )
     resampler = BlockResampler(source.samplerate, card.sample_rate, channels)
     splitter = ChunkSplitter(geometry, channels)
+    gain = np.float32(10 ** ((header.gain_db or 0) / 20))
     frames = 0
 
-    def pieces() -> Iterator[Audio]:
+    def pieces() -> Iterator[Piece]:
         nonlocal frames
         # Short blocks, so that a pipe's first chunk goes out as soon as it has come in.
         for block in source.blocks(max(1, source.samplerate // 5)):
             frames += len(block)
             mixed = block.mean(axis=1, keepdims=True, dtype=np.float32) if options.mono else block
+            if header.gain_db:
+                mixed = mixed * gain
             yield from splitter.push(resampler.push(mixed).T)
         yield from splitter.push(resampler.finish().T)
         yield from splitter.finish()
 
     writer = NcfWriter(target, header)
-    for chunk in in_order(_ChunkEncoder(codec, codebooks), enumerate(pieces()), options.threads):
+    threads = 1 if geometry.sequential else options.threads
+    for chunk in in_order(ChunkEncoder(codec, codebooks), pieces(), threads):
         writer.write(chunk)
         if progress:
             progress(chunk.frames * card.hop / card.sample_rate)

@@ -11,7 +11,8 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from .decoder import DecodeOptions, Decoder, card_for, chunk_codes
+from .coding import chunk_codes
+from .decoder import DecodeOptions, Decoder, card_for, check_header
 from .errors import NeucodecError
 from .formats import Header, NcfReader
 from .models.codec import Codec
@@ -32,7 +33,11 @@ class NcfFile:
         codec: Codec | None = None,
         device: str = "auto",
     ) -> None:
-        """Open by name or by file object; ``codec`` saves loading the one that the file names."""
+        """Open by name or by file object.
+
+        ``codec`` saves loading the one that the file names; with a checkpoint of one's own, which
+        no name leads to, it has to be given.
+        """
         self._owned = isinstance(file, (str, PathLike))
         self._file: BinaryIO = (
             Path(file).open("rb")  # noqa: SIM115 - closed by close()
@@ -43,7 +48,8 @@ class NcfFile:
             self.reader = NcfReader(self._file)
             if not self.reader.seekable:
                 raise NeucodecError("not seekable: read it with Decoder, or copy it to a file")
-            self.card = card_for(self.reader.header)
+            self.card = codec.card if codec else card_for(self.reader.header)
+            check_header(self.reader.header, self.card)
             self.reader.table()
         except BaseException:
             self.close()

@@ -1,12 +1,14 @@
 """The embedded codec."""
 
 import hashlib
+from dataclasses import replace
 from importlib.resources import files
 
 import pytest
 import torch
 
 from neucodec.models.card import find_card
+from neucodec.models.codec import AudioChunk, CodeChunk
 from neucodec.models.errors import ModelError
 from neucodec.models.neu import Neu, NeuCodec, NeuConfig
 from neucodec.models.registry import load
@@ -27,6 +29,14 @@ def chunk(frames: int, seed: int = 0) -> torch.Tensor:
     return noise.cumsum(-1) / 30  # more bass than treble, as most sound
 
 
+def encode(codec: NeuCodec, audio: torch.Tensor, codebooks: int) -> torch.Tensor:
+    frames = (audio.shape[-1] - 1536) // 512
+    coded, _ = codec.encode(
+        AudioChunk(audio=audio, before=768, frames=frames, last=False), codebooks
+    )
+    return coded.codes
+
+
 def test_the_card_says_what_the_weights_are(codec: NeuCodec) -> None:
     data = (files("neucodec.models") / "weights" / CARD.weights).read_bytes()
     assert hashlib.sha256(data).hexdigest() == CARD.sha256
@@ -37,31 +47,40 @@ def test_the_card_says_what_the_weights_are(codec: NeuCodec) -> None:
 
 def test_codes_are_one_column_per_frame(codec: NeuCodec) -> None:
     for frames in (1, 5, 86):
-        codes = codec.encode(chunk(frames), 9)
+        codes = encode(codec, chunk(frames), 9)
         assert codes.shape == (1, 9, frames)
         assert int(codes.min()) >= 0 and int(codes.max()) < 1024
-        assert codec.decode(codes).shape == (1, 1, frames * 512 + 1536)
+        assert codec.decode(CodeChunk(codes=codes, frames=frames))[0].shape == (
+            1,
+            1,
+            frames * 512 + 1536,
+        )
 
 
 def test_fewer_codebooks_give_the_first_of_the_same_codes(codec: NeuCodec) -> None:
     audio = chunk(20)
-    assert torch.equal(codec.encode(audio, 3), codec.encode(audio, 12)[:, :3])
+    assert torch.equal(encode(codec, audio, 3), encode(codec, audio, 12)[:, :3])
 
 
 def test_what_else_is_in_a_batch_does_not_matter(codec: NeuCodec) -> None:
     one, other = chunk(30, 1), chunk(30, 2)
-    together = codec.encode(torch.cat([one, other]), 9)
-    assert torch.equal(together[:1], codec.encode(one, 9))
-    assert torch.equal(together[1:], codec.encode(other, 9))
+    together = encode(codec, torch.cat([one, other]), 9)
+    assert torch.equal(together[:1], encode(codec, one, 9))
+    assert torch.equal(together[1:], encode(codec, other, 9))
 
 
-def test_the_fade_is_that_of_the_frames_themselves(codec: NeuCodec) -> None:
-    """Adding windowed ones of two chunks gives ones again, seam included."""
-    spectrum, fade = codec.network.spectrum, codec.fade()
-    ones = torch.ones(1, 10 * 512 + 1536)
-    out = spectrum.synthesise(spectrum.analyse(ones))[0]
-    torch.testing.assert_close(out[:1536], fade, atol=1e-5, rtol=0)
-    torch.testing.assert_close(out[-1536:], 1 - fade, atol=1e-5, rtol=0)
+@pytest.mark.parametrize("shared", [0, 2])
+def test_windows_of_adjacent_chunks_add_up_to_one(shared: int) -> None:
+    """Also where they share frames; and they are what decoding weights a chunk by."""
+    network = Neu(replace(SMALL, fade_frames=shared))
+    codec = NeuCodec(CARD, network, torch.device("cpu"))
+    window, stride = codec.window(10), (10 - shared) * 512
+    torch.testing.assert_close(
+        window[stride:] + window[: len(window) - stride], torch.ones(len(window) - stride)
+    )
+    spectrum = network.spectrum.analyse(torch.ones(1, 10 * 512 + 1536))
+    weighted = network.spectrum.synthesise(spectrum * network.frame_weights(10)[:, None])
+    torch.testing.assert_close(weighted[0], window, atol=1e-5, rtol=0)
 
 
 def test_weights_of_another_shape_are_refused(tmp_path) -> None:  # type: ignore[no-untyped-def]

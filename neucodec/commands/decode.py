@@ -13,10 +13,14 @@ import click
 from ..batch import Job, Outcome, names_file
 from ..clock import format_spans, format_time
 from ..console import Console, counted, shown
+from ..errors import NeucodecError
+from ..models.card import cards
+from .fetching import OFFLINE, Downloads
 from .files import NCF, Outputs, is_there, make_folder, open_input, run_batch, target_name
 from .options import (
     COUNT,
     TIME,
+    Model,
     inputs_argument,
     machine_options,
     output_options,
@@ -26,7 +30,8 @@ from .options import (
 if TYPE_CHECKING:
     from ..audio_output import AudioSink
     from ..decoder import Decoder
-    from ..formats import NcfReader
+    from ..formats import Header, NcfReader
+    from ..models.card import Card
     from ..models.codec import Codec
 
 FORMATS: dict[str, str] = {
@@ -52,6 +57,10 @@ or with --strict refused.
 
 @click.command(epilog=EPILOG)
 @inputs_argument
+@click.option(
+    "-m", "--model", type=Model(), metavar="PATH",
+    help="The checkpoint of your own that the files were made with; else the one they name.",
+)  # fmt: skip
 @output_options
 @click.option(
     "--format", "container", type=click.Choice(["wav", "flac", "raw"], case_sensitive=False),
@@ -70,11 +79,16 @@ or with --strict refused.
     help="Peaks above full scale: cut them, make all of it softer, or leave them, which only "
     "FLOAT can.  [default: clamp; FLOAT: none]",
 )  # fmt: skip
+@click.option(
+    "--any-weights", is_flag=True,
+    help="Decode even with other weights than those that a file was made with.",
+)  # fmt: skip
 @click.option("--strict", is_flag=True, help="Fail where something is damaged or missing.")
 @machine_options
 @verbosity_options
 def decode(
     inputs: tuple[str, ...],
+    model: Card | None,
     output: str | None,
     force: bool,
     skip_existing: bool,
@@ -86,9 +100,11 @@ def decode(
     rate: int | None,
     mono: bool,
     clip: str | None,
+    any_weights: bool,
     strict: bool,
     threads: int | None,
     device: str,
+    offline: bool,
     quiet: int,
     verbose: int,
 ) -> None:
@@ -106,8 +122,9 @@ def decode(
     console = Console(verbose - quiet)
     outputs = Outputs(output, force, skip_existing)
     work = _Decoding(
-        container=kind, subtype=subtype, start=start, end=end, rate=rate, mono=mono, clip=clip,
-        strict=strict, threads=threads, device=device, outputs=outputs, console=console,
+        model=model, container=kind, subtype=subtype, start=start, end=end, rate=rate, mono=mono,
+        clip=clip, any_weights=any_weights, strict=strict, threads=threads, device=device,
+        offline=offline, outputs=outputs, console=console,
     )  # fmt: skip
     run_batch(inputs, NCF, exclude, outputs, f".{kind}", work, console)
 
@@ -149,6 +166,7 @@ def _clip_of(subtype: str) -> str:
 class _Decoding:
     """Decodes one file after the other; each codec is loaded once, when a file needs it."""
 
+    model: Card | None
     container: str
     subtype: str
     start: float | None
@@ -156,9 +174,11 @@ class _Decoding:
     rate: int | None
     mono: bool
     clip: str | None
+    any_weights: bool
     strict: bool
     threads: int | None
     device: str
+    offline: bool
     outputs: Outputs
     console: Console
     codecs: dict[str, Codec] = field(default_factory=dict)
@@ -175,13 +195,13 @@ class _Decoding:
 
     def _decode(self, job: Job, reader: NcfReader) -> None:
         from ..audio_output import open_sink
-        from ..decoder import DecodeOptions, Decoder, card_for
+        from ..decoder import DecodeOptions, Decoder
 
         options = DecodeOptions(
             start=self.start, end=self.end, rate=self.rate, mono=self.mono,
-            strict=self.strict, threads=self.threads,
+            strict=self.strict, threads=self.threads, any_weights=self.any_weights,
         )  # fmt: skip
-        decoder = Decoder(reader, self._codec(card_for(reader.header).name), options)
+        decoder = Decoder(reader, self._codec(reader.header), options)
         expected = None if decoder.frames is None else decoder.frames / decoder.samplerate
         self.console.detail(_opened(job, reader.header.codec, decoder, expected))
         frames, began = 0, time.perf_counter()
@@ -229,12 +249,24 @@ class _Decoding:
                 f"{samples} clipped, peak {peak}; --clip rescale or --subtype FLOAT avoid that",
             )
 
-    def _codec(self, name: str) -> Codec:
+    def _codec(self, header: Header) -> Codec:
+        from ..decoder import card_for, check_header
         from ..models.registry import load
 
-        if name not in self.codecs:
-            self.codecs[name] = load(name, self.device)
-        return self.codecs[name]
+        if self.model is not None:
+            check_header(header, self.model)
+        elif header.codec not in cards():
+            raise NeucodecError(
+                f"made with {header.codec}, which is no model of this version; if it is a "
+                f"checkpoint of your own, give its path with -m"
+            )
+        card = self.model or card_for(header)
+        if card.name not in self.codecs:
+            self.codecs[card.name] = load(
+                card, self.device,
+                offline=OFFLINE if self.offline else "", monitor=Downloads(self.console),
+            )  # fmt: skip
+        return self.codecs[card.name]
 
     def _is_whole(self, job: Job, reader: NcfReader) -> bool:
         """Whether the output is what decoding would give, as far as its form tells."""

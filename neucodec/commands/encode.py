@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..batch import Job, Kind, Outcome
+from ..batch import PIPE, Job, Kind, Outcome
 from ..clock import format_time
 from ..console import Console, counted, shown
 from ..errors import NeucodecError
-from ..models.card import find_card
 from ..models.errors import ModelError
+from .fetching import OFFLINE, Downloads
 from .files import Outputs, is_there, open_output, run_batch, target_name
 from .options import (
     BITRATE,
     COUNT,
     TAG,
-    ModelName,
+    Model,
     inputs_argument,
     machine_options,
     output_options,
@@ -32,6 +32,7 @@ from .options import (
 if TYPE_CHECKING:
     from ..audio_input import AudioSource, RawFormat
     from ..encoder import EncodeReport
+    from ..models.card import Card
     from ..models.codec import Codec
 
 AUDIO = Kind(
@@ -69,11 +70,16 @@ number of codebooks; one that is out of reach is refused with a list of those th
 @click.option("-b", "--bitrate", type=BITRATE, help="As in 8kbps, 8k, 8000 or 1.5kbps.")
 @click.option("-n", "--codebooks", type=COUNT, help="Codebooks, instead of a bitrate.")
 @click.option(
-    "-m", "--model", type=ModelName(), default=DEFAULT_MODEL, show_default=True,
-    help="See neucodec models.",
+    "-m", "--model", type=Model(), default=DEFAULT_MODEL, show_default=True,
+    help="See neucodec models; or the path of a checkpoint of your own.",
 )  # fmt: skip
 @output_options
 @click.option("--mono", is_flag=True, help="Mix all channels down to one.")
+@click.option(
+    "--normalize-loudness", is_flag=True,
+    help="Encode at -16 LUFS, the level that DAC was made for, and have decoding bring back the "
+    "input's own. Reads files twice, so it cannot read a pipe.",
+)  # fmt: skip
 @click.option("--no-tags", is_flag=True, help="Leave the input's tags (title, artist) behind.")
 @click.option(
     "--tag", "tags", type=TAG, multiple=True,
@@ -93,12 +99,13 @@ def encode(
     inputs: tuple[str, ...],
     bitrate: float | None,
     codebooks: int | None,
-    model: str,
+    model: Card,
     output: str | None,
     force: bool,
     skip_existing: bool,
     exclude: tuple[str, ...],
     mono: bool,
+    normalize_loudness: bool,
     no_tags: bool,
     tags: tuple[tuple[str, str], ...],
     raw: bool,
@@ -107,6 +114,7 @@ def encode(
     sample_format: str | None,
     threads: int | None,
     device: str,
+    offline: bool,
     quiet: int,
     verbose: int,
 ) -> None:
@@ -118,15 +126,16 @@ def encode(
     """
     if bitrate is not None and codebooks is not None:
         raise click.UsageError("-b and -n both choose the bitrate; give one of them")
-    most = find_card(model).codebooks
-    if codebooks is not None and codebooks > most:
-        raise click.UsageError(f"{model} has no {codebooks} codebooks; give 1 to {most}")
+    if codebooks is not None and codebooks not in model.counts:
+        possible = ", ".join(map(str, model.codebook_counts)) or f"1 to {model.codebooks}"
+        raise click.UsageError(f"{model.name} has no {codebooks} codebooks; give {possible}")
     raw_format = _raw_format(raw, rate, channels, sample_format)
     console = Console(verbose - quiet)
     outputs = Outputs(output, force, skip_existing)
     work = _Encoding(
-        model=model, device=device, bitrate=bitrate, codebooks=codebooks, mono=mono,
-        threads=threads, keep_tags=not no_tags, tags=tags, raw=raw_format,
+        model=model, device=device, offline=offline, bitrate=bitrate, codebooks=codebooks,
+        mono=mono, normalize_loudness=normalize_loudness, threads=threads,
+        keep_tags=not no_tags, tags=tags, raw=raw_format,
         outputs=outputs, console=console,
     )  # fmt: skip
     run_batch(inputs, RAW if raw else AUDIO, exclude, outputs, ".ncf", work, console)
@@ -154,11 +163,13 @@ def _raw_format(
 class _Encoding:
     """Encodes one file after the other, with a codec that is loaded once it is needed."""
 
-    model: str
+    model: Card
     device: str
+    offline: bool
     bitrate: float | None
     codebooks: int | None
     mono: bool
+    normalize_loudness: bool
     threads: int | None
     keep_tags: bool
     tags: tuple[tuple[str, str], ...]
@@ -179,7 +190,7 @@ class _Encoding:
 
             options = EncodeOptions(
                 bitrate=self.bitrate, codebooks=self.codebooks, mono=self.mono,
-                threads=self.threads, tags=self._tags(audio.tags),
+                threads=self.threads, tags=self._tags(audio.tags), gain_db=self._gain(job),
             )  # fmt: skip
             seconds = None if audio.frames is None else audio.frames / audio.samplerate
             self.console.detail(_opened(job, audio, seconds))
@@ -201,10 +212,25 @@ class _Encoding:
         from ..models.registry import load
 
         try:
-            return load(self.model, self.device)
+            return load(
+                self.model, self.device,
+                offline=OFFLINE if self.offline else "", monitor=Downloads(self.console),
+            )  # fmt: skip
         except ModelError as error:
             # No other file would fare better.
             raise click.ClickException(str(error)) from None
+
+    def _gain(self, job: Job) -> float | None:
+        """The change of level that is asked for, found by reading the input beforehand."""
+        if not self.normalize_loudness:
+            return None
+        if job.source == PIPE:
+            raise NeucodecError("--normalize-loudness reads its input twice; give a file, not '-'")
+        from ..audio_input import open_audio
+        from ..loudness import gain_to
+
+        with open_audio(job.source, raw=self.raw) as audio:
+            return gain_to(audio, mono=self.mono)
 
     def _tags(self, found: Mapping[str, str]) -> dict[str, str]:
         tags = dict(found) if self.keep_tags else {}

@@ -1,17 +1,35 @@
-"""``neucodec models``: the codecs that there are."""
+"""``neucodec models``: the codecs that there are, and their weights on this machine."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import click
 
+from ..console import WARNINGS, Console, is_expected, shown
+from ..models import store
 from ..models.card import Card, cards
-from ..models.registry import is_here, weights_size
+from .fetching import Downloads
+from .options import Model, verbosity_options
+
+EPILOG = """
+\b
+Examples:
+  neucodec models                                  all there are
+  neucodec models pull dac-44khz encodec-24khz     fetch, to be without a network later
+  neucodec models add dac-44khz --from weights.pth bring a file by hand
+  neucodec models verify                           check everything that is here
+
+Weights come from where the model's authors have published them, under the licence that is
+shown. Those on the Hugging Face Hub go to its own cache (HF_HOME), others to NEUCODEC_CACHE.
+NEUCODEC_OFFLINE=1 or HF_HUB_OFFLINE=1 forbids downloads.
+"""
 
 
-@click.group(invoke_without_command=True)
+@click.group(invoke_without_command=True, epilog=EPILOG)
 @click.pass_context
 def models(ctx: click.Context) -> None:
     """The models: what there is, and what is here. Without a subcommand, list them."""
@@ -40,9 +58,107 @@ def list_models(as_json: bool = False) -> None:
         click.echo("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip())
 
 
+@models.command()
+@click.argument("names", metavar="NAME...", nargs=-1, required=True, type=Model())
+@verbosity_options
+def pull(names: tuple[Card, ...], quiet: int, verbose: int) -> None:
+    """Fetch the weights of models that are not here yet, and check them."""
+    console = Console(verbose - quiet)
+
+    def fetch(card: Card) -> None:
+        here = store.find(card)
+        found = here or store.fetch(card, monitor=Downloads(console))
+        store.check(found)
+        size = f"{found.path.stat().st_size / 1e6:.1f} MB"
+        state = "is here already" if here else "fetched and checked"
+        console.report(f"{card.name} {state}: {size}, {shown(str(found.path))}")
+
+    _each(names, fetch, console)
+
+
+@models.command()
+@click.argument("names", metavar="[NAME...]", nargs=-1, type=Model())
+@verbosity_options
+def verify(names: tuple[Card, ...], quiet: int, verbose: int) -> None:
+    """Check the weights that are here against their SHA-256; without names, all of them.
+
+    Where nobody has published one, it is that which the file had when it was first used.
+    """
+    console = Console(verbose - quiet)
+
+    def check(card: Card) -> None:
+        sha256 = store.check(_here(card))
+        if console.verbosity > WARNINGS:
+            click.echo(f"{card.name}: intact, SHA-256 {sha256}")
+
+    _each(names or filter(store.find, cards().values()), check, console)
+
+
+@models.command("rm")
+@click.argument("names", metavar="NAME...", nargs=-1, required=True, type=Model())
+@verbosity_options
+def remove(names: tuple[Card, ...], quiet: int, verbose: int) -> None:
+    """Remove the downloaded weights of models."""
+    console = Console(verbose - quiet)
+
+    def remove(card: Card) -> None:
+        for path in store.remove(card):
+            console.report(f"{card.name}: removed {shown(str(path))}")
+
+    _each(names, remove, console)
+
+
+@models.command()
+@click.argument("name", type=Model())
+def path(name: Card) -> None:
+    """Print where the weights of a model are."""
+    click.echo(_here(name).path)
+
+
+@models.command()
+@click.argument("name", type=Model())
+@click.option(
+    "--from", "file", metavar="FILE", required=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A file as its authors have published it, from wherever you have it.",
+)  # fmt: skip
+@verbosity_options
+def add(name: Card, file: Path, quiet: int, verbose: int) -> None:
+    """Bring the weights of a model by hand: check the file, copy it into the cache."""
+
+    def load(path: Path) -> None:
+        from ..models.registry import build
+
+        build(name, path, "cpu")
+
+    found = store.add(name, file, load)
+    Console(verbose - quiet).report(f"{name.name} is here now: {shown(str(found.path))}")
+
+
+def _each(names: Iterable[Card], work: Callable[[Card], None], console: Console) -> None:
+    """Do the work for every one, whatever becomes of the others; exit with 1 if any failed."""
+    failed = False
+    for card in names:
+        try:
+            work(card)
+        except Exception as error:
+            if not is_expected(error):
+                raise
+            console.fail(None, error)
+            failed = True
+    if failed:
+        click.get_current_context().exit(1)
+
+
+def _here(card: Card) -> store.Found:
+    if found := store.find(card):
+        return found
+    raise click.ClickException(f"{card.name} is not here; neucodec models pull fetches it")
+
+
 def _describe(card: Card) -> dict[str, Any]:
     """What a script may want to know; sizes in bytes, rates in Hz and bit/s."""
-    here = is_here(card)
+    found = store.find(card)
     return {
         "name": card.name,
         "title": card.title,
@@ -54,12 +170,14 @@ def _describe(card: Card) -> dict[str, Any]:
         "default_codebooks": card.default_codebooks,
         "bitrates": card.bitrates(card.channels),
         "parameters": card.parameters,
-        "weights_bytes": weights_size(card),
+        "weights_bytes": found.path.stat().st_size if found else None,
         "license_code": card.license_code,
         "license_weights": card.license_weights,
         "paper": card.paper,
         "embedded": card.embedded,
-        "here": here,
+        "here": found is not None,
+        "path": str(found.path) if found else None,
+        "sources": [{"url": s.where, "sha256": s.sha256 or None} for s in card.sources],
     }
 
 
@@ -67,6 +185,7 @@ def _row(entry: dict[str, Any]) -> tuple[str, ...]:
     rates = [rate / 1000 for rate in entry["bitrates"]]
     size = entry["weights_bytes"]
     here = "built in" if entry["embedded"] else "yes"
+    absent = "no" if entry["sources"] or entry["embedded"] else "unpublished"
     return (
         entry["name"],
         f"{entry['sample_rate']} Hz",
@@ -74,6 +193,6 @@ def _row(entry: dict[str, Any]) -> tuple[str, ...]:
         f"{rates[0]:.3g} to {rates[-1]:.3g}" if len(rates) > 1 else f"{rates[0]:.3g}",
         f"{size / 1e6:.1f} MB" if size else f"{entry['parameters'] / 1e6:.1f} M parameters",
         entry["license_weights"],
-        here if entry["here"] else "no",
+        here if entry["here"] else absent,
         entry["title"],
     )

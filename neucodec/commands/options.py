@@ -11,8 +11,9 @@ from click.shell_completion import CompletionItem
 from ..bitrate import parse_bitrate
 from ..clock import parse_time
 from ..errors import NeucodecError
-from ..models.card import cards, find_card
+from ..models.card import cards
 from ..models.errors import ModelError
+from ..models.registry import resolve
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -40,26 +41,25 @@ class Parsed(ParamType):
             self.fail(str(error), param, ctx)
 
 
-class ModelName(ParamType):
-    """The name of a model that there is a card of, completed from the cards."""
+class Model(ParamType):
+    """A model, by its name or as the path of a checkpoint of one's own; the value is its card."""
 
     name = "name"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Check that there is one; the name itself is the value."""
+        """Find the card."""
         try:
-            return find_card(value).name
+            return resolve(value)
         except ModelError as error:
             self.fail(str(error), param, ctx)
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        """Names that begin so, with their titles."""
-        found = cards().values()
-        return [
-            CompletionItem(c.name, help=c.title) for c in found if c.name.startswith(incomplete)
-        ]
+        """Names that begin so, with their titles; where there are none, paths."""
+        found = [card for card in cards().values() if card.name.startswith(incomplete)]
+        names = [CompletionItem(card.name, help=card.title) for card in found]
+        return names or [CompletionItem(incomplete, type="file")]
 
 
 def _parse_tag(text: str) -> tuple[str, str]:
@@ -126,6 +126,7 @@ def machine_options(command: Command) -> Command:
             show_default=True,
             help="auto, cpu, cuda, cuda:1, mps.",
         ),
+        click.option("--offline", is_flag=True, help="Never fetch a model that is not here."),
     )(command)
 
 

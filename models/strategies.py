@@ -1,0 +1,184 @@
+"""Networks behind the one interface of all codecs, one class for each way in which chunks meet.
+
+What the card calls the strategy; `neucodec.models.card.STRATEGIES` has them in words.
+"""
+
+from __future__ import annotations
+
+from typing import Generic, Protocol, TypeVar, cast
+
+import torch
+from torch import Tensor, nn
+
+from .card import Card
+from .codec import AudioChunk, CodeChunk, State
+from .fingerprint import fingerprint
+from .stream import StreamState
+
+
+class Plain(Protocol):
+    """A network that codes what it is given, whole."""
+
+    def encode(self, audio: Tensor, codebooks: int) -> Tensor:
+        """Audio [B, C, T] to codes [B, codebooks, F]."""
+        ...
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """Codes [B, K, F] to audio [B, C, T]."""
+        ...
+
+
+class Levelling(Protocol):
+    """A network that codes segments and may bring each to its level."""
+
+    def encode(self, audio: Tensor, codebooks: int) -> tuple[Tensor, Tensor | None]:
+        """Audio [B, C, T] to codes [B, codebooks, ceil(T / hop)] and scales [B] or None."""
+        ...
+
+    def decode(self, codes: Tensor, scale: Tensor | None) -> Tensor:
+        """Codes [B, K, F] and scales [B] to audio [B, C, F * hop]."""
+        ...
+
+
+class Streaming(Protocol):
+    """A causal network that codes chunk after chunk."""
+
+    def encode_stream(
+        self, audio: Tensor, codebooks: int, state: StreamState | None, last: bool
+    ) -> tuple[Tensor, StreamState]:
+        """The next audio [B, C, T] to codes [B, codebooks, F], and the state after it."""
+        ...
+
+    def decode_stream(
+        self, codes: Tensor, state: StreamState | None, last: bool
+    ) -> tuple[Tensor, StreamState]:
+        """The next codes [B, K, F] to audio [B, C, T], and the state after them."""
+        ...
+
+
+N = TypeVar("N", Plain, Levelling, Streaming)
+
+
+class Loaded(Generic[N]):
+    """A network on its device, with its card."""
+
+    def __init__(self, card: Card, network: N, device: torch.device) -> None:
+        module = cast(nn.Module, network)
+        module.to(device).eval().requires_grad_(False)
+        self.card, self.device = card, device
+        self.network: N = network
+        self.fingerprint = fingerprint(module)
+
+    def window(self, frames: int) -> Tensor:
+        """Chunks that do not overlap weigh one all through."""
+        return torch.ones(frames * self.card.hop)
+
+
+class ContextCodec(Loaded[Plain]):
+    """Codes a chunk amid its neighbours, and drops what comes out for them."""
+
+    @torch.inference_mode()
+    def encode(
+        self, chunk: AudioChunk, codebooks: int, state: State = None
+    ) -> tuple[CodeChunk, State]:
+        """Codes of the whole signal; context is a whole number of frames."""
+        codes = self.network.encode(chunk.audio.to(self.device), codebooks)
+        first = chunk.before // self.card.hop
+        own = codes[..., first : first + chunk.frames].cpu()
+        return CodeChunk(codes=own, frames=chunk.frames), None
+
+    @torch.inference_mode()
+    def decode(self, chunk: CodeChunk, state: State = None) -> tuple[Tensor, State]:
+        """Audio [B, C, frames * hop] of the whole signal."""
+        audio = self.network.decode(chunk.codes.to(self.device))
+        first, hop = chunk.before, self.card.hop
+        return audio[..., first * hop : (first + chunk.frames) * hop].cpu(), None
+
+
+class StreamCodec(Loaded[Streaming]):
+    """Codes one chunk after the other, with the network's own state."""
+
+    @torch.inference_mode()
+    def encode(
+        self, chunk: AudioChunk, codebooks: int, state: State = None
+    ) -> tuple[CodeChunk, State]:
+        """Codes of the whole signal."""
+        before = cast("StreamState | None", state)
+        codes, after = self.network.encode_stream(
+            chunk.audio.to(self.device), codebooks, before, chunk.last
+        )
+        return CodeChunk(codes=codes.cpu(), frames=chunk.frames), after
+
+    @torch.inference_mode()
+    def decode(self, chunk: CodeChunk, state: State = None) -> tuple[Tensor, State]:
+        """Audio [B, C, frames * hop] of the whole signal."""
+        before = cast("StreamState | None", state)
+        audio, after = self.network.decode_stream(chunk.codes.to(self.device), before, chunk.last)
+        return audio.cpu(), after
+
+
+class SegmentCodec(Loaded[Levelling]):
+    """Codes each segment by itself, and fades linearly from one to the next."""
+
+    @torch.inference_mode()
+    def encode(
+        self, chunk: AudioChunk, codebooks: int, state: State = None
+    ) -> tuple[CodeChunk, State]:
+        """Codes and scales of a segment."""
+        codes, scales = self.network.encode(chunk.audio.to(self.device), codebooks)
+        return CodeChunk(
+            codes=codes.cpu(),
+            frames=chunk.frames,
+            scales=None if scales is None else scales.float().cpu(),
+        ), None
+
+    @torch.inference_mode()
+    def decode(self, chunk: CodeChunk, state: State = None) -> tuple[Tensor, State]:
+        """Audio [B, C, frames * hop], weighted by `window`."""
+        scales = None if chunk.scales is None else chunk.scales.to(self.device)
+        audio = self.network.decode(chunk.codes.to(self.device), scales)
+        return audio.cpu() * self.window(chunk.frames), None
+
+    def window(self, frames: int) -> Tensor:
+        """Weight [frames * hop]: that of a whole segment, cut off where a shorter one ends."""
+        card = self.card
+        length = card.chunk_frames * card.hop
+        overlap = length - card.chunk_stride
+        # Never quite 0 or 1, as upstream has it.
+        fade = torch.arange(1, overlap + 1) / (overlap + 1)
+        weight = torch.cat([fade, torch.ones(length - 2 * overlap), fade.flip(0)])
+        return weight[: frames * card.hop]
+
+
+class OverlapCodec(Loaded[Plain]):
+    """Codes each chunk by itself, with real samples around it and windows of its own."""
+
+    def __init__(self, card: Card, network: Plain, device: torch.device, fade: Tensor) -> None:
+        """``fade`` [2 * context] is what a decoded chunk's windows come to at its start."""
+        super().__init__(card, network, device)
+        self.fade = fade.detach().cpu()
+
+    @torch.inference_mode()
+    def encode(
+        self, chunk: AudioChunk, codebooks: int, state: State = None
+    ) -> tuple[CodeChunk, State]:
+        """Codes of audio [B, C, frames * hop + 2 * context]."""
+        codes = self.network.encode(chunk.audio.to(self.device), codebooks)
+        return CodeChunk(codes=codes.cpu(), frames=chunk.frames), None
+
+    @torch.inference_mode()
+    def decode(self, chunk: CodeChunk, state: State = None) -> tuple[Tensor, State]:
+        """Audio [B, C, frames * hop + 2 * context], ready to overlap-add."""
+        return self.network.decode(chunk.codes.to(self.device)).cpu(), None
+
+    def window(self, frames: int) -> Tensor:
+        """Weight [frames * hop + 2 * context]."""
+        return between_fades(frames * self.card.hop + len(self.fade), self.fade)
+
+
+def between_fades(width: int, fade: Tensor) -> Tensor:
+    """Ones [width] with a fade-in at the start and its complement at the end."""
+    weight = torch.ones(width)
+    weight[: len(fade)] += fade - 1
+    weight[-len(fade) :] -= fade
+    return weight

@@ -1,0 +1,85 @@
+"""What the cards say agrees with the networks that they describe."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from neucodec.chunks import Geometry
+from neucodec.models.card import Card, cards
+from neucodec.models.dac import Dac, DacConfig
+from neucodec.models.encodec import ENCODEC_24KHZ, ENCODEC_48KHZ, Encodec, EncodecConfig
+from neucodec.models.families import configured
+from neucodec.models.hificodec import HifiCodec, HifiCodecConfig
+from neucodec.models.spectokenizer import SpecTokenizer, SpecTokenizerConfig
+
+CARDS = cards()
+NETWORKS = {
+    "dac": (DacConfig, Dac),
+    "encodec": (EncodecConfig, Encodec),
+    "hificodec": (HifiCodecConfig, HifiCodec),
+    "spectokenizer": (SpecTokenizerConfig, SpecTokenizer),
+}
+PUBLISHED = pytest.mark.parametrize(
+    "card", [c for c in CARDS.values() if c.family in NETWORKS], ids=lambda card: card.name
+)
+
+
+@PUBLISHED
+def test_the_network_of_a_card_is_as_the_card_says(card: Card) -> None:
+    make_config, make = NETWORKS[card.family]
+    config = configured(card, make_config)
+    with torch.device("meta"):
+        network = make(config)
+    sizes = (config.hop, config.codebooks, config.codebook_size)
+    assert sizes == (card.hop, card.codebooks, card.codebook_size)
+    tensors = dict(network.state_dict())
+    if card.family == "encodec":  # upstream counts no codebooks: they are no parameters there
+        tensors = {k: v for k, v in tensors.items() if not k.endswith(".entries")}
+    assert sum(t.numel() for t in tensors.values()) == card.parameters
+
+
+@PUBLISHED
+def test_chunks_are_about_a_second_and_lie_on_frames(card: Card) -> None:
+    geometry = Geometry.of(card)
+    assert 0.95 <= geometry.stride / card.sample_rate <= 1.01
+    assert geometry.width(geometry.frames) == geometry.stride + geometry.overlap
+    assert geometry.lead >= 0
+
+
+@pytest.mark.parametrize("name", [name for name in CARDS if name.startswith("dac-")])
+def test_context_is_what_the_network_sees(name: str) -> None:
+    card = CARDS[name]
+    with torch.device("meta"):
+        network = Dac(configured(card, DacConfig))
+    assert card.chunk_context >= network.encoder_reach
+    assert card.chunk_context % card.hop == 0
+    assert card.chunk_code_context >= network.decoder_reach
+
+
+def test_encodecs_are_the_published_configurations() -> None:
+    assert configured(CARDS["encodec-24khz"], EncodecConfig) == ENCODEC_24KHZ
+    assert configured(CARDS["encodec-48khz"], EncodecConfig) == ENCODEC_48KHZ
+
+
+@pytest.mark.parametrize(
+    ("name", "kbps"),
+    [
+        ("encodec-24khz", {2: 1.5, 4: 3, 8: 6, 16: 12, 32: 24}),
+        ("encodec-48khz", {2: 3, 4: 6, 8: 12, 16: 24}),
+        ("dac-44khz", {9: 7.75}),
+        ("dac-44khz-16kbps", {18: 15.5}),
+        ("dac-24khz", {32: 24}),
+        ("dac-16khz", {12: 6}),
+        ("hificodec-24khz-320d", {4: 3}),
+        ("hificodec-24khz-240d", {4: 4}),
+        ("hificodec-16khz-320d", {4: 2}),
+        ("hificodec-16khz-320d-large-universal", {4: 2}),
+        ("spectokenizer-16khz", {8: 4, 12: 6}),
+    ],
+)
+def test_bitrates_are_the_published_ones(name: str, kbps: dict[int, float]) -> None:
+    card = CARDS[name]
+    for codebooks, rate in kbps.items():
+        assert card.bitrate(codebooks, card.channels) / 1000 == pytest.approx(rate, rel=1e-3)
+    assert max(kbps) == card.codebooks
