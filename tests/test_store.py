@@ -236,7 +236,7 @@ def test_without_a_network(server: Server, monkeypatch: pytest.MonkeyPatch) -> N
         str(caught.value),
     )
     with pytest.raises(
-        ModelError, match=r"small/resolve/main/model\.safetensors: cannot be fetched: "
+        ModelError, match=r"small/resolve/main/model\.safetensors: \S.*\): bring "
     ):
         store.fetch(card(HUB))
 
