@@ -31,6 +31,7 @@ def build(card: Card, path: Path, device: torch.device) -> Codec:
         # A product in TF32 keeps 10 bits: codes would not be those of any other machine.
         torch.backends.cuda.matmul.allow_tf32 = False
         torch.backends.cudnn.allow_tf32 = False
+        torch.backends.cudnn.deterministic = True
     return _FAMILIES[card.family](card, path, device)
 
 

@@ -124,7 +124,7 @@ def _explained(source: Source, error: Exception) -> ModelError:
             f"{place} cannot be written: {error.strerror or error}; HF_HOME names another folder"
         )
     else:
-        reason = f"cannot be fetched: {_said(_root(error))}"
+        reason = _said(_root(error))
     return UnavailableError(f"{link}: {reason}")
 
 

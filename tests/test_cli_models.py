@@ -25,7 +25,7 @@ from servers import Hub, Server
 
 import neucodec
 from neucodec.errors import NeucodecError
-from neucodec.models.card import find_card
+from neucodec.models.card import Card, find_card
 from neucodec.models.dac import Dac, DacConfig
 from neucodec.models.encodec import Encodec, EncodecConfig
 from neucodec.models.registry import resolve
@@ -283,6 +283,16 @@ def test_cards_told_from_dac_files_are_those_of_the_package(tmp_path: Path) -> N
             "chunk_stride", "chunk_context", "chunk_code_context", "level", "parameters",
         ):  # fmt: skip
             assert getattr(told, key) == getattr(card, key), key
+
+
+def test_the_card_in_the_documentation_can_be_read() -> None:
+    text = (Path(__file__).parent.parent / "docs" / "models.md").read_text(encoding="utf-8")
+    block = text.partition("## What a card holds\n")[2].partition("[models/card.py]")[0]
+    card = Card.parse("\n".join(line.removeprefix("    ") for line in block.splitlines()), "docs")
+    assert (card.name, len(card.sources), card.config["codebooks"]) == ("voice-16khz", 2, 12)
+    package = find_card("dac-16khz")
+    for key in ("hop", "chunk_stride", "chunk_context", "chunk_code_context", "parameters"):
+        assert getattr(card, key) == getattr(package, key), key
 
 
 def transformers_folder(folder: Path, config: dict[str, Any], network: torch.nn.Module) -> Path:

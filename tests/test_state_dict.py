@@ -41,9 +41,11 @@ def save_legacy(tensors: dict[str, Tensor], path: Path) -> None:
 
 @pytest.mark.filterwarnings("ignore:.*weight_norm. is deprecated:FutureWarning")
 @pytest.mark.parametrize("save", [save_file, save_torch, save_legacy])
+@pytest.mark.parametrize("name", ["weights", "weights.pth", "model.safetensors"])
 @pytest.mark.parametrize("dialect", [old_style, new_style, folded])
-def test_every_dialect_loads_to_the_same_network(
+def test_every_dialect_loads_to_the_same_network_whatever_the_files_name(
     dialect: Callable[[nn.Sequential], nn.Sequential],
+    name: str,
     save: Callable[[dict[str, Tensor], Path], None],
     tmp_path: Path,
 ) -> None:
@@ -51,10 +53,10 @@ def test_every_dialect_loads_to_the_same_network(
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.mul_(torch.rand_like(parameter) + 0.5)
-    save({name: t.detach() for name, t in net.state_dict().items()}, tmp_path / "weights")
+    save({key: t.detach() for key, t in net.state_dict().items()}, tmp_path / name)
     audio = torch.randn(1, 3, 20)
 
-    checkpoint = read_checkpoint(tmp_path / "weights")
+    checkpoint = read_checkpoint(tmp_path / name)
     ours = restore(network, checkpoint.tensors, checkpoint.source)
 
     assert set(ours.state_dict()) == {"0.weight", "0.bias", "1.weight", "1.bias"}
