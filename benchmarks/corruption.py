@@ -22,11 +22,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 
 import neucodec
+from neucodec.chunks import Geometry
 from neucodec.decoder import DecodeOptions, Decoder, card_for
 from neucodec.errors import NeucodecError
 from neucodec.formats import NcfError, NcfReader
+from neucodec.models.card import find_card
 
-STRIDE, CONTEXT = 44032, 768
+GEOMETRY = Geometry.of(find_card("neu-44khz"))
 
 
 class Pipe(io.RawIOBase):
@@ -108,7 +110,8 @@ def main() -> None:
         for entry in table:
             if any(a < entry.offset + entry.length and entry.offset < b for a, b in touched):
                 continue
-            span = slice(entry.index * STRIDE + CONTEXT, (entry.index + 1) * STRIDE - CONTEXT)
+            start = entry.index * GEOMETRY.stride
+            span = slice(start + GEOMETRY.overlap, start + GEOMETRY.stride - GEOMETRY.overlap)
             expected = whole[span]
             if not np.array_equal(audio[span], expected):
                 raise SystemExit(f"case {case}: chunk {entry.index} was not touched but differs")

@@ -120,8 +120,10 @@ class Card:
         return -(-channels // self.channels)
 
     def bitrate(self, codebooks: int, channels: int = 1) -> float:
-        """Nominal bit/s of a signal of that many channels."""
-        return self.streams(channels) * codebooks * self.code_bits * self.frame_rate
+        """Nominal bit/s of a signal of that many channels: its codes as stored, with the frames
+        that chunks share counted as often as they stand there."""
+        per_chunk = self.streams(channels) * codebooks * self.code_bits * self.chunk_frames
+        return per_chunk * self.sample_rate / self.chunk_stride
 
     @property
     def counts(self) -> Sequence[int]:

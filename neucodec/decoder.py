@@ -201,7 +201,7 @@ class Decoder:
         if last is not None:
             last += self.geometry.code_context > 0
         if reader.seekable:
-            count = len(reader.table())
+            count = reader.chunk_count or 0
             for index in range(first, count if last is None else min(count, last + 1)):
                 yield index, reader.read_chunk(index)
             self._at_end(count)

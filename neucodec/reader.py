@@ -79,7 +79,7 @@ class NcfFile:
         if self.reader.complete and self.reader.frames is not None:
             return self.reader.frames
         header = self.header
-        whole = len(self.reader.table()) * header.chunk_stride
+        whole = self.chunk_count * header.chunk_stride
         left = whole * header.source_rate // header.sample_rate
         return left if header.frames is None else min(left, header.frames)
 
@@ -150,7 +150,7 @@ class NcfFile:
     @property
     def chunk_count(self) -> int:
         """Chunks in the file, about a second each."""
-        return len(self.reader.table())
+        return self.reader.chunk_count or 0
 
     def _none(self) -> Audio:
         return np.zeros((0, self.channels), np.float32)
