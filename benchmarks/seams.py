@@ -70,9 +70,7 @@ def main() -> None:
             far[name].append(frame_errors[inside & ~at_seam])
             files[name] += 1
             worst_near[name] += bool(near[name][-1].max() > far[name][-1].max())
-    print(
-        "| kind | files | near seams | elsewhere | ratio | worst frame near a seam | by chance |"
-    )
+    print("| kind | files | near seams | elsewhere | ratio | worst frame near a seam | by chance |")
     print("|---|---|---|---|---|---|---|")
     for name in near:
         a, b = np.concatenate(near[name]), np.concatenate(far[name])
