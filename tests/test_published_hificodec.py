@@ -73,7 +73,7 @@ def test_only_the_published_number_of_codebooks_is_offered(hifi: tuple[Reference
     _, codec = hifi
     audio = signal(1000, 24000)[0]
     for wrong in ({"codebooks": 2}, {"bitrate": 1500.0}):
-        with pytest.raises(NeucodecError, match=r"give 4|possible are 1\.8 kbps"):
+        with pytest.raises(NeucodecError, match=r"give 4|possible are 2\.16 kbps"):
             to_ncf(codec, audio, **wrong)
 
 

@@ -1,0 +1,83 @@
+"""What it costs: whole commands, start-up included, against opusenc and opusdec.
+
+    python benchmarks/speed.py --seconds 600 --runs 3
+
+Commands are run in turn, so that a change in the machine's speed meets all of them; medians of
+wall time, processor time and peak memory are printed, and the ratio of wall times pair by pair.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
+from make_clip import RATE, clip
+
+
+def run(command: list[str]) -> tuple[float, float, float]:
+    """Wall seconds, processor seconds and peak megabytes of a command."""
+    began = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise SystemExit(f"failed: {' '.join(command)}")
+    scale = 1024 if sys.platform != "darwin" else 1024**2
+    wall = time.perf_counter() - began
+    return wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / scale
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seconds", type=int, default=600)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--kbps", type=float, default=8)
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        piece = clip().mean(axis=1)
+        audio = np.tile(piece, -(-args.seconds * RATE // len(piece)))[: args.seconds * RATE]
+        source = str(folder / "in.wav")
+        soundfile.write(source, audio, RATE, subtype="PCM_16")
+        ncf, opus, back = (str(folder / x) for x in ("x.ncf", "x.opus", "back.wav"))
+        python = [sys.executable, "-m", "neucodec"]
+        kbps = str(args.kbps)
+        commands = {
+            "neucodec encode": [*python, "encode", source, "-b", kbps + "k", "-o", ncf, "-f"],
+            "opusenc": ["opusenc", "--quiet", "--bitrate", kbps, source, opus],
+            "neucodec decode": [*python, "decode", ncf, "-o", back, "-f"],
+            "opusdec": ["opusdec", "--quiet", opus, back],
+        }
+        runs: dict[str, list[tuple[float, float, float]]] = {c: [] for c in commands}
+        for _ in range(args.runs + 1):
+            for label, command in commands.items():
+                runs[label].append(run(command))
+    print(f"{args.seconds} s mono at {RATE} Hz, {os.cpu_count()} processors, {platform.machine()}")
+    print("| command | wall s | x real time | processor s | peak MB |")
+    print("|---|---|---|---|---|")
+    for label, measured in runs.items():
+        wall, cpu, memory = (
+            statistics.median(column) for column in zip(*measured[1:], strict=True)
+        )
+        print(f"| {label} | {wall:.2f} | {args.seconds / wall:.0f} | {cpu:.2f} | {memory:.0f} |")
+    for ours, theirs in (("neucodec encode", "opusenc"), ("neucodec decode", "opusdec")):
+        pairs = zip(runs[ours][1:], runs[theirs][1:], strict=True)
+        ratios = sorted(a[0] / b[0] for a, b in pairs)
+        print(
+            f"{ours} takes {statistics.median(ratios):.2f} times the wall time of {theirs} "
+            f"({ratios[0]:.2f} to {ratios[-1]:.2f})"
+        )
+
+
+if __name__ == "__main__":
+    main()
