@@ -12,6 +12,7 @@ from .chunks import Audio, Geometry, OverlapAdder
 from .coding import SCALES, ChunkDecoder, unpacked
 from .errors import NeucodecError
 from .formats import Chunk, EntropyCoder, Header, NcfReader
+from .integrity import frames_to_come
 from .models.card import Card, find_card
 from .models.codec import Codec
 from .models.errors import ModelError
@@ -124,9 +125,7 @@ class Decoder:
     @property
     def frames(self) -> int | None:
         """Samples per channel that will come out; None while the file's end is not known."""
-        if not self.reader.complete:
-            return None
-        return max(0, self._stop(self._total()) - self._first)
+        return frames_to_come(self.reader, self.samplerate, self.options.start, self.options.end)
 
     def _stop(self, total: int | None) -> int:
         """Where to stop, at the rate that comes out."""
