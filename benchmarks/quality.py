@@ -72,36 +72,32 @@ def measure(reference: Audio, decoded: Audio, rate: int) -> dict[str, float]:
     return {"visqol": score.moslqo, "mel": float(mel), "si_sdr": si_sdr(reference, decoded)}
 
 
-def opus(audio: Audio, rate: int, setting: float, folder: Path) -> tuple[Audio, int]:
-    """Through opusenc and opusdec at their defaults (complexity 10, VBR): (audio, bytes)."""
-    source, packed, back = (folder / name for name in ("in.wav", "x.opus", "out.wav"))
+def opus_like(audio: Audio, rate: int, size: int, folder: Path) -> tuple[Audio, int]:
+    """Through opusenc (complexity 10, VBR) at the setting whose file comes nearest to ``size``
+    bytes, and opusdec: (audio, bytes)."""
+    source, packed, back = (str(folder / name) for name in ("in.wav", "x.opus", "out.wav"))
     soundfile.write(source, audio, rate, subtype="FLOAT")
-    subprocess.run(
-        ["opusenc", "--quiet", "--discard-comments", "--padding", "0", "--bitrate",
-         f"{setting:.3f}", source, packed], check=True, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+
+    def encode(setting: float) -> int:
+        command = ["opusenc", "--quiet", "--discard-comments", "--padding", "0"]
+        command += ["--bitrate", f"{setting:.3f}", source, packed]
+        subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
+        return Path(packed).stat().st_size
+
+    low, high = OPUS_LOWEST, 64.0
+    best, nearest = low, encode(low)
+    if nearest >= size:
+        high = low
+    while high - low > 0.05:
+        middle = (low + high) / 2
+        got = encode(middle)
+        if abs(got - size) < abs(nearest - size):
+            best, nearest = middle, got
+        low, high = (low, middle) if got > size else (middle, high)
+    encode(best)
     subprocess.run(["opusdec", "--quiet", "--rate", str(rate), "--float", packed, back], check=True)
     decoded, _ = soundfile.read(back, dtype="float32")
-    decoded = np.pad(decoded, (0, max(0, len(audio) - len(decoded))))[: len(audio)]
-    return decoded, packed.stat().st_size
-
-
-def opus_like(audio: Audio, rate: int, size: int, folder: Path) -> tuple[Audio, int]:
-    """Opus at the setting whose file comes nearest to ``size`` bytes."""
-    low, high, best = OPUS_LOWEST, 64.0, None
-    for _ in range(8):
-        middle = (low + high) / 2 if best else low
-        decoded, got = opus(audio, rate, middle, folder)
-        if best is None or abs(got - size) < abs(best[1] - size):
-            best = (decoded, got)
-        if got > size:
-            high = middle
-        else:
-            low = middle
-        if high - low < 0.05:
-            break
-    assert best is not None
-    return best
+    return np.pad(decoded, (0, max(0, len(audio) - len(decoded))))[: len(audio)], nearest
 
 
 def one_file(path: Path, kind: str, kbps: list[float], against: bool) -> list[dict[str, Any]]:
