@@ -4,8 +4,10 @@
 
 Error is the mean absolute difference of log10 mel magnitudes (80 bands, windows of 512 samples)
 at every hop of 128 samples; "near" is within 20 ms of a seam. A codec whose seams cannot be
-told has a ratio of 1. Clicks would show as single frames far above the rest: the largest error
-near seams is compared with the largest elsewhere, file by file.
+told has a ratio of 1, give or take what it would be at any other place: the same ratio is taken
+at places between the seams, a sixteenth of a chunk apart, and their spread printed. Clicks would
+show as single frames far above the rest: the largest error near seams is compared with the
+largest elsewhere, file by file.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from neucodec.training.losses import mel_filters, stft
 
 RATE, SIZE, HOP = 44100, 512, 128
 NEAR = 0.02
+PLACES = 16
 
 
 def errors(reference: np.ndarray, decoded: np.ndarray) -> np.ndarray:
@@ -47,37 +50,47 @@ def main() -> None:
     args = parser.parse_args()
     card = find_card("neu-44khz")
     stride, shared = card.chunk_stride, card.chunk_frames * card.hop - card.chunk_stride
+    # By kind and place within a chunk: errors near it and elsewhere, and where the worst one is.
     near, far = defaultdict(list), defaultdict(list)
-    worst_near, files = defaultdict(int), defaultdict(int)
+    worst, files = defaultdict(int), defaultdict(int)
     for path in sorted(p for p in args.folder.rglob("*") if p.suffix in (".flac", ".ogg", ".wav")):
         audio, rate = soundfile.read(path, dtype="float32", always_2d=True)
         audio = audio.mean(axis=1)
         if rate != RATE:
             audio = soxr.resample(audio, rate, RATE, "VHQ")
-        if len(audio) < 1.5 * stride:
+        if len(audio) < 1.7 * stride:
             continue
         data = neucodec.encode(audio, RATE, bitrate=1000 * args.kbps)
         frame_errors = errors(audio, neucodec.decode(data)[0][:, 0])
-        middles = np.arange(len(frame_errors)) * HOP + SIZE / 2
         # Chunks share samples: the seam is in the middle of those.
-        shift = middles - shared / 2
-        distance = np.abs((shift + stride / 2) % stride - stride / 2)
+        middles = np.arange(len(frame_errors)) * HOP + SIZE / 2 - shared / 2
         inside = (middles > stride / 2) & (middles < len(audio) - stride / 4)
-        at_seam = inside & (distance < NEAR * RATE)
-        kind = path.relative_to(args.folder).parts[0]
-        for name in (kind, "all"):
-            near[name].append(frame_errors[at_seam])
-            far[name].append(frame_errors[inside & ~at_seam])
-            files[name] += 1
-            worst_near[name] += bool(near[name][-1].max() > far[name][-1].max())
-    print("| kind | files | near seams | elsewhere | ratio | worst frame near a seam | by chance |")
-    print("|---|---|---|---|---|---|---|")
-    for name in near:
-        a, b = np.concatenate(near[name]), np.concatenate(far[name])
-        chance = files[name] * len(a) / (len(a) + len(b))
+        kinds = (path.relative_to(args.folder).parts[0], "all")
+        for place in range(PLACES):
+            phase = middles - place * stride / PLACES
+            distance = np.abs((phase + stride / 2) % stride - stride / 2)
+            here = inside & (distance < NEAR * RATE)
+            if not here.any():
+                continue
+            for kind in kinds:
+                near[kind, place].append(frame_errors[here])
+                far[kind, place].append(frame_errors[inside & ~here])
+                worst[kind, place] += frame_errors[here].max() > far[kind, place][-1].max()
+        for kind in kinds:
+            files[kind] += 1
+    print("| kind | files | ratio at seams | at other places | worst frame at seams | at others |")
+    print("|---|---|---|---|---|---|")
+    for kind, count in files.items():
+        ratios = [
+            np.concatenate(near[kind, place]).mean() / np.concatenate(far[kind, place]).mean()
+            for place in range(PLACES)
+        ]
+        others = np.array(ratios[1:])
+        elsewhere = [worst[kind, place] for place in range(1, PLACES)]
         print(
-            f"| {name} | {files[name]} | {a.mean():.4f} | {b.mean():.4f} "
-            f"| {a.mean() / b.mean():.3f} | {worst_near[name]} files | {chance:.1f} files |"
+            f"| {kind} | {count} | {ratios[0]:.3f} | {others.mean():.3f} +- {others.std():.3f} "
+            f"| {worst[kind, 0]} files "
+            f"| {np.mean(elsewhere):.1f} +- {np.std(elsewhere):.1f} files |"
         )
 
 

@@ -24,10 +24,12 @@ Audio = npt.NDArray[np.float32]
 DEFAULT_MODEL = "neu-44khz"
 
 
-@lru_cache(maxsize=2)
+_loaded = lru_cache(maxsize=2)(load)
+
+
 def load_model(name: str = DEFAULT_MODEL, device: str = "auto") -> Codec:
     """A codec by name, loaded once; its ``encode`` and ``decode`` work on tensors of chunks."""
-    return load(name, device)
+    return _loaded(name, device)
 
 
 class ArraySource:
