@@ -19,8 +19,6 @@ class Recipe:
 
     corpus: list[str]
     """Folders of audio, first-level folders being kinds drawn equally often."""
-    valid: str = ""
-    """Held-out folder to measure on."""
     model: dict[str, int] = field(default_factory=dict)
     """Constructor arguments of the network that differ from its defaults."""
     sample_rate: int = 44100
