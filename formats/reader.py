@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -42,6 +43,8 @@ class NcfReader:
         self.damaged: list[int] = []
         """After an iteration or table() without a trailer: indices of damaged or lost chunks."""
         self._file = file
+        # One file position serves all: a decoder reads ahead while others look chunks up.
+        self._lock = threading.RLock()
         self._trailer: TrailerHead | None = None
         self._from_trailer: ChunkTable | None = None
         self._from_scan: ChunkTable | None = None
@@ -78,19 +81,21 @@ class NcfReader:
         """Chunk by its index, None where it is damaged or missing.
 
         Reads that chunk alone, unless it is not where the trailer says: then the whole file is
-        searched, once. Raises io.UnsupportedOperation for a pipe.
+        searched, once. May be called from several threads. Raises io.UnsupportedOperation for a
+        pipe.
         """
         self._require_seekable()
-        if self._from_trailer is not None:
-            entry = self._from_trailer.entry(index)
-            if entry is None:
-                return None
-            chunk = self._read_entry(entry)
-            if chunk is not None:
-                return chunk
-        # The table may be right about the file's length and wrong about what stands where.
-        entry = self._scan().entry(index)
-        return None if entry is None else self._read_entry(entry)
+        with self._lock:
+            if self._from_trailer is not None:
+                entry = self._from_trailer.entry(index)
+                if entry is None:
+                    return None
+                chunk = self._read_entry(entry)
+                if chunk is not None:
+                    return chunk
+            # The table may be right about the file's length and wrong about what stands where.
+            entry = self._scan().entry(index)
+            return None if entry is None else self._read_entry(entry)
 
     def _require_seekable(self) -> None:
         if not self.seekable:

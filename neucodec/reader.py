@@ -38,6 +38,7 @@ class NcfFile:
         ``codec`` saves loading the one that the file names; with a checkpoint of one's own, which
         no name leads to, it has to be given.
         """
+        self._running: tuple[int, Iterator[Audio], Audio] | None = None
         self._owned = isinstance(file, (str, PathLike))
         self._file: BinaryIO = (
             Path(file).open("rb")  # noqa: SIM115 - closed by close()
@@ -56,7 +57,6 @@ class NcfFile:
             raise
         self._codec, self._device = codec, device
         self._position = 0
-        self._running: tuple[int, Iterator[Audio], Audio] | None = None
 
     @property
     def header(self) -> Header:
@@ -161,6 +161,7 @@ class NcfFile:
 
     def close(self) -> None:
         """Close the file if it was opened by name."""
+        self._running = None  # ends the reading ahead
         if self._owned:
             self._file.close()
 

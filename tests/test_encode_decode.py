@@ -2,6 +2,7 @@
 
 import io
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -244,6 +245,22 @@ def test_codes_of_a_chunk_are_at_hand(tmp_path: Path) -> None:
         assert file.chunk_count == 3
         shapes = [codes.shape for i in range(3) if (codes := file.codes(i)) is not None]
         assert shapes == [(2, 4, 86), (2, 4, 86), (2, 4, 48)]
+
+
+def test_codes_may_be_looked_up_while_reading() -> None:
+    class Slow(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            time.sleep(0.002)  # time enough for another thread to seek elsewhere
+            return super().read(size)
+
+    data = neucodec.encode(sound(15), 44100, codebooks=2)
+    whole, _ = neucodec.decode(data)
+    with neucodec.open(Slow(data)) as file:
+        parts = []
+        while file.tell() < file.frames:
+            parts.append(file.read(44100))  # goes on reading ahead while codes are looked up
+            assert all(file.codes(n) is not None for n in range(file.chunk_count))
+    np.testing.assert_array_equal(np.concatenate(parts), whole)
 
 
 def test_files_are_read_in_threads_at_once() -> None:
