@@ -101,11 +101,6 @@ class Card:
     """Constructor arguments of the network that differ from its defaults."""
 
     @property
-    def frame_rate(self) -> float:
-        """Frames per second."""
-        return self.sample_rate / self.hop
-
-    @property
     def code_bits(self) -> int:
         """Bits of a code as stored without an entropy coder."""
         return max(1, math.ceil(math.log2(self.codebook_size)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,7 +13,7 @@ from .chunks import Audio, Geometry, OverlapAdder
 from .coding import SCALES, ChunkDecoder, unpacked
 from .errors import NeucodecError
 from .formats import Chunk, EntropyCoder, Header, NcfReader
-from .integrity import frames_to_come
+from .integrity import damaged_spans, frames_to_come
 from .models.card import Card, find_card
 from .models.codec import Codec
 from .models.errors import ModelError
@@ -98,8 +99,7 @@ class Decoder:
         self.samplerate = o.rate or header.source_rate
         self.channels = 1 if o.mono else header.channels
         self.tags: Mapping[str, str] = header.tags
-        self.damaged: list[tuple[float, float]] = []
-        """Seconds that were lost, as (start, end); complete after ``blocks``."""
+        self._lost_chunks: list[int] = []
         self.truncated = False
         """Whether the file's end is missing; known after ``blocks``."""
         if o.start is not None and o.end is not None and o.end <= o.start:
@@ -111,6 +111,11 @@ class Decoder:
         if self.frames == 0 and o.start:
             length = (self._total() or 0) / self.samplerate
             raise NeucodecError(f"the start, {o.start:g} s, is past the end, {length:g} s")
+
+    @property
+    def damaged(self) -> list[tuple[float, float]]:
+        """Seconds that were lost, as (start, end); complete after ``blocks``."""
+        return damaged_spans(self.header, self._lost_chunks, math.inf)
 
     def _position(self, seconds: float) -> int:
         if seconds < 0:
@@ -234,12 +239,10 @@ class Decoder:
             raise NeucodecError(f"cut off after {seconds:.0f} s: decode without --strict to get it")
 
     def _lost(self, index: int) -> None:
-        second = self.geometry.stride / self.codec.card.sample_rate
-        start, end = index * second, (index + 1) * second
+        self._lost_chunks.append(index)
         if self.options.strict:
+            second = self.geometry.stride / self.codec.card.sample_rate
+            start, end = index * second, (index + 1) * second
             raise NeucodecError(
                 f"damaged from {start:.1f} to {end:.1f} s: decode without --strict to get the rest"
             )
-        if self.damaged and abs(self.damaged[-1][1] - start) < 1e-6:
-            start = self.damaged.pop()[0]
-        self.damaged.append((start, end))

@@ -98,10 +98,9 @@ class Trainer:
 
         Both are at unit level, without the ends that lack a neighbour.
         """
-        chunks = audio.unfold(-1, self.width, self.stride)  # [B, chunks, width]
-        scale = chunks.square().mean(-1, keepdim=True).sqrt().clamp_min(1e-5)
+        chunks, scale = self._levelled(audio)
         with torch.autocast(self.device.type, torch.bfloat16):
-            out, quantised = model((chunks / scale).flatten(0, 1), counts)
+            out, quantised = model(chunks.flatten(0, 1), counts)
         out = out.float().reshape(chunks.shape) * scale
         decoded = torch.zeros_like(audio)
         for k in range(self.recipe.chunks):
@@ -110,6 +109,12 @@ class Trainer:
         level = audio.square().mean(-1, keepdim=True).sqrt() + 1e-5
         keep = slice(edge, audio.shape[-1] - edge)
         return (audio / level)[:, keep], (decoded / level)[:, keep], quantised
+
+    def _levelled(self, audio: Tensor) -> tuple[Tensor, Tensor]:
+        """Chunks [B, chunks, width] of items [B, T] at unit RMS, and the scales that undo it."""
+        chunks = audio.unfold(-1, self.width, self.stride)
+        scale = chunks.square().mean(-1, keepdim=True).sqrt().clamp_min(1e-5)
+        return chunks / scale, scale
 
     def _windows(self) -> dict[int, float]:
         """Windows of this step: those of the complex distance, and two of the others, for all."""
@@ -163,9 +168,8 @@ class Trainer:
         latents = []
         for offset in range(4):
             audio, _ = self.batch(10_000_000 + offset)
-            chunks = audio.unfold(-1, self.width, self.stride).flatten(0, 1)
-            scale = chunks.square().mean(-1, keepdim=True).sqrt().clamp_min(1e-5)
-            latents.append(self.model.analyse((chunks / scale).to(self.device)).flatten(0, 1))
+            chunks, _ = self._levelled(audio.to(self.device))
+            latents.append(self.model.analyse(chunks.flatten(0, 1)).flatten(0, 1))
         self.model.quantiser.start(torch.cat(latents).float())
 
     # -- the run ----------------------------------------------------------------------------
