@@ -63,7 +63,7 @@ class Corpus:
 
     def excerpt(self, length: int, rng: np.random.Generator) -> Audio:
         """One augmented mono excerpt of ``length`` samples, never silent."""
-        if rng.random() < 0.04:
+        if rng.random() < 0.1:
             return synthetic(length, self.sample_rate, rng)
         audio = self._crop(length, rng)
         if rng.random() < 0.15:
@@ -117,9 +117,12 @@ def synthetic(length: int, sample_rate: int, rng: np.random.Generator) -> Audio:
     """Tones, chirps, noise or clicks: what test benches play and corpora lack."""
     time = np.arange(length) / sample_rate
     shape = rng.integers(4)
-    if shape == 0:  # a chord of one to four steady tones
-        tones = 40 * 2 ** rng.uniform(0, 8.5, rng.integers(1, 5))
-        audio = sum(np.sin(2 * np.pi * (f * time + rng.random())) for f in tones)
+    if shape == 0:  # one to four steady tones, up to 40 dB apart, over more or less noise
+        tones = 40 * 2 ** rng.uniform(0, 8.8, rng.integers(1, 5))
+        gains = 10 ** rng.uniform(-2, 0, len(tones))
+        audio = rng.standard_normal(length) * 10 ** rng.uniform(-5, -2)
+        for frequency, gain in zip(tones, gains / gains.max(), strict=True):
+            audio += gain * np.sin(2 * np.pi * (frequency * time + rng.random()))
     elif shape == 1:  # exponential sweep
         low, high = 40 * 2 ** rng.uniform(0, 8.5, 2)
         seconds, growth = length / sample_rate, np.log(high / low)
@@ -127,8 +130,10 @@ def synthetic(length: int, sample_rate: int, rng: np.random.Generator) -> Audio:
         audio = np.sin(2 * np.pi * low * seconds / growth * np.expm1(time / seconds * growth))
     elif shape == 2:  # noise of random slope
         audio = equalise(rng.standard_normal(length).astype(np.float32), sample_rate, rng)
-    else:  # sparse clicks over a little noise
-        audio = rng.standard_normal(length) * 10 ** rng.uniform(-4, -2)
-        audio[rng.integers(0, length, rng.integers(1, 12))] += rng.uniform(-1, 1)
+    else:  # clicks, some of a single sample, over more or less noise
+        audio = rng.standard_normal(length) * 10 ** rng.uniform(-6, -2)
+        for at in rng.integers(0, length, rng.integers(1, 24)):
+            decay = np.exp(-np.arange(min(length - at, 400)) / rng.uniform(0.1, 60))
+            audio[at : at + len(decay)] += rng.uniform(-1, 1) * decay
     audio = np.asarray(audio, dtype=np.float32)
     return (0.1 * audio / rms(audio)).astype(np.float32)

@@ -1,0 +1,122 @@
+"""The entropy model in floating point: what is trained, and what the integer model follows."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .config import LmConfig
+
+
+class CodeEmbedding(nn.Module):
+    """Vectors of one codebook's codes, factorised: few codes are seen often enough for more."""
+
+    def __init__(self, config: LmConfig) -> None:
+        super().__init__()
+        self.table = nn.Embedding(config.codebook_size, config.code_rank)
+        self.project = nn.Linear(config.code_rank, config.width, bias=False)
+
+    def forward(self, codes: Tensor) -> Tensor:
+        """Codes [...] to vectors [..., width]."""
+        out: Tensor = self.project(self.table(codes))
+        return out
+
+
+class Layer(nn.Module):
+    """Pre-norm transformer layer: causal self-attention, then a GELU feed-forward network."""
+
+    def __init__(self, config: LmConfig, dropout: float) -> None:
+        super().__init__()
+        width = config.width
+        self.heads = config.heads
+        self.attention_norm = nn.LayerNorm(width)
+        self.qkv = nn.Linear(width, 3 * width)
+        self.merge = nn.Linear(width, width)
+        self.feed_norm = nn.LayerNorm(width)
+        self.expand = nn.Linear(width, config.hidden)
+        self.reduce = nn.Linear(config.hidden, width)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Frames [B, F, width] to the same shape; frame t sees frames up to t."""
+        batch, frames, width = x.shape
+        qkv = self.qkv(self.attention_norm(x)).view(batch, frames, 3, self.heads, -1)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)
+        seen = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        x = x + self.dropout(self.merge(seen.transpose(1, 2).reshape(batch, frames, width)))
+        fed = self.reduce(self.dropout(F.gelu(self.expand(self.feed_norm(x)))))
+        return x + self.dropout(fed)
+
+
+class Head(nn.Module):
+    """Logits of one codebook from a frame's state: layer norm, GELU layer, output layer."""
+
+    def __init__(self, config: LmConfig) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(config.width)
+        self.expand = nn.Linear(config.width, config.head_hidden)
+        self.output = nn.Linear(config.head_hidden, config.codebook_size)
+
+    def forward(self, state: Tensor) -> Tensor:
+        """States [..., width] to logits [..., codebook_size]."""
+        out: Tensor = self.output(F.gelu(self.expand(self.norm(state))))
+        return out
+
+
+class CodeTransformer(nn.Module):
+    """Log-odds of every code of a chunk, given all codes before it.
+
+    The order is frame by frame and, within a frame, codebook by codebook. A transformer over
+    frames, as EnCodec's (arXiv 2210.13438, section 3.3), sees the frames before; what it makes
+    of them is the state from which the codes of the frame are foreseen. Unlike EnCodec's, each
+    codebook's head also sees the frame's codes in the codebooks before, added to the state.
+    """
+
+    def __init__(self, config: LmConfig | None = None, dropout: float = 0.0) -> None:
+        super().__init__()
+        c = self.config = config or LmConfig()
+        self.past = nn.ModuleList(CodeEmbedding(c) for _ in range(c.codebooks))
+        self.present = nn.ModuleList(CodeEmbedding(c) for _ in range(c.codebooks))
+        self.position = nn.Parameter(torch.randn(c.frames, c.width) * 0.1)
+        self.count = nn.Parameter(torch.randn(c.codebooks + 1, c.width) * 0.1)
+        self.layers = nn.ModuleList(Layer(c, dropout) for _ in range(c.layers))
+        self.heads = nn.ModuleList(Head(c) for _ in range(c.codebooks))
+        self.dropout = nn.Dropout(dropout)
+        self.apply(self._initialise)
+
+    @staticmethod
+    def _initialise(module: nn.Module) -> None:
+        if isinstance(module, nn.Linear):
+            nn.init.trunc_normal_(module.weight, std=0.5 / module.in_features**0.5)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.Embedding):
+            nn.init.normal_(module.weight, std=0.5)
+
+    def states(self, codes: Tensor) -> Tensor:
+        """Codes [B, K, F] of the K codebooks in use to the state [B, F, width] before each frame.
+
+        The state of frame t depends on frames before t, on t and on K.
+        """
+        batch, books, frames = codes.shape
+        x = self.position[:frames] + self.count[books]
+        x = x.expand(batch, -1, -1)
+        if frames > 1:
+            past = sum(self.past[k](codes[:, k, :-1]) for k in range(books))
+            assert isinstance(past, Tensor)
+            x = torch.cat([x[:, :1], x[:, 1:] + past], dim=1)
+        x = self.dropout(x)
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+    def forward(self, codes: Tensor) -> Tensor:
+        """Codes [B, K, F] to logits [B, K, F, codebook_size], those of [b, k, f] depending on
+        codes[b, :, :f] and codes[b, :k, f] (and on K)."""
+        state = self.states(codes)
+        logits = []
+        for k in range(codes.shape[1]):
+            logits.append(self.heads[k](state))
+            state = state + self.present[k](codes[:, k])
+        return torch.stack(logits, dim=1)
