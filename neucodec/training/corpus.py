@@ -135,5 +135,5 @@ def synthetic(length: int, sample_rate: int, rng: np.random.Generator) -> Audio:
         for at in rng.integers(0, length, rng.integers(1, 24)):
             decay = np.exp(-np.arange(min(length - at, 400)) / rng.uniform(0.1, 60))
             audio[at : at + len(decay)] += rng.uniform(-1, 1) * decay
-    audio = np.asarray(audio, dtype=np.float32)
-    return (0.1 * audio / rms(audio)).astype(np.float32)
+    plain = np.asarray(audio, dtype=np.float32)
+    return (0.1 * plain / rms(plain)).astype(np.float32)
