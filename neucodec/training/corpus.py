@@ -122,7 +122,7 @@ def synthetic(length: int, sample_rate: int, rng: np.random.Generator) -> Audio:
         gains = 10 ** rng.uniform(-2, 0, len(tones))
         audio = rng.standard_normal(length) * 10 ** rng.uniform(-5, -2)
         for frequency, gain in zip(tones, gains / gains.max(), strict=True):
-            audio += gain * np.sin(2 * np.pi * (frequency * time + rng.random()))
+            audio = audio + gain * np.sin(2 * np.pi * (frequency * time + rng.random()))
     elif shape == 1:  # exponential sweep
         low, high = 40 * 2 ** rng.uniform(0, 8.5, 2)
         seconds, growth = length / sample_rate, np.log(high / low)
