@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from .range_coder import TOTAL, TOTAL_BITS
+from .range_coder import SMALLEST_CODEBOOK, TOTAL, TOTAL_BITS
 
 Integers = npt.NDArray[np.int64]
 
@@ -25,6 +25,11 @@ the sooner it believes in repetitions."""
 _WEIGHT_BITS = 20
 _PRIOR = np.array([4, 4, 8, 8, 40], np.int64) << _WEIGHT_BITS >> 6
 """Weights of the predictors before the first frame, out of 2**20; the last is the even one."""
+
+
+def can_adapt(size: int, frames: int) -> bool:
+    """Whether chunks of so many frames, of codebooks of that size, may be coded like this."""
+    return size >= SMALLEST_CODEBOOK and frames <= MAX_FRAMES
 
 
 def _likelihoods(times: Integers, seen: Integers | int, size: int) -> Integers:

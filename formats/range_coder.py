@@ -23,6 +23,19 @@ _STATE_BYTES = 8
 _INTERVALS = constriction.stream.model.Categorical(lazy=True)
 
 
+def intervals_of(
+    rows: npt.NDArray[np.int32], codes: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Left ends and widths [...] of the intervals of codes [...] with frequencies [..., size]."""
+    flat = rows.reshape(-1)
+    # All rows laid end to end; it may wrap around, since 2**24 divides 2**32.
+    ends = np.cumsum(flat, dtype=np.uint32)
+    at = np.arange(codes.size) * rows.shape[-1] + codes.reshape(-1)
+    width = flat[at].astype(np.int64)
+    left = (ends[at] - width) % TOTAL
+    return left.reshape(codes.shape), width.reshape(codes.shape)
+
+
 def encode_intervals(left: Integers, width: Integers) -> bytes:
     """The shortest payload from which symbols with these intervals [n] are decoded.
 

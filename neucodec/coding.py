@@ -4,29 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from .chunks import Audio, Geometry, Piece
-from .formats import (
-    Chunk,
-    Header,
-    NcfError,
-    ScaleKind,
-    byte_to_scale,
-    pack_codes,
-    unpack_codes,
-)
+from .entropy import EntropyModel, decode_payloads, encode_payload
+from .formats import Chunk, Header, ScaleKind, byte_to_scale
 from .level import from_mid_side, normalise, prefers_mid_side, to_mid_side
 from .models.codec import AudioChunk, Codec, CodeChunk, State
+from .readahead import in_batches
 from .streams import from_streams, to_streams
+from .workers import available_threads, in_order
 
 Codes = npt.NDArray[np.int64]
 
 SCALES = {"rms": ScaleKind.LOG, "codec": ScaleKind.FLOAT, "none": ScaleKind.NONE}
 """How the scales of each level on a card stand in a file."""
+MOST_STREAMS = 64
+"""Streams that an entropy model decodes in step."""
+MOST_ENTROPY_THREADS = 4
+"""Each has a batch of chunks in work, and the memory for it."""
 
 
 class ChunkEncoder:
@@ -36,8 +36,8 @@ class ChunkEncoder:
     in order.
     """
 
-    def __init__(self, codec: Codec, codebooks: int) -> None:
-        self.codec, self.codebooks = codec, codebooks
+    def __init__(self, codec: Codec, codebooks: int, model: EntropyModel | None = None) -> None:
+        self.codec, self.codebooks, self.model = codec, codebooks, model
         self._state: State = None
 
     def __call__(self, piece: Piece) -> Chunk:
@@ -57,12 +57,14 @@ class ChunkEncoder:
             self.codebooks,
             self._state,
         )
+        payload, raw = encode_payload(coded.codes.numpy(), card.code_bits, self.model)
         return Chunk(
             index=piece.index,
             codebooks=self.codebooks,
             frames=piece.frames,
             scales=scales if coded.scales is None else tuple(coded.scales.tolist()),
-            payload=pack_codes(coded.codes.numpy(), card.code_bits),
+            payload=payload,
+            raw=raw,
             mid_side=mid_side,
         )
 
@@ -80,16 +82,12 @@ class Coded:
     """Frames of the chunk before in front of the chunk's own."""
 
 
-def chunk_codes(chunk: Chunk, header: Header) -> Codes:
-    """The codes [streams that are not silent, codebooks, frames] of one chunk."""
-    streams = header.streams
-    if header.scale_kind == ScaleKind.LOG:
-        streams = sum(1 for scale in chunk.scales if scale)
-    return unpack_codes(chunk.payload, streams, chunk.codebooks, chunk.frames, header.codebook_size)
-
-
 def unpacked(
-    chunks: Iterable[tuple[int, Chunk | None]], header: Header, context: int
+    chunks: Iterable[tuple[int, Chunk | None]],
+    header: Header,
+    context: int,
+    model: EntropyModel | None = None,
+    threads: int | None = None,
 ) -> Iterator[Coded]:
     """Chunks in order, without gaps, to what decoding each takes.
 
@@ -97,7 +95,7 @@ def unpacked(
     the few frames around the loss and keeps everything else as it was.
     """
     nothing = Coded(-1, 0, None)
-    coded = (_unpack(index, chunk, header) for index, chunk in chunks)
+    coded = _unpacked(chunks, header, model, threads)
     if not context:
         yield from coded
         return
@@ -108,17 +106,49 @@ def unpacked(
         before, own = own, after
 
 
-def _unpack(index: int, chunk: Chunk | None, header: Header) -> Coded:
-    if chunk is None:
-        return Coded(index, header.chunk_frames, None)
-    if chunk.mid_side and not header.streams == header.channels == 2:
-        return Coded(index, chunk.frames, None)
-    if not chunk.codebooks:
-        return Coded(index, chunk.frames, chunk)
-    try:
-        return Coded(index, chunk.frames, chunk, chunk_codes(chunk, header))
-    except NcfError:
-        return Coded(index, chunk.frames, None)
+def _unpacked(
+    chunks: Iterable[tuple[int, Chunk | None]],
+    header: Header,
+    model: EntropyModel | None,
+    threads: int | None,
+) -> Iterator[Coded]:
+    """The same without context. Entropy models decode many chunks at once, ahead of time."""
+    if model is None:
+        for index, chunk in chunks:
+            yield from _unpack(header, None, [(index, chunk)])
+        return
+    most = max(1, MOST_STREAMS // header.streams)
+    batches = in_batches(chunks, most, first=max(1, most // 4))
+    workers = min(threads or available_threads(), MOST_ENTROPY_THREADS)
+    for batch in in_order(partial(_unpack, header, model), batches, workers):
+        yield from batch
+
+
+def _unpack(
+    header: Header, model: EntropyModel | None, chunks: list[tuple[int, Chunk | None]]
+) -> list[Coded]:
+    """Several chunks at once; those that cannot be decoded are lost."""
+    coding = [
+        chunk
+        for _, chunk in chunks
+        if chunk is not None and chunk.codebooks and _fits(chunk, header)
+    ]
+    decoded = dict(zip(map(id, coding), decode_payloads(coding, header, model), strict=True))
+    coded = []
+    for index, chunk in chunks:
+        if chunk is None:
+            coded.append(Coded(index, header.chunk_frames, None))
+        elif not chunk.codebooks:
+            coded.append(Coded(index, chunk.frames, chunk))
+        else:
+            codes = decoded.get(id(chunk))
+            coded.append(Coded(index, chunk.frames, None if codes is None else chunk, codes))
+    return coded
+
+
+def _fits(chunk: Chunk, header: Header) -> bool:
+    """Whether mid and side can be made left and right again."""
+    return not chunk.mid_side or header.streams == header.channels == 2
 
 
 def _with_context(before: Coded, own: Coded, after: Coded, context: int) -> Coded:

@@ -12,6 +12,7 @@ from . import __version__
 from .bitrate import codebooks_for
 from .chunks import Audio, ChunkSplitter, Geometry, Piece
 from .coding import SCALES, ChunkEncoder
+from .entropy import choose_entropy
 from .errors import NeucodecError
 from .formats import EntropyCoder, Header, NcfWriter
 from .models.codec import Codec
@@ -61,6 +62,8 @@ class EncodeOptions:
     """Instead of the source's own."""
     gain_db: float | None = None
     """Change of level before encoding, stored in the file and undone by decoding."""
+    entropy: str = "auto"
+    """How codes are squeezed, one of `neucodec.entropy.MODES`."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +126,7 @@ def encode(
     channels = 1 if options.mono else source.channels
     codebooks = choose_codebooks(codec, channels, options)
     nominal = card.bitrate(codebooks, channels)
+    model = choose_entropy(card, options.entropy)
     header = Header(
         codec=card.name,
         fingerprint=codec.fingerprint,
@@ -137,7 +141,9 @@ def encode(
         chunk_stride=card.chunk_stride,
         overlap=geometry.overlap,
         scale_kind=SCALES[card.level],
-        entropy=EntropyCoder.NONE,
+        entropy=model.coder if model else EntropyCoder.NONE,
+        entropy_model=model.name if model else "",
+        entropy_fingerprint=model.fingerprint if model else b"",
         nominal_bitrate=round(nominal),
         frames=source.frames,
         gain_db=options.gain_db,
@@ -163,7 +169,7 @@ def encode(
 
     writer = NcfWriter(target, header)
     threads = 1 if geometry.sequential else options.threads
-    for chunk in in_order(ChunkEncoder(codec, codebooks), pieces(), threads):
+    for chunk in in_order(ChunkEncoder(codec, codebooks, model), pieces(), threads):
         writer.write(chunk)
         if progress:
             progress(chunk.frames * card.hop / card.sample_rate)
