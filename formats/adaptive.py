@@ -41,11 +41,12 @@ def _likelihoods(times: Integers, seen: Integers | int, size: int) -> Integers:
     return np.concatenate([given, even[..., None]], axis=-1)
 
 
-def _reweighted(weights: Integers, likelihoods: Integers) -> Integers:
+def _reweighted(before: Integers, likelihoods: Integers) -> Integers:
     """Weights [..., predictors] after a code."""
-    shares = weights * likelihoods
+    shares = before * likelihoods
     total = shares.sum(axis=-1, keepdims=True)
-    return np.maximum(shares // ((total >> _WEIGHT_BITS) + 1), 1)
+    weights: Integers = np.maximum(shares // ((total >> _WEIGHT_BITS) + 1), 1)
+    return weights
 
 
 def _split(

@@ -15,7 +15,7 @@ from .varint import encode_varint, read_varint
 from .window import Window
 
 SIGNATURE = b"\x89NCF\r\n\x1a\n"
-MAJOR, MINOR = 1, 0
+MAJOR, MINOR = 1, 1
 MAX_BODY_BYTES = 2**20
 
 _PREFIX = struct.Struct("<8sBBI")  # signature, major, minor, length of the body
@@ -131,8 +131,13 @@ def encode_header(header: Header) -> bytes:
         raise NcfError(
             f"header of {len(body)} bytes: at most {MAX_BODY_BYTES} fit, so shorten the tags"
         )
-    data = _PREFIX.pack(SIGNATURE, MAJOR, MINOR, len(body)) + body
+    data = _PREFIX.pack(SIGNATURE, MAJOR, _minor_of(header), len(body)) + body
     return data + _CRC.pack(zlib.crc32(data))
+
+
+def _minor_of(header: Header) -> int:
+    """The oldest minor version that specifies all that the file uses."""
+    return 0 if header.entropy == EntropyCoder.NONE else 1
 
 
 def read_header(window: Window) -> tuple[Header, tuple[int, int]]:

@@ -59,19 +59,20 @@ def encode_intervals(left: Integers, width: Integers) -> bytes:
     size = 4 * words + _STATE_BYTES
     # What it would write lies within the final interval, of which the state has the low end's
     # last 64 bits.
-    within = int.from_bytes(coder.get_compressed().astype(">u4").tobytes().ljust(size, b"\0"), "big")
+    within = int.from_bytes(
+        coder.get_compressed().astype(">u4").tobytes().ljust(size, b"\0"), "big"
+    )
     return _shortest(within - (within - low_end) % 2**64, span, size)
 
 
 def _shortest(low: int, span: int, size: int) -> bytes:
-    """The fewest bytes that, with zeros behind them, are within [low, low + span) / 256**size."""
-    value = low
-    for spare in range(_STATE_BYTES, -1, -1):
-        unit = 8 * spare
-        value = -(-low >> unit) << unit
-        if value < low + span:
-            break
-    return value.to_bytes(size, "big").rstrip(b"\0")
+    """The fewest bytes, but for the last eight all, that with zeros behind them are within
+    [low, low + span) / 256**size."""
+    for spare in range(_STATE_BYTES, 0, -1):
+        value = -(-low >> 8 * spare)
+        if value << 8 * spare < low + span:
+            return value.to_bytes(size - spare, "big")
+    return low.to_bytes(size, "big")
 
 
 class RangeDecoder:

@@ -128,22 +128,19 @@ def _unpack(
     header: Header, model: EntropyModel | None, chunks: list[tuple[int, Chunk | None]]
 ) -> list[Coded]:
     """Several chunks at once; those that cannot be decoded are lost."""
-    coding = [
-        chunk
-        for _, chunk in chunks
-        if chunk is not None and chunk.codebooks and _fits(chunk, header)
-    ]
-    decoded = dict(zip(map(id, coding), decode_payloads(coding, header, model), strict=True))
-    coded = []
-    for index, chunk in chunks:
+    coded = [chunk for _, chunk in chunks if chunk and chunk.codebooks and _fits(chunk, header)]
+    indices = [chunk.index for chunk in coded]
+    codes = dict(zip(indices, decode_payloads(coded, header, model), strict=True))
+
+    def unpack(index: int, chunk: Chunk | None) -> Coded:
         if chunk is None:
-            coded.append(Coded(index, header.chunk_frames, None))
-        elif not chunk.codebooks:
-            coded.append(Coded(index, chunk.frames, chunk))
-        else:
-            codes = decoded.get(id(chunk))
-            coded.append(Coded(index, chunk.frames, None if codes is None else chunk, codes))
-    return coded
+            return Coded(index, header.chunk_frames, None)
+        if not chunk.codebooks:
+            return Coded(index, chunk.frames, chunk)
+        found = codes.get(index)
+        return Coded(index, chunk.frames, None if found is None else chunk, found)
+
+    return [unpack(index, chunk) for index, chunk in chunks]
 
 
 def _fits(chunk: Chunk, header: Header) -> bool:

@@ -184,9 +184,7 @@ class Decoder:
         chunks = self._chunks(max(0, first - g.history), last)
         decoder = ChunkDecoder(self.codec, self.header, g)
         threads = 1 if g.sequential else self.options.threads
-        ready = unpacked(
-            chunks, self.header, g.code_context, self._model, self.options.threads
-        )
+        ready = unpacked(chunks, self.header, g.code_context, self._model, self.options.threads)
         wanted = (
             coded
             for coded in ready

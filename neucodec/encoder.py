@@ -63,7 +63,7 @@ class EncodeOptions:
     gain_db: float | None = None
     """Change of level before encoding, stored in the file and undone by decoding."""
     entropy: str = "auto"
-    """How codes are squeezed, one of `neucodec.entropy.MODES`."""
+    """How codes are squeezed, one of `neucodec.modes.ENTROPY`."""
 
 
 @dataclass(frozen=True)

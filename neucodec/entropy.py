@@ -33,14 +33,6 @@ if TYPE_CHECKING:
 
 Codes = npt.NDArray[np.int64]
 
-MODES = {
-    "auto": "lm where there is a model for the codec, else adaptive",
-    "none": "codes as they are",
-    "adaptive": "by what a chunk has shown so far",
-    "lm": "by a model of the codec's codes",
-}
-"""What may be asked of an encoder."""
-
 
 class Stepper(Protocol):
     """Frequencies symbol by symbol: for each frame, for each codebook."""
@@ -136,7 +128,8 @@ class _LearnedStepper:
 
 
 def choose_entropy(card: Card, mode: str) -> EntropyModel | None:
-    """What an encoder is to use; None for codes as they are. ``mode`` is one of `MODES`.
+    """What an encoder is to use; None for codes as they are. ``mode`` is one of
+    `neucodec.modes.ENTROPY`.
 
     Raises NeucodecError where there is no such model for the codec.
     """
@@ -207,21 +200,33 @@ def decode_payloads(
     found: list[Codes | None] = [None] * len(chunks)
     together: dict[int, list[int]] = {}
     for at, chunk in enumerate(chunks):
-        if model is None or chunk.raw:
+        if chunk.raw or model is None:
             found[at] = _unpacked(chunk, header)
         elif chunk.codebooks <= model.codebooks:
             together.setdefault(chunk.codebooks, []).append(at)
-    for group in together.values():
-        assert model is not None
-        # Chunks with most streams first, so that those that have one more stand in front.
-        group.sort(key=lambda at: -len(coded_streams(header, chunks[at])))
-        decoded = _decode([chunks[at] for at in group], header, model)
-        for at, codes in zip(group, decoded, strict=True):
-            found[at] = codes
+    if model is not None:
+        for group in together.values():
+            # Chunks with most streams first, so that those that have one more stand in front.
+            group.sort(key=lambda at: -len(coded_streams(header, chunks[at])))
+            decoded = _decode([chunks[at] for at in group], header, model)
+            for at, codes in zip(group, decoded, strict=True):
+                found[at] = codes
     return found
 
 
+def chunk_codes(chunk: Chunk, header: Header, model: EntropyModel | None = None) -> Codes | None:
+    """The codes [streams that are not silent, codebooks, frames] of one chunk; None where that
+    fails. ``model`` is needed in files with entropy coder LM."""
+    if not chunk.codebooks:
+        return np.zeros((0, 0, chunk.frames), np.int64)
+    if header.entropy == EntropyCoder.ADAPTIVE:
+        model = Adaptive(header.codebook_size)
+    return decode_payloads([chunk], header, model)[0]
+
+
 def _unpacked(chunk: Chunk, header: Header) -> Codes | None:
+    if not chunk.raw and header.entropy != EntropyCoder.NONE:
+        raise ValueError(f"payloads of coder {header.entropy.name} without its model")
     streams = len(coded_streams(header, chunk))
     try:
         return unpack_codes(

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .decoder import DecodeOptions, Decoder, card_for, check_header
-from .entropy import EntropyModel, decode_payloads, entropy_of
+from .entropy import EntropyModel, chunk_codes, entropy_of
 from .errors import NeucodecError
 from .formats import Header, NcfReader
 from .models.codec import Codec
@@ -146,11 +146,7 @@ class NcfFile:
         Streams that are silent in this chunk are left out.
         """
         chunk = self.reader.read_chunk(index)
-        if chunk is None:
-            return None
-        if not chunk.codebooks:
-            return np.zeros((0, 0, chunk.frames), np.int64)
-        return decode_payloads([chunk], self.header, self._entropy)[0]
+        return None if chunk is None else chunk_codes(chunk, self.header, self._entropy)
 
     @cached_property
     def _entropy(self) -> EntropyModel | None:

@@ -15,6 +15,7 @@ from ..clock import format_time
 from ..console import Console, counted, shown
 from ..errors import NeucodecError
 from ..models.errors import ModelError
+from ..modes import ENTROPY
 from ..plan import Job
 from ..search import PIPE, Kind
 from .fetching import Codecs
@@ -84,6 +85,13 @@ number of codebooks; one that is out of reach is refused with a list of those th
     "-m", "--model", type=Model(), default=DEFAULT_MODEL, show_default=True,
     help="See neucodec models; or the path of a checkpoint of your own.",
 )  # fmt: skip
+@click.option(
+    "--entropy", type=click.Choice(ENTROPY, case_sensitive=False), default="auto",
+    show_default=True,
+    help="How to squeeze the codes, which leaves the sound as it is: lm, with a model of the "
+    "codec's codes; adaptive, by what each second has shown so far; none; auto, the first of lm "
+    "and adaptive that there is for the codec.",
+)  # fmt: skip
 @output_options
 @batch_options
 @click.option("--mono", is_flag=True, help="Mix all channels down to one.")
@@ -112,6 +120,7 @@ def encode(
     bitrate: float | None,
     codebooks: int | None,
     model: Card,
+    entropy: str,
     output: str | None,
     force: bool,
     skip_existing: bool,
@@ -147,6 +156,7 @@ def encode(
     outputs = Outputs(output, force, skip_existing, keep_time)
     work = _Encoding(
         model=model, codecs=Codecs(device, offline), bitrate=bitrate, codebooks=codebooks,
+        entropy=entropy,
         mono=mono, normalize_loudness=normalize_loudness, threads=threads,
         keep_tags=not no_tags, tags=tags, raw=raw_format,
         outputs=outputs,
@@ -180,6 +190,7 @@ class _Encoding:
     codecs: Codecs
     bitrate: float | None
     codebooks: int | None
+    entropy: str
     mono: bool
     normalize_loudness: bool
     threads: int | None
@@ -203,6 +214,7 @@ class _Encoding:
             options = EncodeOptions(
                 bitrate=self.bitrate, codebooks=self.codebooks, mono=self.mono,
                 threads=self.threads, tags=self._tags(audio.tags), gain_db=self._gain(job),
+                entropy=self.entropy,
             )  # fmt: skip
             seconds = None if audio.frames is None else audio.frames / audio.samplerate
             console.detail(_opened(job, audio, seconds))
