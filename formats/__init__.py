@@ -2,7 +2,7 @@
 
 from .adaptive import AdaptiveStepper, adaptive_intervals, can_adapt
 from .bits import pack_codes, unpack_codes
-from .chunk import Chunk, coded_streams
+from .chunk import Chunk, coded_streams, encode_chunk
 from .errors import NcfError
 from .header import EntropyCoder, Header, ScaleKind
 from .range_coder import RangeDecoder, encode_intervals, intervals_of
@@ -26,6 +26,7 @@ __all__ = [
     "byte_to_scale",
     "can_adapt",
     "coded_streams",
+    "encode_chunk",
     "encode_intervals",
     "intervals_of",
     "pack_codes",

@@ -103,6 +103,7 @@ _FIELDS: dict[int, tuple[str, _Kind]] = {
     4: ("frames", _INTEGER),
     6: ("tags", _Kind(_encode_tags, _decode_tags)),
     8: ("encoder", _TEXT),
+    10: ("average_bitrate", _INTEGER),
 }
 _REQUIRED = (1, 3, 5, 13, 15, 17, 19, 21)
 
@@ -137,7 +138,7 @@ def encode_header(header: Header) -> bytes:
 
 def _minor_of(header: Header) -> int:
     """The oldest minor version that specifies all that the file uses."""
-    return 0 if header.entropy == EntropyCoder.NONE else 1
+    return int(header.entropy != EntropyCoder.NONE or header.average_bitrate is not None)
 
 
 def read_header(window: Window) -> tuple[Header, tuple[int, int]]:

@@ -79,7 +79,9 @@ class Header:
     """First 8 bytes of the SHA-256 of the entropy model's weights, where there is one."""
     entropy_model: str = ""
     nominal_bitrate: int | None = None
-    """bit/s of all streams together."""
+    """bit/s of all streams together, all chunks having all codebooks and none being squeezed."""
+    average_bitrate: int | None = None
+    """bit/s that the writer made the whole file average, where it did."""
     frames: int | None = None
     """Source samples per channel where the encoder knew them at the start; only a hint."""
     gain_db: float | None = None
@@ -108,6 +110,8 @@ class Header:
         _check_integer("overlap", self.overlap, 0, MAX_CHUNK_SAMPLES)
         if self.nominal_bitrate is not None:
             _check_integer("nominal_bitrate", self.nominal_bitrate, 1, VARINT_LIMIT - 1)
+        if self.average_bitrate is not None:
+            _check_integer("average_bitrate", self.average_bitrate, 1, VARINT_LIMIT - 1)
         if self.frames is not None:
             _check_integer("frames", self.frames, 0, VARINT_LIMIT - 1)
         self._check_entropy()

@@ -70,18 +70,26 @@ def encode(
     model: str | Codec = DEFAULT_MODEL,
     tags: Mapping[str, str] | None = None,
     normalize_loudness: bool = False,
+    entropy: str = "auto",
+    rate_mode: str | None = None,
 ) -> bytes:
     """Encode floats [samples] or [samples, channels] at ``samplerate`` Hz into an .ncf.
 
     ``bitrate`` is of all channels together, in bit/s or as text (``"8kbps"``).
     ``normalize_loudness`` brings the audio to -16 LUFS before encoding, as DAC's own code does,
-    and decoding brings it back.
+    and decoding brings it back. ``entropy`` says how codes are squeezed: ``"lm"`` by a model of the
+    codec's codes, ``"adaptive"`` by what each second has shown so far, ``"none"``; ``"auto"`` is
+    the first of the former two that there is. ``rate_mode`` is what ``bitrate`` means: the
+    ``"average"`` of the whole file or, where codes are not squeezed, the ``"nominal"`` one of codes
+    as they are.
     """
     codec = load_model(model) if isinstance(model, str) else model
     rate = parse_bitrate(bitrate) if isinstance(bitrate, str) else bitrate
     source, target = ArraySource(audio, samplerate, tags), io.BytesIO()
     gain = gain_to(source) if normalize_loudness else None
-    options = EncodeOptions(bitrate=rate, codebooks=codebooks, gain_db=gain)
+    options = EncodeOptions(
+        bitrate=rate, codebooks=codebooks, rate_mode=rate_mode, gain_db=gain, entropy=entropy
+    )
     encode_source(source, target, codec, options)
     return target.getvalue()
 

@@ -12,9 +12,10 @@ import torch
 
 from .chunks import Audio, Geometry, Piece
 from .entropy import EntropyModel, decode_payloads, encode_payload
-from .formats import Chunk, Header, ScaleKind, byte_to_scale
+from .formats import Chunk, Header, ScaleKind, byte_to_scale, encode_chunk
 from .level import from_mid_side, normalise, prefers_mid_side, to_mid_side
 from .models.codec import AudioChunk, Codec, CodeChunk, State
+from .rate import Rate
 from .readahead import in_batches
 from .streams import from_streams, to_streams
 from .workers import available_threads, in_order
@@ -36,12 +37,23 @@ class ChunkEncoder:
     in order.
     """
 
-    def __init__(self, codec: Codec, codebooks: int, model: EntropyModel | None = None) -> None:
-        self.codec, self.codebooks, self.model = codec, codebooks, model
+    def __init__(
+        self, codec: Codec, header: Header, rate: Rate, model: EntropyModel | None = None
+    ) -> None:
+        self.codec, self.header, self.rate, self.model = codec, header, rate, model
         self._state: State = None
 
     def __call__(self, piece: Piece) -> Chunk:
         """The chunk of a piece."""
+        try:
+            chunk = self._encode(piece, self.rate.choose(piece.index))
+            self.rate.done(piece.index, chunk.codebooks, len(encode_chunk(self.header, chunk)))
+        except BaseException:
+            self.rate.stop()
+            raise
+        return chunk
+
+    def _encode(self, piece: Piece, codebooks: int) -> Chunk:
         card, audio = self.codec.card, piece.audio
         scales: tuple[int, ...] | tuple[float, ...] = ()
         mid_side = False
@@ -54,13 +66,13 @@ class ChunkEncoder:
         streams = torch.from_numpy(to_streams(audio, card.channels))
         coded, self._state = self.codec.encode(
             AudioChunk(audio=streams, before=piece.before, frames=piece.frames, last=piece.last),
-            self.codebooks,
+            codebooks,
             self._state,
         )
         payload, raw = encode_payload(coded.codes.numpy(), card.code_bits, self.model)
         return Chunk(
             index=piece.index,
-            codebooks=self.codebooks,
+            codebooks=codebooks,
             frames=piece.frames,
             scales=scales if coded.scales is None else tuple(coded.scales.tolist()),
             payload=payload,

@@ -26,6 +26,7 @@ from .formats import (
 )
 from .models.card import Card
 from .models.errors import ModelError
+from .modes import ENTROPY
 
 if TYPE_CHECKING:
     from .models.lm.frequencies import FrequencyModel
@@ -55,6 +56,8 @@ class EntropyModel(Protocol):
     fingerprint: bytes
     codebooks: int
     """The most that it can take."""
+    left: float
+    """The part of the bytes that usually is left."""
 
     def intervals(self, codes: Codes) -> tuple[Codes, Codes]:
         """Left ends and widths [S, K, F] of the intervals of a chunk's codes [S, K, F]."""
@@ -72,6 +75,7 @@ class Adaptive:
     name = ""
     fingerprint = b""
     codebooks = 255
+    left = 0.97
 
     def __init__(self, size: int) -> None:
         self._size = size
@@ -91,6 +95,7 @@ class Learned:
     """A model of `neucodec.models.lm`, with arrays for tensors."""
 
     coder = EntropyCoder.LM
+    left = 0.82
 
     def __init__(self, model: FrequencyModel) -> None:
         self._model = model
@@ -133,6 +138,8 @@ def choose_entropy(card: Card, mode: str) -> EntropyModel | None:
 
     Raises NeucodecError where there is no such model for the codec.
     """
+    if mode not in ENTROPY:
+        raise NeucodecError(f"entropy coder {mode!r}: give {', '.join(ENTROPY)}")
     if mode in ("auto", "lm"):
         from .models.lm.registry import entropy_model_for
 

@@ -87,6 +87,7 @@ def _describe(name: str, file: BinaryIO, list_chunks: bool) -> dict[str, Any]:
         "seconds": round(seconds, 6),
         "bytes": size,
         "nominal_bitrate": header.nominal_bitrate,
+        "average_bitrate": header.average_bitrate,
         "bitrate": round(8 * size / seconds) if seconds else None,
         "ratio": round(pcm_bytes / size, 2),
         "codebooks": header.codebooks,
@@ -133,10 +134,11 @@ def _describe_chunk(reader: NcfReader, entry: ChunkEntry) -> dict[str, Any]:
 def _text(found: dict[str, Any]) -> str:
     """The same for people."""
     seconds, rate = found["seconds"], found["bitrate"]
-    nominal = found["nominal_bitrate"]
+    nominal, average = found["nominal_bitrate"], found["average_bitrate"]
     ratio = found["ratio"]
     smaller = f", {ratio:.1f}x smaller than 16-bit PCM" if ratio >= 1 else ""
     bitrates = [f"{nominal / 1000:.2f} kbps nominal"] if nominal else []
+    bitrates += [f"{average / 1000:.2f} kbps aimed at"] if average else []
     bitrates += [f"{rate / 1000:.2f} in the file"] if rate else []
     samples = counted(found["frames"], "sample") if found["complete"] else "samples unknown"
     lines = [
