@@ -81,7 +81,9 @@ def frames_fit(header: Header, count: int, frames: int) -> bool:
         return count == frames
     stride = header.chunk_stride * header.source_rate
     slack = 2 * (header.source_rate + header.sample_rate)
-    return (count - 1) * stride - slack < frames * header.sample_rate <= count * stride + slack
+    # What would be a chunk more may lie within the overlap of one that is short.
+    most = count * stride + header.overlap * header.source_rate + slack
+    return (count - 1) * stride - slack < frames * header.sample_rate <= most
 
 
 def parse_trailer(header: Header, data: bytes | bytearray) -> TrailerHead | int:

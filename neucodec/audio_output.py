@@ -173,6 +173,7 @@ def open_sink(
     tags: Mapping[str, str] | None = None,
     clip: str | None = None,
     force: bool = False,
+    modified: int | None = None,
 ) -> AudioSink:
     """Open a file by name, an open binary file, or "-", standard output, for writing.
 
@@ -181,7 +182,8 @@ def open_sink(
     all of the audio softer (and holds it in a temporary file meanwhile), "none" leaves them,
     which only FLOAT can. The default is "none" for floating-point subtypes and "clamp" for
     others. `force` replaces an existing file. `tags` are written where the format has a place
-    for them. Raises NeucodecError for what cannot be written, with what can.
+    for them. `modified` is as for `output_file`. Raises NeucodecError for what cannot be
+    written, with what can.
     """
     forms = {"wav": wav.SUBTYPES, "raw": _RAW_FORMS}
     if format not in SUBTYPES:
@@ -201,7 +203,7 @@ def open_sink(
         )
 
     with ExitStack() as opening:
-        file, name = _open_target(target, force, opening)
+        file, name = _open_target(target, force, modified, opening)
 
         def make_writer(exact: int | None) -> _Writer:
             if format == "flac":
@@ -218,12 +220,17 @@ def open_sink(
 
 
 def _open_target(
-    target: str | os.PathLike[str] | BinaryIO, force: bool, opening: ExitStack
+    target: str | os.PathLike[str] | BinaryIO,
+    force: bool,
+    modified: int | None,
+    opening: ExitStack,
 ) -> tuple[BinaryIO, str]:
     if target == "-":
         return sys.stdout.buffer, "standard output"
     if isinstance(target, (str, os.PathLike)):
-        return opening.enter_context(output_file(target, force)), str(Path(target))
+        return opening.enter_context(output_file(target, force, modified=modified)), str(
+            Path(target)
+        )
     return target, "output"
 
 

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 import traceback
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import click
 
 from .errors import NeucodecError
-from .progress import Progress, progress
+from .progress import FilesProgress, Progress, files_progress, progress
 
 WARNINGS, REPORTS, DETAILS = -1, 0, 1
 """Verbosity from which on these lines appear; errors always do."""
 DEBUG = "NEUCODEC_DEBUG"
 """Environment variable: set to 1, failures come with their traceback."""
+_SEND_SECONDS = 0.2
 
 
 class Console:
@@ -26,11 +29,25 @@ class Console:
         self.verbosity = verbosity
         self.place = ""
         """How far the run is, as the progress bar shows it before the file: ``3/12 ``."""
+        self._beside_bar = False
 
     def progress(self, name: str, seconds: float | None) -> AbstractContextManager[Progress]:
         """A bar while that many seconds are worked on, where it is a person who looks on."""
-        people = self.verbosity >= REPORTS and sys.stderr.isatty()
-        return progress(self.place + shown(name), seconds, show=people)
+        return progress(self.place + shown(name), seconds, show=self._people_look_on)
+
+    @contextmanager
+    def files(self, count: int) -> Iterator[FilesProgress]:
+        """One bar for that many files, while several are worked on at once."""
+        with files_progress(count, show=self._people_look_on) as bar:
+            self._beside_bar = self._people_look_on
+            try:
+                yield bar
+            finally:
+                self._beside_bar = False
+
+    @property
+    def _people_look_on(self) -> bool:
+        return self.verbosity >= REPORTS and sys.stderr.isatty()
 
     def detail(self, text: str) -> None:
         """A line for ``-v``."""
@@ -47,13 +64,52 @@ class Console:
     def fail(self, name: str | None, error: BaseException | str) -> None:
         """Why a file (or, without a name, the run) failed."""
         if isinstance(error, BaseException) and os.environ.get(DEBUG, "0") not in ("", "0"):
-            traceback.print_exception(error)
+            self.say("".join(traceback.format_exception(error)).rstrip("\n"))
         text = error if isinstance(error, str) else explain(error, name)
-        click.echo(f"neucodec: {shown(name)}: {text}" if name else f"neucodec: {text}", err=True)
+        self.say(f"neucodec: {shown(name)}: {text}" if name else f"neucodec: {text}")
+
+    def say(self, text: str) -> None:
+        """A line, whatever the verbosity."""
+        if self._beside_bar:
+            from tqdm import tqdm
+
+            tqdm.write(text, file=sys.stderr)
+        else:
+            click.echo(text, err=True)
 
     def _say(self, verbosity: int, text: str) -> None:
         if self.verbosity >= verbosity:
-            click.echo(text, err=True)
+            self.say(text)
+
+
+class Relay(Console):
+    """The console of a process or machine apart: everything goes to the one that started it.
+
+    ``send`` gets lines as text, and the seconds of audio done since it last got them as numbers.
+    """
+
+    def __init__(self, verbosity: int, send: Callable[[str | float], object]) -> None:
+        super().__init__(verbosity)
+        self._send = send
+
+    @contextmanager
+    def progress(self, name: str, seconds: float | None) -> Iterator[Progress]:
+        """Sends numbers a few times a second."""
+        done, sent = 0.0, time.monotonic()
+
+        def advance(more: float) -> None:
+            nonlocal done, sent
+            done += more
+            if time.monotonic() - sent > _SEND_SECONDS:
+                self._send(done)
+                done, sent = 0.0, time.monotonic()
+
+        yield advance
+        self._send(done)
+
+    def say(self, text: str) -> None:
+        """A line, whatever the verbosity."""
+        self._send(text)
 
 
 def shown(name: str) -> str:
@@ -76,7 +132,7 @@ def counted(number: int, noun: str) -> str:
 def explain(error: BaseException, name: str | None = None) -> str:
     """One line on what went wrong, without the name of the file that it is about."""
     if isinstance(error, MemoryError) or _is_torch_out_of_memory(error):
-        return "not enough memory; fewer threads (-j 1) need less"
+        return "not enough memory; fewer threads (--threads 1) need less"
     if isinstance(error, OSError):
         text = error.strerror or str(error) or type(error).__name__
         other = error.filename if isinstance(error.filename, str) else None

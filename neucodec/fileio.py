@@ -12,6 +12,8 @@ try:
 except ImportError:  # Windows has no O_APPEND flag to ask for
     fcntl = None  # type: ignore[assignment]
 
+HAS_LOCKS: bool = hasattr(fcntl, "flock")
+
 _COPY_BYTES = 1 << 20
 _SKIP_BYTES = 1 << 16
 
@@ -37,6 +39,12 @@ def is_patchable(file: BinaryIO) -> bool:
     except (AttributeError, OSError):
         return True
     return not flags & getattr(os, "O_APPEND", 0)
+
+
+def lock(file: BinaryIO, *, wait: bool) -> None:
+    """Lock an open file against others who lock it, for as long as it or a copy of its
+    descriptor is open. Raises OSError where another has it, or the file system has no locks."""
+    fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
 
 
 def read_up_to(file: BinaryIO, count: int) -> bytes:

@@ -1,32 +1,42 @@
 """Output files that appear under their name whole or not at all.
 
-A file is written under a temporary name beside its target (".song.ncf.x3f9a1.partial") and
-renamed when all went well; on any exception it is removed.
+A file is written under a temporary name beside its target (".song.ncf.6e03f9a1.partial") and gets
+its name when all went well; on any exception it is removed. A process that is killed leaves the
+temporary file behind; it holds a lock on it for as long as it lives, so that a later one can tell
+what may be swept away.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from .errors import NeucodecError
+from .fileio import HAS_LOCKS, lock
 
 _NAME_KEPT = 40  # characters of the target's name in the temporary one, within NAME_MAX in UTF-8
+_PARTIAL = re.compile(rf"\.(.{{0,{_NAME_KEPT}}})\.[0-9a-f]{{8}}\.partial", re.DOTALL)
 
 
 @contextmanager
 def output_file(
-    path: str | os.PathLike[str], force: bool = False, *, sync: bool = False
+    path: str | os.PathLike[str],
+    force: bool = False,
+    *,
+    sync: bool = False,
+    modified: int | None = None,
 ) -> Iterator[BinaryIO]:
     """Open a file to write and read; it becomes `path` when the context ends without exception.
 
     An existing file is replaced with `force` only, also where it comes to exist meanwhile.
-    `sync` waits until the bytes are on the disk. Devices and named pipes are written directly.
+    `sync` waits until the bytes are on the disk. `modified` is the modification time that the
+    file is to have, in nanoseconds. Devices and named pipes are written directly.
     Raises NeucodecError where `path` cannot be written.
     """
     target = _checked_target(path, force)
@@ -34,14 +44,17 @@ def output_file(
         with _closing(_open(target, "wb", path)) as file:
             yield file
         return
-    temporary = _temporary_name(target)
+    file, temporary = _create(target, path)
     try:
-        with _closing(_open(temporary, "x+b", path)) as file:
-            yield file
-            if sync:
-                file.flush()
-                os.fsync(file.fileno())
-        _commit(temporary, target, path, force)
+        with _locked(file):
+            with _closing(file):
+                yield file
+                if sync:
+                    file.flush()
+                    os.fsync(file.fileno())
+            if modified is not None:
+                os.utime(temporary, ns=(modified, modified))
+            _commit(temporary, target, path, force)
     except BaseException:
         _remove(temporary)
         raise
@@ -54,14 +67,44 @@ def output_path(path: str | os.PathLike[str], force: bool = False) -> Iterator[P
     if _is_special(target):
         yield target
         return
-    temporary = _temporary_name(target)
+    file, temporary = _create(target, path)
     try:
-        _open(temporary, "xb", path).close()
-        yield temporary
-        _commit(temporary, target, path, force)
+        with _locked(file):
+            file.close()
+            yield temporary
+            _commit(temporary, target, path, force)
     except BaseException:
         _remove(temporary)
         raise
+
+
+def sweep(targets: Iterable[str | os.PathLike[str]]) -> int:
+    """Remove what processes that were killed have left of these outputs; how many files.
+
+    What another process is writing just now stays. Where there are no locks nothing is removed.
+    """
+    if not HAS_LOCKS:
+        return 0
+    kept: dict[Path, set[str]] = {}
+    for target in map(Path, targets):
+        target = target.resolve() if target.is_symlink() else target
+        kept.setdefault(target.parent, set()).add(target.name[:_NAME_KEPT])
+    removed = 0
+    for folder, names in kept.items():
+        with suppress(OSError), os.scandir(folder) as entries:
+            for entry in entries:
+                match = _PARTIAL.fullmatch(entry.name)
+                if match and match[1] in names and entry.is_file(follow_symlinks=False):
+                    removed += _remove_abandoned(Path(entry.path))
+    return removed
+
+
+def _remove_abandoned(partial: Path) -> bool:
+    with suppress(OSError), partial.open("rb") as file:
+        lock(file, wait=False)
+        partial.unlink()
+        return True
+    return False
 
 
 def _checked_target(path: str | os.PathLike[str], force: bool) -> Path:
@@ -88,8 +131,32 @@ def _is_special(target: Path) -> bool:
     return target.exists() and not target.is_file()
 
 
-def _temporary_name(target: Path) -> Path:
-    return target.with_name(f".{target.name[:_NAME_KEPT]}.{secrets.token_hex(4)}.partial")
+def _create(target: Path, path: str | os.PathLike[str]) -> tuple[BinaryIO, Path]:
+    """A new temporary file beside `target`, locked where there are locks."""
+    while True:
+        name = target.with_name(f".{target.name[:_NAME_KEPT]}.{secrets.token_hex(4)}.partial")
+        file = _open(name, "x+b", path)
+        if not HAS_LOCKS:
+            return file, name
+        with suppress(OSError):  # a file system without them
+            lock(file, wait=True)
+        # Before it was locked it may have been swept away.
+        if os.fstat(file.fileno()).st_nlink:
+            return file, name
+        file.close()
+
+
+@contextmanager
+def _locked(file: BinaryIO) -> Iterator[None]:
+    """Keep the lock on `file` beyond its being closed."""
+    if not HAS_LOCKS:
+        yield
+        return
+    kept = os.dup(file.fileno())
+    try:
+        yield
+    finally:
+        os.close(kept)
 
 
 def _open(name: Path, mode: str, path: str | os.PathLike[str]) -> BinaryIO:
@@ -112,22 +179,35 @@ def _closing(file: BinaryIO) -> Iterator[BinaryIO]:
 
 
 def _commit(temporary: Path, target: Path, path: str | os.PathLike[str], force: bool) -> None:
-    """Give the file its name.
-
-    Without `force` the name is first taken by creating it, which fails where it is taken by
-    anyone else, and works on file systems without links.
-    """
-    if not force:
-        try:
-            target.open("xb").close()
-        except FileExistsError:
-            raise _exists(path) from None
+    """Give the file its name, in one step; without `force` only if nobody has it."""
     try:
-        temporary.replace(target)
+        if force:
+            temporary.replace(target)
+        else:
+            _rename_to_free_name(temporary, target)
+    except FileExistsError:
+        raise _exists(path) from None
     except OSError as error:
-        if not force:
-            _remove(target)
         raise NeucodecError(f"{path}: cannot be written: {_reason(error)}") from None
+
+
+def _rename_to_free_name(temporary: Path, target: Path) -> None:
+    if os.name == "nt":
+        temporary.rename(target)  # which fails there where the name is taken
+        return
+    try:
+        os.link(temporary, target)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links: take the name, then replace it
+        target.open("xb").close()
+        try:
+            temporary.replace(target)
+        except OSError:
+            _remove(target)
+            raise
+    else:
+        _remove(temporary)
 
 
 def _exists(path: str | os.PathLike[str]) -> NeucodecError:

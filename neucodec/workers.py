@@ -13,8 +13,19 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
+_limit: int | None = None
+
+
+def limit_threads(count: int) -> None:
+    """Leave the other processors to other processes, from now on and for all of this one."""
+    global _limit
+    _limit = count
+
+
 def available_threads() -> int:
     """Processors that this process may use."""
+    if _limit is not None:
+        return _limit
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

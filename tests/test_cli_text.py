@@ -38,7 +38,7 @@ def test_failures_are_one_line_without_the_name_that_stands_before_them() -> Non
 
 
 def test_running_out_of_memory_is_said_plainly() -> None:
-    line = "not enough memory; fewer threads (-j 1) need less"
+    line = "not enough memory; fewer threads (--threads 1) need less"
     assert explain(MemoryError()) == line
     assert explain(RuntimeError("DefaultCPUAllocator: can't allocate memory: 9 bytes")) == line
 

@@ -70,6 +70,17 @@ def test_the_level_is_kept_however_loud_or_quiet() -> None:
         assert gain(level) == pytest.approx(gain(1.0), rel=0.1)
 
 
+@pytest.mark.parametrize("rest", [1, 5, 512, 513])
+def test_what_the_overlap_of_a_short_last_chunk_holds_takes_no_further_one(rest: int) -> None:
+    """The last chunk has the rest already, and an .ncf no chunk after a short one."""
+    count = 2 * 43008 + rest
+    data = neucodec.encode(sound(2)[:count], 44100)
+    assert NcfReader(io.BytesIO(data)).complete
+    decoded, _ = neucodec.decode(data)
+    assert len(decoded) == count
+    assert np.std(decoded[-2000:]) > 0.5 * np.std(sound(2)[count - 2000 : count])
+
+
 def test_a_higher_bitrate_is_a_bigger_file_near_that_bitrate() -> None:
     audio = sound(8)
     for kbps in (2, 4, 8, 12):

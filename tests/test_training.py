@@ -1,20 +1,24 @@
 """Training: the losses against their definitions, the quantiser, and a short run."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
 import torch
+from safetensors.torch import load_file
 
 from neucodec.models.quantise import ResidualQuantiser
 from neucodec.training.corpus import Corpus
 from neucodec.training.export import export
 from neucodec.training.losses import SpectralLoss, mel_filters
-from neucodec.training.recipe import Recipe
+from neucodec.training.recipe import AdversaryRecipe, Recipe
 from neucodec.training.trainer import Trainer
 
+SHARES = {"spectral": 2.0, "adversarial": 0.5, "features": 1.0}
 SMALL = {
     "encoder_width": 24, "encoder_blocks": 1, "decoder_width": 24, "decoder_blocks": 1,
     "latent": 24, "codebooks": 4, "codebook_size": 32,
@@ -137,6 +141,42 @@ def test_a_run_learns_resumes_to_the_same_weights_and_exports(
     card = export(tmp_path / "whole", recipe, "tiny", "A test", tmp_path)
     assert 'name = "tiny"' in card.read_text()
     assert (tmp_path / "weights" / "tiny.safetensors").stat().st_size < 300_000
+
+
+def test_an_adversary_trains_the_decoder_and_leaves_the_codes(
+    recipe: Recipe, tmp_path: Path
+) -> None:
+    Trainer(recipe, tmp_path / "first").save()
+    start = tmp_path / "first" / "average.safetensors"
+    recipe = replace(
+        recipe, start=str(start), train_only="decoder", steps=12, shares=SHARES,
+        adversary=AdversaryRecipe(windows=[512], widths=[8, 8], seconds=0.1, warmup=3),
+    )  # fmt: skip
+    whole = Trainer(recipe, tmp_path / "run")
+    rows = []
+    for audio, counts in whole.batches():
+        if whole.step == recipe.steps:
+            break
+        rows.append(whole.train_step(audio, counts))
+        if whole.step == 6:
+            whole.save()
+    assert "adversarial" not in rows[2] and "adversarial" in rows[3]
+    before = load_file(start)
+    for name, after in whole.model.state_dict().items():
+        assert torch.equal(before[name], after) == (not name.startswith("decoder")), name
+
+    resumed = Trainer(recipe, tmp_path / "run")
+    resumed.resume()
+    resumed.run()
+    for mine, theirs in ((whole, resumed), (whole.adversary, resumed.adversary)):
+        one, other = weights_of(mine), weights_of(theirs)
+        for name in one:
+            torch.testing.assert_close(one[name], other[name], msg=name)
+
+
+def weights_of(owner: Any) -> dict[str, torch.Tensor]:
+    network: torch.nn.Module = owner.model if isinstance(owner, Trainer) else owner.networks
+    return dict(network.state_dict())
 
 
 def test_the_log_is_json_lines(recipe: Recipe, tmp_path: Path) -> None:

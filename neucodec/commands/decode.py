@@ -4,23 +4,38 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from ..batch import Job, Outcome, names_file
+from ..batch import DONE, SKIPPED, Result
 from ..clock import format_spans, format_time
 from ..console import Console, counted, shown
 from ..errors import NeucodecError
 from ..models.card import cards
-from .fetching import OFFLINE, Downloads
-from .files import NCF, Outputs, is_there, make_folder, open_input, run_batch, target_name
+from ..plan import Job, names_file
+from .fetching import Codecs
+from .files import (
+    NCF,
+    Batch,
+    Outputs,
+    file_size,
+    is_there,
+    make_folder,
+    modification_time,
+    open_input,
+    run_batch,
+    target_name,
+    watch,
+)
 from .options import (
     COUNT,
     TIME,
     Model,
+    batch_options,
     inputs_argument,
     machine_options,
     output_options,
@@ -62,6 +77,7 @@ or with --strict refused.
     help="The checkpoint of your own that the files were made with; else the one they name.",
 )  # fmt: skip
 @output_options
+@batch_options
 @click.option(
     "--format", "container", type=click.Choice(["wav", "flac", "raw"], case_sensitive=False),
     help="Kind of output; else by the suffix of -o, else wav. Raw is little-endian.",
@@ -92,7 +108,8 @@ def decode(
     output: str | None,
     force: bool,
     skip_existing: bool,
-    exclude: tuple[str, ...],
+    keep_time: bool,
+    batch: Batch,
     container: str | None,
     subtype: str,
     start: float | None,
@@ -120,13 +137,13 @@ def decode(
     kind = container or _format_of(inputs, output)
     subtype = _checked_subtype(kind, subtype, clip)
     console = Console(verbose - quiet)
-    outputs = Outputs(output, force, skip_existing)
+    outputs = Outputs(output, force, skip_existing, keep_time)
     work = _Decoding(
         model=model, container=kind, subtype=subtype, start=start, end=end, rate=rate, mono=mono,
-        clip=clip, any_weights=any_weights, strict=strict, threads=threads, device=device,
-        offline=offline, outputs=outputs, console=console,
+        clip=clip, any_weights=any_weights, strict=strict, threads=threads,
+        codecs=Codecs(device, offline), outputs=outputs,
     )  # fmt: skip
-    run_batch(inputs, NCF, exclude, outputs, f".{kind}", work, console)
+    run_batch(inputs, NCF, batch, outputs, f".{kind}", work, console)
 
 
 def _format_of(inputs: tuple[str, ...], output: str | None) -> str:
@@ -177,23 +194,22 @@ class _Decoding:
     any_weights: bool
     strict: bool
     threads: int | None
-    device: str
-    offline: bool
+    codecs: Codecs
     outputs: Outputs
-    console: Console
-    codecs: dict[str, Codec] = field(default_factory=dict)
 
-    def __call__(self, job: Job) -> Outcome:
+    def __call__(self, job: Job, console: Console) -> Result:
         from ..formats import NcfReader
 
+        unchanged = watch(job.source)
         with open_input(job.source) as file:
             reader = NcfReader(file)
-            if is_there(job, self.outputs, lambda: self._is_whole(job, reader), self.console):
-                return Outcome.SKIPPED
-            self._decode(job, reader)
-        return Outcome.DONE
+            if is_there(job, self.outputs, lambda: self._is_whole(job, reader), console):
+                return SKIPPED
+            return self._decode(job, reader, console, unchanged)
 
-    def _decode(self, job: Job, reader: NcfReader) -> None:
+    def _decode(
+        self, job: Job, reader: NcfReader, console: Console, unchanged: Callable[[], None]
+    ) -> Result:
         from ..audio_output import open_sink
         from ..decoder import DecodeOptions, Decoder
 
@@ -201,57 +217,69 @@ class _Decoding:
             start=self.start, end=self.end, rate=self.rate, mono=self.mono,
             strict=self.strict, threads=self.threads, any_weights=self.any_weights,
         )  # fmt: skip
-        decoder = Decoder(reader, self._codec(reader.header), options)
+        decoder = Decoder(reader, self._codec(reader.header, console), options)
         expected = None if decoder.frames is None else decoder.frames / decoder.samplerate
-        self.console.detail(_opened(job, reader.header.codec, decoder, expected))
+        console.detail(_opened(job, reader.header.codec, decoder, expected))
         frames, began = 0, time.perf_counter()
         make_folder(job)
         with (
             open_sink(
                 job.target, decoder.samplerate, decoder.channels, format=self.container,
                 subtype=self.subtype, frames=decoder.frames, tags=decoder.tags, clip=self.clip,
-                force=self.outputs.may_overwrite,
+                force=self.outputs.may_overwrite, modified=modification_time(job, self.outputs),
             ) as sink,
-            self.console.progress(job.source, expected) as progress,
+            console.progress(job.source, expected) as progress,
         ):  # fmt: skip
             for block in decoder.blocks(progress):
                 sink.write(block)
                 frames += len(block)
+            unchanged()
         seconds = frames / decoder.samplerate
         speed = seconds / (time.perf_counter() - began)
-        self._warn(job.source, decoder, sink, seconds)
-        self.console.report(
+        self._warn(job.source, decoder, sink, seconds, console)
+        console.report(
             f"{shown(job.source)}: {format_time(seconds, 3)} to {target_name(job)}, "
             f"{decoder.samplerate} Hz, {counted(decoder.channels, 'channel')}, "
             f"{self.container} {self.subtype}, {speed:.0f} x real time"
         )
+        size = file_size(job.source)
+        return replace(
+            DONE,
+            input_bytes=size,
+            output_bytes=file_size(job.target),
+            audio_seconds=seconds,
+            kbps=size * 8 / 1000 / seconds if size and seconds and self._all else None,
+        )
 
-    def _warn(self, name: str, decoder: Decoder, sink: AudioSink, seconds: float) -> None:
+    @property
+    def _all(self) -> bool:
+        return self.start is None and self.end is None
+
+    def _warn(
+        self, name: str, decoder: Decoder, sink: AudioSink, seconds: float, console: Console
+    ) -> None:
         """Say what is not as it was before encoding."""
         if decoder.damaged:
             spans = format_spans(decoder.damaged)
-            self.console.warn(name, f"damaged: silence at {spans}; --strict refuses such files")
+            console.warn(name, f"damaged: silence at {spans}; --strict refuses such files")
         if decoder.truncated:
-            self.console.warn(
-                name, f"cut off, or its end damaged: {format_time(seconds, 1)} decoded"
-            )
+            console.warn(name, f"cut off, or its end damaged: {format_time(seconds, 1)} decoded")
         if sink.clipped and (self.clip or _clip_of(self.subtype)) != "none":
-            self._warn_of_clipping(name, sink)
+            self._warn_of_clipping(name, sink, console)
 
-    def _warn_of_clipping(self, name: str, sink: AudioSink) -> None:
+    def _warn_of_clipping(self, name: str, sink: AudioSink, console: Console) -> None:
         samples = counted(sink.clipped, "sample")
         peak = f"{20 * math.log10(sink.peak):+.1f} dB"
         if self.clip == "rescale":
-            self.console.warn(name, f"made softer, its peak was {peak}")
+            console.warn(name, f"made softer, its peak was {peak}")
         else:
-            self.console.warn(
+            console.warn(
                 name,
                 f"{samples} clipped, peak {peak}; --clip rescale or --subtype FLOAT avoid that",
             )
 
-    def _codec(self, header: Header) -> Codec:
+    def _codec(self, header: Header, console: Console) -> Codec:
         from ..decoder import card_for, check_header
-        from ..models.registry import load
 
         if self.model is not None:
             check_header(header, self.model)
@@ -261,12 +289,7 @@ class _Decoding:
                 f"checkpoint of your own, give its path with -m"
             )
         card = self.model or card_for(header)
-        if card.name not in self.codecs:
-            self.codecs[card.name] = load(
-                card, self.device,
-                offline=OFFLINE if self.offline else "", monitor=Downloads(self.console),
-            )  # fmt: skip
-        return self.codecs[card.name]
+        return self.codecs.get(card, console)
 
     def _is_whole(self, job: Job, reader: NcfReader) -> bool:
         """Whether the output is what decoding would give, as far as its form tells."""

@@ -4,25 +4,36 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from ..batch import PIPE, Job, Kind, Outcome
+from ..batch import DONE, SKIPPED, Result
 from ..clock import format_time
 from ..console import Console, counted, shown
 from ..errors import NeucodecError
 from ..models.errors import ModelError
-from .fetching import OFFLINE, Downloads
-from .files import Outputs, is_there, open_output, run_batch, target_name
+from ..plan import Job
+from ..search import PIPE, Kind
+from .fetching import Codecs
+from .files import (
+    Batch,
+    Outputs,
+    file_size,
+    is_there,
+    open_output,
+    run_batch,
+    target_name,
+    watch,
+)
 from .options import (
     BITRATE,
     COUNT,
     TAG,
     Model,
+    batch_options,
     inputs_argument,
     machine_options,
     output_options,
@@ -55,8 +66,8 @@ Examples:
   neucodec encode song.wav                        song.ncf, at the model's usual bitrate
   neucodec encode -b 6kbps song.flac -o small.ncf
   neucodec encode -o archive/ recordings/         a tree, mirrored below archive
-  neucodec encode --skip-existing -o archive/ recordings/
-                                                  and again, only what is new
+  neucodec encode -j 4 --skip-existing -o archive/ recordings/
+                                                  and again, only what is new, four at once
   ffmpeg -i film.mkv -f wav - | neucodec encode - > film.ncf
   arecord -f S16_LE -r 16000 -t raw | neucodec encode - --raw --rate 16000 -o memo.ncf
 
@@ -74,6 +85,7 @@ number of codebooks; one that is out of reach is refused with a list of those th
     help="See neucodec models; or the path of a checkpoint of your own.",
 )  # fmt: skip
 @output_options
+@batch_options
 @click.option("--mono", is_flag=True, help="Mix all channels down to one.")
 @click.option(
     "--normalize-loudness", is_flag=True,
@@ -103,7 +115,8 @@ def encode(
     output: str | None,
     force: bool,
     skip_existing: bool,
-    exclude: tuple[str, ...],
+    keep_time: bool,
+    batch: Batch,
     mono: bool,
     normalize_loudness: bool,
     no_tags: bool,
@@ -131,14 +144,14 @@ def encode(
         raise click.UsageError(f"{model.name} has no {codebooks} codebooks; give {possible}")
     raw_format = _raw_format(raw, rate, channels, sample_format)
     console = Console(verbose - quiet)
-    outputs = Outputs(output, force, skip_existing)
+    outputs = Outputs(output, force, skip_existing, keep_time)
     work = _Encoding(
-        model=model, device=device, offline=offline, bitrate=bitrate, codebooks=codebooks,
+        model=model, codecs=Codecs(device, offline), bitrate=bitrate, codebooks=codebooks,
         mono=mono, normalize_loudness=normalize_loudness, threads=threads,
         keep_tags=not no_tags, tags=tags, raw=raw_format,
-        outputs=outputs, console=console,
+        outputs=outputs,
     )  # fmt: skip
-    run_batch(inputs, RAW if raw else AUDIO, exclude, outputs, ".ncf", work, console)
+    run_batch(inputs, RAW if raw else AUDIO, batch, outputs, ".ncf", work, console)
 
 
 def _raw_format(
@@ -164,8 +177,7 @@ class _Encoding:
     """Encodes one file after the other, with a codec that is loaded once it is needed."""
 
     model: Card
-    device: str
-    offline: bool
+    codecs: Codecs
     bitrate: float | None
     codebooks: int | None
     mono: bool
@@ -175,17 +187,17 @@ class _Encoding:
     tags: tuple[tuple[str, str], ...]
     raw: RawFormat | None
     outputs: Outputs
-    console: Console
 
-    def __call__(self, job: Job) -> Outcome:
-        if is_there(job, self.outputs, lambda: _is_whole(job.target), self.console):
-            return Outcome.SKIPPED
+    def __call__(self, job: Job, console: Console) -> Result:
+        if is_there(job, self.outputs, lambda: _is_whole(job.target), console):
+            return SKIPPED
         if self.raw is None and Path(job.source).suffix.lower() == ".ncf":
             raise NeucodecError("this is an .ncf already; neucodec decode makes audio of it")
         from ..audio_input import open_audio
 
+        unchanged = watch(job.source)
         with open_audio(job.source, raw=self.raw) as audio:
-            codec = self.codec
+            codec = self._codec(console)
             from ..encoder import EncodeOptions, encode
 
             options = EncodeOptions(
@@ -193,29 +205,30 @@ class _Encoding:
                 threads=self.threads, tags=self._tags(audio.tags), gain_db=self._gain(job),
             )  # fmt: skip
             seconds = None if audio.frames is None else audio.frames / audio.samplerate
-            self.console.detail(_opened(job, audio, seconds))
+            console.detail(_opened(job, audio, seconds))
             with (
                 open_output(job, self.outputs) as target,
-                self.console.progress(job.source, seconds) as progress,
+                console.progress(job.source, seconds) as progress,
             ):
                 began = time.perf_counter()
                 report = encode(audio, target, codec, options, progress)
                 took = time.perf_counter() - began
+                unchanged()
             if audio.nonfinite:
                 samples = counted(audio.nonfinite, "sample")
-                self.console.warn(job.source, f"{samples} infinite or NaN, taken as silence")
-        self.console.report(f"{shown(job.source)}: {_outcome(report, took)}")
-        return Outcome.DONE
+                console.warn(job.source, f"{samples} infinite or NaN, taken as silence")
+        console.report(f"{shown(job.source)}: {_outcome(report, took)}")
+        return replace(
+            DONE,
+            input_bytes=file_size(job.source),
+            output_bytes=report.file_bytes,
+            audio_seconds=report.seconds,
+            kbps=report.kbps,
+        )
 
-    @cached_property
-    def codec(self) -> Codec:
-        from ..models.registry import load
-
+    def _codec(self, console: Console) -> Codec:
         try:
-            return load(
-                self.model, self.device,
-                offline=OFFLINE if self.offline else "", monitor=Downloads(self.console),
-            )  # fmt: skip
+            return self.codecs.get(self.model, console)
         except ModelError as error:
             # No other file would fare better.
             raise click.ClickException(str(error)) from None

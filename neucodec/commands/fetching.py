@@ -1,15 +1,45 @@
-"""What is shown while the weights of a model are fetched."""
+"""Codecs for the commands, and what is shown while their weights are fetched."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Lock
+from typing import TYPE_CHECKING
 
 from ..console import REPORTS, Console
+from ..models.card import Card
 from ..models.monitor import Advance, Monitor
 
+if TYPE_CHECKING:
+    from ..models.codec import Codec
+
 OFFLINE = "--offline"
+
+
+class Codecs:
+    """Loads every codec once, whichever thread needs it first. Pickled, it is empty again."""
+
+    def __init__(self, device: str, offline: bool) -> None:
+        self._choice = device, offline
+        self._loaded: dict[str, Codec] = {}
+        self._lock = Lock()
+
+    def __reduce__(self) -> tuple[type[Codecs], tuple[str, bool]]:
+        return Codecs, self._choice
+
+    def get(self, card: Card, console: Console) -> Codec:
+        """The codec of a card; what is not here is fetched. Raises ModelError."""
+        from ..models.registry import load
+
+        device, offline = self._choice
+        with self._lock:
+            if card.name not in self._loaded:
+                monitor = Downloads(console)
+                only_here = OFFLINE if offline else ""
+                self._loaded[card.name] = load(card, device, offline=only_here, monitor=monitor)
+            return self._loaded[card.name]
 
 
 class Downloads(Monitor):

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import stat
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, cast
 
 import click
 
-from ..batch import PIPE, Job, Kind, Outcome, find_files, plan_jobs, run_jobs
+from ..batch import Runner, Work, one_by_one, run_jobs
 from ..console import Console, counted, shown
 from ..errors import NeucodecError
+from ..plan import Job, plan_jobs
+from ..report import open_report
+from ..search import PIPE, Kind, Search, Selection, find_files
 
 NCF = Kind(".ncf files", frozenset({".ncf"}))
 
@@ -25,6 +29,8 @@ class Outputs:
     output: str | None
     force: bool
     skip_existing: bool
+    keep_time: bool = False
+    """Outputs get the modification time of their inputs."""
 
     @property
     def may_overwrite(self) -> bool:
@@ -32,30 +38,66 @@ class Outputs:
         return self.force or self.skip_existing
 
 
+@dataclass(frozen=True)
+class Batch:
+    """How a command goes about many files."""
+
+    selection: Selection = field(default_factory=Selection)
+    jobs: int = 1
+    """Files at once."""
+    fail_fast: bool = False
+    report: str | None = None
+
+
 def run_batch(
     inputs: Sequence[str],
     kind: Kind,
-    exclude: Sequence[str],
+    batch: Batch,
     outputs: Outputs,
     suffix: str,
-    work: Callable[[Job], Outcome],
+    work: Work,
     console: Console,
 ) -> None:
     """Do ``work`` on all that the inputs stand for; exit 1 where some of it failed."""
-    search = find_files(inputs, kind, exclude)
+    search = find_files(inputs, kind, batch.selection)
     try:
         jobs = plan_jobs(inputs, search.files, outputs.output, suffix, kind.suffixes)
     except NeucodecError as error:
         raise click.UsageError(str(error)) from None
     _refuse_terminals(jobs)
+    _warn_of_what_is_left_out(search, console)
+    from ..outfile import sweep
+
+    if swept := sweep(job.target for job in jobs if job.target != PIPE):
+        console.detail(f"{counted(swept, 'file')} removed that a run which was killed had begun")
+    with open_report(batch.report) as report:
+        fine = run_jobs(
+            jobs, search.failures, work, console,
+            runner=_runner(batch, len(jobs)), fail_fast=batch.fail_fast, report=report,
+        )  # fmt: skip
+    if not fine:
+        click.get_current_context().exit(1)
+
+
+def _runner(batch: Batch, count: int) -> Runner:
+    if min(batch.jobs, count) < 2:
+        return one_by_one
+    from ..pool import Pool
+
+    return Pool(batch.jobs)
+
+
+def _warn_of_what_is_left_out(search: Search, console: Console) -> None:
     for (name, unreadable), count in sorted(search.unreadable.items()):
         console.warn(
             name,
             f"{counted(count, f'{unreadable} file')} passed over: cannot be read here; convert to "
             "wav or flac first",
         )
-    if not run_jobs(jobs, search.failures, work, console):
-        click.get_current_context().exit(1)
+    for name, count in sorted(search.links.items()):
+        if count:
+            links = "link to a directory" if count == 1 else "links to directories"
+            console.warn(name, f"{count} {links} not followed; --follow-links does")
 
 
 def target_name(job: Job) -> str:
@@ -82,10 +124,11 @@ def is_there(job: Job, outputs: Outputs, is_whole: Callable[[], bool], console: 
     """
     if job.target == PIPE or not Path(job.target).is_file():
         return False
+    check = outputs.skip_existing or (job.again and not outputs.force)
+    if check and is_whole():
+        console.detail(f"{shown(job.source)}: skipped, {shown(job.target)} is there")
+        return True
     if outputs.skip_existing:
-        if is_whole():
-            console.detail(f"{shown(job.source)}: skipped, {shown(job.target)} is there")
-            return True
         console.detail(f"{shown(job.source)}: {shown(job.target)} is damaged, made again")
     elif not outputs.force:
         raise NeucodecError(
@@ -113,8 +156,47 @@ def open_output(job: Job, outputs: Outputs) -> Iterator[BinaryIO]:
     from ..outfile import output_file
 
     make_folder(job)
-    with output_file(job.target, force=outputs.may_overwrite) as file:
+    modified = modification_time(job, outputs)
+    with output_file(job.target, outputs.may_overwrite, modified=modified) as file:
         yield file
+
+
+def modification_time(job: Job, outputs: Outputs) -> int | None:
+    """That which the output is to have, in nanoseconds; None for that of its making."""
+    if not outputs.keep_time or job.source == PIPE:
+        return None
+    return Path(job.source).stat().st_mtime_ns
+
+
+def watch(source: str) -> Callable[[], None]:
+    """A check that a file is still as it is now; NeucodecError where it is not."""
+    before = _state(source)
+
+    def check() -> None:
+        after = _state(source)
+        if None not in (before, after) and before != after:
+            raise NeucodecError(
+                "changed while it was being read; try again when nothing writes to it any more"
+            )
+
+    return check
+
+
+def _state(source: str) -> tuple[int, int, int] | None:
+    """What changes when a file does; None for pipes, and where there is no file."""
+    try:
+        status = Path(source).stat()
+    except OSError:
+        return None
+    if source == PIPE or not stat.S_ISREG(status.st_mode):
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def file_size(path: str) -> int | None:
+    """Bytes of a file; None of what is none."""
+    state = _state(path)
+    return None if state is None else state[1]
 
 
 def make_folder(job: Job) -> None:

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
-from ..batch import PIPE, Job, Outcome, find_files, run_jobs
+from ..batch import DONE, Result, run_jobs
 from ..clock import format_spans, format_time
 from ..console import WARNINGS, Console, counted, printable, shown
+from ..plan import Job
+from ..search import PIPE, find_files
 from .files import NCF, open_input
 from .options import inputs_argument
 
@@ -42,14 +44,14 @@ def info(inputs: tuple[str, ...], as_json: bool, chunks: bool) -> None:
     rates in Hz and bitrates in bit/s.
     """
 
-    def describe(job: Job) -> Outcome:
+    def describe(job: Job, console: Console) -> Result:
         with open_input(job.source) as file, tempfile.TemporaryFile() as copy:
             if job.source == PIPE:
                 shutil.copyfileobj(file, copy)
                 copy.seek(0)
             found = _describe(job.source, copy if job.source == PIPE else file, chunks)
         click.echo(json.dumps(found) if as_json else _text(found))
-        return Outcome.DONE
+        return DONE
 
     search = find_files(inputs, NCF)
     jobs = [Job(name, name) for name, _ in search.files]

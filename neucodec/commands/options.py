@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import wraps
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 from click.shell_completion import CompletionItem
@@ -14,6 +15,8 @@ from ..errors import NeucodecError
 from ..models.card import cards
 from ..models.errors import ModelError
 from ..models.registry import resolve
+from ..search import Selection
+from .files import Batch
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -105,6 +108,38 @@ def output_options(command: Command) -> Command:
             help="Pass over inputs whose output is there and whole; make damaged outputs again.",
         ),
         click.option(
+            "--keep-time", is_flag=True, help="Give outputs the modification time of their inputs."
+        ),
+    )(command)
+
+
+def batch_options(command: Command) -> Command:
+    """How many files are gone about; the command gets a ``batch``."""
+
+    @wraps(command)
+    def collect(
+        *args: Any,
+        include: tuple[str, ...],
+        exclude: tuple[str, ...],
+        follow_links: bool,
+        jobs: int,
+        fail_fast: bool,
+        report: str | None,
+        **others: Any,
+    ) -> Any:
+        selection = Selection(include, exclude, follow_links)
+        batch = Batch(selection, jobs=jobs, fail_fast=fail_fast, report=report)
+        return command(*args, batch=batch, **others)
+
+    return _all(
+        click.option(
+            "-i",
+            "--include",
+            metavar="PATTERN",
+            multiple=True,
+            help="In directories take only files of this name, as in '*.flac'. May be repeated.",
+        ),
+        click.option(
             "-x",
             "--exclude",
             metavar="PATTERN",
@@ -112,13 +147,35 @@ def output_options(command: Command) -> Command:
             help="In directories leave out files and directories of this name, as in '*-old*'. "
             "May be repeated.",
         ),
-    )(command)
+        click.option(
+            "-L", "--follow-links", is_flag=True, help="Go into links to directories, too."
+        ),
+        click.option(
+            "-j",
+            "--jobs",
+            type=COUNT,
+            default=1,
+            metavar="N",
+            help="Files at once, each in a process of its own.  [default: 1]",
+        ),
+        click.option("--fail-fast", is_flag=True, help="Begin no other file after a failure."),
+        click.option(
+            "--report",
+            metavar="FILE",
+            type=click.Path(path_type=str),
+            help="Append a line of JSON per file: sizes, kbps, seconds, what went wrong.",
+        ),
+    )(cast(Command, collect))
 
 
 def machine_options(command: Command) -> Command:
     """What the work runs on."""
     return _all(
-        click.option("-j", "--threads", type=COUNT, help="CPU threads; else as many as there are."),
+        click.option(
+            "--threads",
+            type=COUNT,
+            help="CPU threads per file; else the processors are shared out among files at once.",
+        ),
         click.option(
             "-d",
             "--device",

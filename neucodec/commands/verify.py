@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import click
 
-from ..batch import Job, Outcome, find_files, run_jobs
+from ..batch import DONE, Result, run_jobs
 from ..clock import format_spans, format_time
 from ..console import Console, counted, shown
 from ..errors import NeucodecError
+from ..plan import Job
+from ..search import find_files
 from .files import NCF, open_input
 from .options import inputs_argument, verbosity_options
 
@@ -33,7 +35,7 @@ def verify(inputs: tuple[str, ...], quiet: int, verbose: int) -> None:
 
     console = Console(verbose - quiet)
 
-    def check(job: Job) -> Outcome:
+    def check(job: Job, console: Console) -> Result:
         with open_input(job.source) as file:
             found = check_ncf(NcfReader(file))
         problems = []
@@ -46,7 +48,7 @@ def verify(inputs: tuple[str, ...], quiet: int, verbose: int) -> None:
         if not quiet:
             chunks = counted(found.chunks, "chunk")
             click.echo(f"{shown(job.source)}: whole, {chunks}, {format_time(found.seconds, 1)}")
-        return Outcome.DONE
+        return DONE
 
     search = find_files(inputs, NCF)
     jobs = [Job(name, name) for name, _ in search.files]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -116,6 +117,7 @@ def equalise(audio: Audio, sample_rate: int, rng: np.random.Generator) -> Audio:
 def synthetic(length: int, sample_rate: int, rng: np.random.Generator) -> Audio:
     """Tones, chirps, noise or clicks: what test benches play and corpora lack."""
     time = np.arange(length) / sample_rate
+    audio: npt.NDArray[Any]
     shape = rng.integers(4)
     if shape == 0:  # one to four steady tones, up to 40 dB apart, over more or less noise
         tones = 40 * 2 ** rng.uniform(0, 8.8, rng.integers(1, 5))

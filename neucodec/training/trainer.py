@@ -13,13 +13,20 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ..models.neu import Neu, NeuConfig
+from .adversary import Adversary
+from .balancer import Balancer
 from .corpus import Corpus
 from .losses import SpectralLoss
 from .recipe import Recipe
+
+WEIGHTS = {"mel": 5.0, "complex": 12.0, "commitment": 0.25, "adversarial": 1.0, "features": 2.0}
+"""Of the losses, unless the recipe has others."""
+GROUPS = {"mel": "spectral", "complex": "spectral"}
+"""Losses that share one gradient where gradients are balanced."""
 
 
 class Trainer:
@@ -31,6 +38,15 @@ class Trainer:
         torch.manual_seed(recipe.seed)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.model = Neu(NeuConfig(**recipe.model)).to(self.device)
+        self.frozen = [
+            part
+            for name, part in self.model.named_children()
+            if recipe.train_only and name != recipe.train_only
+        ]
+        for part in self.frozen:
+            part.requires_grad_(False)
+        if recipe.start:
+            self._start(Path(recipe.start).expanduser())
         self.average = Neu(self.model.config).to(self.device)
         self.average.load_state_dict(self.model.state_dict())
         self.average.requires_grad_(False).eval()
@@ -38,16 +54,33 @@ class Trainer:
             self._groups(), lr=recipe.learning_rate, betas=(0.8, 0.99)
         )
         self.distance = SpectralLoss(recipe.sample_rate).to(self.device)
+        self.weights = WEIGHTS | recipe.weights
+        self.balancer = Balancer(recipe.shares) if recipe.shares else None
+        self.adversary = (
+            Adversary(recipe.adversary, recipe.sample_rate, self.device)
+            if recipe.adversary
+            else None
+        )
         self.corpus = Corpus(
             [Path(p).expanduser() for p in recipe.corpus], recipe.sample_rate, folder / "cache"
         )
         self.step = 0
+
+    def _start(self, path: Path) -> None:
+        """Take the weights of another run, or of a codec that was exported."""
+        state = {name: value.float() for name, value in load_file(path).items()}
+        self.model.load_state_dict(state)
+        for book in self.model.quantiser.stages():
+            book.counts.fill_(1.0)
+            book.sums.copy_(book.entries)
 
     def _groups(self) -> list[dict[str, Any]]:
         """Weight decay for matrices only, and none for codebook entries."""
         matrices: list[Tensor] = []
         rest: list[Tensor] = []
         for name, p in self.model.named_parameters():
+            if not p.requires_grad:
+                continue
             (matrices if p.dim() > 1 and "entries" not in name else rest).append(p)
         return [{"params": matrices, "weight_decay": 1e-2}, {"params": rest, "weight_decay": 0.0}]
 
@@ -127,31 +160,45 @@ class Trainer:
     def train_step(self, audio: Tensor, counts: Tensor) -> dict[str, float]:
         """One update; returns the losses."""
         r = self.recipe
-        if self.step == r.continuous:
+        if self.step == r.unquantised and not r.start:
             self._start_codebooks()
         rate = r.rate_at(self.step)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        quantise = self.step >= r.continuous
+        quantise = self.step >= r.unquantised
+        self.model.train()
+        for part in self.frozen:
+            part.eval()
         reference, decoded, q = self.reconstruct(
-            self.model.train(),
-            audio.to(self.device),
-            counts.to(self.device) if quantise else None,
+            self.model, audio.to(self.device), counts.to(self.device) if quantise else None
         )
-        mel, phase = self.distance(reference, decoded, self._windows())
-        loss = r.mel_weight * mel + r.complex_weight * phase
-        losses = {"mel": mel.item(), "complex": phase.item()}
+        # Losses are of a copy, so that each one's gradient there can be had and weighed.
+        heard = decoded.detach().requires_grad_()
+        mel, phase = self.distance(reference, heard, self._windows())
+        losses = {"mel": mel, "complex": phase}
+        verdict = None
+        if self.adversary:
+            rng = np.random.default_rng([r.seed, self.step, 2])
+            generator, verdict = self.adversary.judge(reference, heard, rng)
+            if self.step >= self.adversary.recipe.warmup:
+                losses |= generator
+        outputs, gradients = [decoded], [self._gradient(losses, heard)]
         if q is not None:
-            loss = loss + r.commitment_weight * q.commitment
-            losses["commitment"] = q.commitment.item()
+            losses["commitment"] = q.commitment
+            if q.commitment.requires_grad:
+                outputs.append(q.commitment)
+                gradients.append(torch.full_like(q.commitment, self.weights["commitment"]))
         self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        torch.autograd.backward(outputs, gradients)
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), r.clip)
         if torch.isfinite(norm):
             self.optimiser.step()
+        if self.adversary and verdict is not None:
+            self.adversary.learn(verdict, r.fall(self.step))
+            losses["discriminator"] = verdict
         with torch.no_grad():
             keep = min(r.ema, (1 + self.step) / (10 + self.step))
-            if self.step <= r.continuous:
+            if self.step <= r.unquantised:
                 keep = 0.0  # the quantiser has only just been set
             for mine, theirs in zip(
                 self.average.parameters(), self.model.parameters(), strict=True
@@ -161,7 +208,19 @@ class Trainer:
             for kept, latest in buffers:
                 kept.copy_(latest)
         self.step += 1
-        return {**losses, "loss": loss.item(), "norm": norm.item(), "rate": rate}
+        values = {name: loss.item() for name, loss in losses.items()}
+        return {**values, "norm": norm.item(), "rate": rate}
+
+    def _gradient(self, losses: dict[str, Tensor], decoded: Tensor) -> Tensor:
+        """What the weighed losses ask of the decoded audio [B, T]."""
+        groups: dict[str, Tensor] = {}
+        for name, loss in losses.items():
+            group = GROUPS.get(name, name)
+            groups[group] = groups.get(group, loss.new_zeros(())) + self.weights[name] * loss
+        if self.balancer:
+            return self.balancer.combine(groups, decoded)
+        total = torch.stack(list(groups.values())).sum()
+        return torch.autograd.grad(total, decoded, retain_graph=True)[0]
 
     @torch.no_grad()
     def _start_codebooks(self) -> None:
@@ -214,6 +273,10 @@ class Trainer:
             "random": torch.get_rng_state(),
             "recipe": self.recipe.plain(),
         }
+        if self.adversary:
+            state["adversary"] = self.adversary.state()
+        if self.balancer:
+            state["balancer"] = self.balancer.state()
         partial = self.folder / "state.pt.partial"
         torch.save(state, partial)
         partial.replace(self.folder / "state.pt")
@@ -231,5 +294,9 @@ class Trainer:
         for book, (counts, sums) in zip(books, state["codebooks"], strict=True):
             book.counts.copy_(counts)
             book.sums.copy_(sums)
+        if self.adversary:
+            self.adversary.restore(state["adversary"])
+        if self.balancer:
+            self.balancer.restore(state["balancer"])
         torch.set_rng_state(state["random"].cpu())
         self.step = state["step"]

@@ -1,0 +1,107 @@
+"""Where the outputs of a batch go."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+from .console import shown
+from .errors import NeucodecError
+from .search import PIPE
+
+
+@dataclass(frozen=True)
+class Job:
+    """One input and its output: paths, or ``-``."""
+
+    source: str
+    target: str
+    in_tree: bool = False
+    """The target lies in a directory that was named for outputs and may have to be made."""
+    again: bool = False
+    """An attempt before, that ended with its process, may have made the target."""
+
+
+def is_folder(output: str) -> bool:
+    """Whether an output means a directory: there is one, or the name ends like one."""
+    return output != PIPE and (output.endswith(("/", os.sep)) or Path(output).is_dir())
+
+
+def names_file(inputs: Sequence[str], output: str) -> bool:
+    """Whether an output is to be one file: that of one input which is no directory."""
+    return len(inputs) == 1 and not Path(inputs[0]).is_dir() and not is_folder(output)
+
+
+def plan_jobs(
+    inputs: Sequence[str],
+    files: Sequence[tuple[str, PurePath]],
+    output: str | None,
+    suffix: str,
+    drop: frozenset[str],
+) -> list[Job]:
+    """Give every file its output.
+
+    Without ``output`` that is the same name with ``suffix``, beside the input; with a directory,
+    the same place below that; a single input may go to any file. An input's suffix is
+    replaced if it is one of ``drop``, else kept.
+
+    Raises NeucodecError where two inputs would go to one output, or an output is an input.
+    """
+    if len(inputs) > 1 and PIPE in inputs:
+        raise NeucodecError("'-' (standard input) cannot be mixed with other inputs")
+    single = len(inputs) == 1 and not Path(inputs[0]).is_dir()
+    if output is not None and not single and (output == PIPE or Path(output).is_file()):
+        raise NeucodecError(
+            f"-o {shown(output) if output != PIPE else PIPE}: several inputs need a directory "
+            "to go to, not one file"
+        )
+    jobs = []
+    for source, place in files:
+        renamed = place.with_suffix("") if place.suffix.lower() in drop else place
+        renamed = renamed.with_name(renamed.name + suffix)
+        if source == PIPE and output is not None and is_folder(output):
+            raise NeucodecError("standard input needs the name of an output file, or -o -")
+        if source == PIPE:
+            jobs.append(Job(source, output or PIPE))
+        elif output is None:
+            jobs.append(Job(source, str(Path(source).with_name(renamed.name))))
+        elif names_file(inputs, output):
+            jobs.append(Job(source, output))
+        else:
+            jobs.append(Job(source, str(Path(output) / renamed), in_tree=True))
+    return _checked(jobs)
+
+
+def _checked(jobs: list[Job]) -> list[Job]:
+    """The jobs without those given twice; outputs must not meet each other nor an input."""
+    sources = {_identity(job.source): job.source for job in jobs}
+    taken: dict[str, Job] = {}
+    for job in jobs:
+        if job.target == PIPE:
+            taken[PIPE] = job
+            continue
+        target = _identity(job.target)
+        if target in sources:
+            raise NeucodecError(
+                f"{shown(job.target)} is an input and would be overwritten by the output of "
+                f"{shown(job.source)}; name another output with -o"
+            )
+        other = taken.setdefault(target, job)
+        if _identity(other.source) != _identity(job.source):
+            raise NeucodecError(
+                f"{shown(other.source)} and {shown(job.source)} would both be written to "
+                f"{shown(job.target)}; give them separately, each with its own -o, or leave one "
+                "out with --exclude"
+            )
+    return list(taken.values())
+
+
+def _identity(path: str) -> str:
+    """The same text for the same file, letter case aside where file systems leave it aside."""
+    if path == PIPE:
+        return PIPE
+    real = os.path.normcase(os.path.realpath(path))
+    return real.casefold() if sys.platform == "darwin" else real

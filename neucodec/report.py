@@ -1,0 +1,76 @@
+"""A line of JSON for every file of a batch."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from .errors import NeucodecError
+
+if TYPE_CHECKING:
+    from .batch import Result
+
+
+class ReportWriter:
+    """Appends to a file, each line as soon as its job has ended."""
+
+    def __init__(self, file: BinaryIO | None) -> None:
+        self._file = file
+
+    def write(self, source: str, target: str | None, result: Result) -> None:
+        """Add the line of one job.
+
+        Names are as Python's file names are, so that ``os.fsencode`` gives their bytes.
+        """
+        if self._file is None:
+            return
+        fields = {
+            "input": source,
+            "output": target,
+            "outcome": result.outcome.value,
+            "input_bytes": result.input_bytes,
+            "output_bytes": result.output_bytes,
+            "audio_seconds": _rounded(result.audio_seconds),
+            "kbps": _rounded(result.kbps),
+            "seconds": _rounded(result.seconds),
+            "error": result.error,
+        }
+        self._file.write(json.dumps(fields).encode() + b"\n")
+        self._file.flush()
+
+
+NO_REPORT = ReportWriter(None)
+
+
+@contextmanager
+def open_report(path: str | None) -> Iterator[ReportWriter]:
+    """A report that goes on at the end of the file of that name, if there is one.
+
+    Raises NeucodecError where it cannot be written.
+    """
+    if path is None:
+        yield NO_REPORT
+        return
+    try:
+        file = Path(path).open("a+b", buffering=0)  # noqa: SIM115 - closed below
+    except OSError as error:
+        raise NeucodecError(f"--report {path}: {error.strerror or error}") from None
+    with file:
+        _end_torn_line(file)
+        yield ReportWriter(file)
+
+
+def _end_torn_line(file: BinaryIO) -> None:
+    """After a run that was killed in the middle of a line."""
+    if file.seekable() and file.seek(0, os.SEEK_END):
+        file.seek(-1, os.SEEK_END)
+        if file.read(1) != b"\n":
+            file.write(b"\n")
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 6)

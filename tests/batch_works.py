@@ -1,0 +1,44 @@
+"""What the processes and cluster workers of the tests do instead of coding audio."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import click
+
+from neucodec.batch import DONE, SKIPPED, Result
+from neucodec.console import Console
+from neucodec.plan import Job
+
+
+@dataclass
+class Copying:
+    """Copies files. The content of an input may ask for something worse."""
+
+    def __call__(self, job: Job, console: Console) -> Result:
+        if job.again and Path(job.target).exists():
+            return SKIPPED
+        text = Path(job.source).read_text()
+        match text:
+            case "fail":
+                raise OSError("as asked for")
+            case "no use":
+                raise click.ClickException("nothing will do")
+            case "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
+            case "kill once":
+                Path(job.source).write_text("spared")
+                os.kill(os.getpid(), signal.SIGKILL)
+            case "write, then kill once":
+                Path(job.source).write_text("spared")
+                Path(job.target).write_text(text)
+                os.kill(os.getpid(), signal.SIGKILL)
+            case "slow":
+                time.sleep(0.5)
+        console.report(f"{Path(job.source).name} copied")
+        Path(job.target).write_text(text)
+        return replace(DONE, input_bytes=len(text), output_bytes=os.getpid())
