@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -160,7 +161,9 @@ class Dac(nn.Module):
         if latent.device.type == "cpu":
             audio = self._decoder_on_rows()(latent, start, start + length)
         else:
-            audio = self.decoder(latent)[..., start : start + length]
+            half = self.precision != torch.float32
+            with torch.autocast(latent.device.type, self.precision) if half else nullcontext():
+                audio = self.decoder(latent)[..., start : start + length].float()
         return F.pad(audio, (0, length - audio.shape[-1]))
 
     def _decoder_on_rows(self) -> RowDecoder:

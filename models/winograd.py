@@ -27,7 +27,9 @@ class WinogradConvolution:
         """``weight`` [outputs, inputs, 7], as `torch.nn.Conv1d` has it."""
         points = [0.0, *(sign * p for p in _PAIRS for sign in (1, -1))]
         count = OUTPUTS + TAPS - 1
-        powers = np.array([[p**k for k in range(count)] for p in points] + [[0] * (count - 1) + [1]])
+        powers = np.array(
+            [[p**k for k in range(count)] for p in points] + [[0] * (count - 1) + [1]]
+        )
         evaluate = powers[:, :TAPS].copy()
         evaluate[-1, -1] = 1
         self._input = np.linalg.inv(powers).T

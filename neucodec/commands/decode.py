@@ -16,6 +16,7 @@ from ..clock import format_spans, format_time
 from ..console import Console, counted, shown
 from ..errors import NeucodecError
 from ..models.card import cards
+from ..models.registry import PRECISIONS
 from ..plan import Job, names_file
 from .fetching import Codecs
 from .files import (
@@ -99,6 +100,11 @@ or with --strict refused.
     "--any-weights", is_flag=True,
     help="Decode even with other weights than those that a file was made with.",
 )  # fmt: skip
+@click.option(
+    "--precision", type=click.Choice(PRECISIONS), default="float32", show_default=True,
+    help="That decoding computes in. DAC is faster in bfloat16 on a processor that has it, at the "
+    "price of some noise; auto: bfloat16 there, float32 else. Encoding is always in float32.",
+)  # fmt: skip
 @click.option("--strict", is_flag=True, help="Fail where something is damaged or missing.")
 @machine_options
 @verbosity_options
@@ -118,6 +124,7 @@ def decode(
     mono: bool,
     clip: str | None,
     any_weights: bool,
+    precision: str,
     strict: bool,
     threads: int | None,
     device: str,
@@ -141,7 +148,7 @@ def decode(
     work = _Decoding(
         model=model, container=kind, subtype=subtype, start=start, end=end, rate=rate, mono=mono,
         clip=clip, any_weights=any_weights, strict=strict, threads=threads,
-        codecs=Codecs(device, offline), outputs=outputs,
+        codecs=Codecs(device, offline, precision), outputs=outputs,
     )  # fmt: skip
     run_batch(inputs, NCF, batch, outputs, f".{kind}", work, console)
 
