@@ -157,17 +157,17 @@ def sinusoids(frames: int, width: int) -> Tensor:
     e = i / (width / 2 - 1), period 10000 (arXiv 1706.03762, section 3.5, in EnCodec's order).
     """
     half = width // 2
-    table = torch.empty(frames, width, dtype=torch.float32)
+    columns: list[list[int]] = [[] for _ in range(width)]
     with localcontext(Context(prec=40, rounding=ROUND_HALF_EVEN)):
         period = Decimal(10000).ln()
         for i in range(half):
             turn_cos, turn_sin = _cos_sin((-period * i / (half - 1)).exp())
             cos, sin = Decimal(1), Decimal(0)
-            for t in range(frames):
-                table[t, i] = _rounded(cos * (1 << VALUE_BITS))
-                table[t, half + i] = _rounded(sin * (1 << VALUE_BITS))
+            for _ in range(frames):
+                columns[i].append(_rounded(cos * (1 << VALUE_BITS)))
+                columns[half + i].append(_rounded(sin * (1 << VALUE_BITS)))
                 cos, sin = cos * turn_cos - sin * turn_sin, sin * turn_cos + cos * turn_sin
-    return table
+    return torch.tensor(columns, dtype=torch.float32).t().contiguous()
 
 
 PI = Decimal("3.14159265358979323846264338327950288419716939937511")

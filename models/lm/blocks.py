@@ -7,10 +7,12 @@ specifies what each part does.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 
 import torch
 from torch import Tensor
 
+from ..errors import ModelError
 from . import arithmetic as exact
 from .products import EXACT, Matrix, Products, exact_bmm
 
@@ -21,22 +23,40 @@ HEAD_VALUE_LIMIT = 1023
 
 
 class Weights:
-    """Integer tensors of a part of a model, by name."""
+    """Integer tensors of a part of a model, by name; where they are to be, and how multiplied."""
 
     def __init__(
-        self, tensors: Mapping[str, Tensor], products: Products, device: torch.device, prefix: str = ""
+        self, tensors: Mapping[str, Tensor], products: Products, device: torch.device
     ) -> None:
         self._tensors = tensors
-        self._prefix = prefix
+        self._prefix = ""
+        self._unread = set(tensors)
         self.products = products
         self.device = device
 
     def of(self, part: str) -> Weights:
         """Those whose names go on from this."""
-        return Weights(self._tensors, self.products, self.device, f"{self._prefix}{part}.")
+        inner = copy(self)
+        inner._prefix = f"{self._prefix}{part}."
+        return inner
 
-    def __getitem__(self, name: str) -> Tensor:
-        return self._tensors[self._prefix + name].to(self.device)
+    def get(self, name: str, *shape: int) -> Tensor:
+        """The tensor of that name; ModelError unless it has this shape, -1 standing for any."""
+        full = self._prefix + name
+        if full not in self._tensors:
+            raise ModelError(f"entropy model: {full} is missing")
+        tensor = self._tensors[full]
+        if len(tensor.shape) != len(shape) or any(
+            want not in (-1, has) for has, want in zip(tensor.shape, shape, strict=True)
+        ):
+            raise ModelError(f"entropy model: {full} has shape {tuple(tensor.shape)}, not {shape}")
+        self._unread.discard(full)
+        return tensor.to(self.device)
+
+    def all_read(self) -> None:
+        """ModelError if there is more than the model has a use for."""
+        if self._unread:
+            raise ModelError(f"entropy model: nothing is known of {sorted(self._unread)[0]}")
 
     def __contains__(self, name: str) -> bool:
         return self._prefix + name in self._tensors
@@ -45,10 +65,12 @@ class Weights:
 class Linear:
     """Rows times an int8 matrix, each output with a power of two and an integer bias."""
 
-    def __init__(self, weights: Weights) -> None:
-        self._matrix = Matrix(weights["weight"], weights.products)
-        self._scale = power_of_two(weights["exponent"])
-        self._bias = weights["bias"].float()
+    def __init__(self, weights: Weights, inputs: int, outputs: int = -1) -> None:
+        weight = weights.get("weight", outputs, inputs)
+        self.outputs = weight.shape[0]
+        self._matrix = Matrix(weight, weights.products)
+        self._scale = power_of_two(weights.get("exponent", self.outputs))
+        self._bias = weights.get("bias", self.outputs).float()
 
     def __call__(self, x: Tensor) -> Tensor:
         """[R, inputs] to [R, outputs], in whatever units the exponents are for."""
@@ -60,9 +82,9 @@ class Linear:
 class Norm:
     """Layer norm; with a gain and a bias where the weights have them."""
 
-    def __init__(self, weights: Weights) -> None:
-        self._gain = weights["gain"].double() if "gain" in weights else None
-        self._bias = weights["bias"].float() if "bias" in weights else None
+    def __init__(self, weights: Weights, width: int) -> None:
+        self._gain = weights.get("gain", width).double() if "gain" in weights else None
+        self._bias = weights.get("bias", width).float() if "gain" in weights else None
 
     def __call__(self, x: Tensor) -> Tensor:
         """[R, n] to the same shape."""
@@ -84,9 +106,9 @@ class Gelu:
 class Network:
     """Two linear layers with GELU between."""
 
-    def __init__(self, weights: Weights, gelu: Gelu) -> None:
-        self._expand = Linear(weights.of("expand"))
-        self._reduce = Linear(weights.of("reduce"))
+    def __init__(self, weights: Weights, gelu: Gelu, inputs: int, outputs: int) -> None:
+        self._expand = Linear(weights.of("expand"), inputs)
+        self._reduce = Linear(weights.of("reduce"), self._expand.outputs, outputs)
         self._gelu = gelu
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -117,22 +139,15 @@ class Past:
         self._values[:, start : self.frames] = values
         return self._keys[..., : self.frames], self._values[:, : self.frames]
 
-    def drop(self, keep: Tensor) -> None:
-        """bool [B]: which chunks to go on with."""
-        rows = keep.repeat_interleave(self._shape[0] // keep.shape[0])
-        self._keys, self._values = self._keys[rows], self._values[rows]
-        self._shape = (self._keys.shape[0], self._shape[1])
-
 
 class Attention:
     """Causal self-attention of several heads."""
 
-    def __init__(self, weights: Weights) -> None:
-        self._qkv = Linear(weights.of("qkv"))
-        self._merge = Linear(weights.of("merge"))
-        exponent = weights["exponent"]
+    def __init__(self, weights: Weights, width: int) -> None:
+        self._qkv = Linear(weights.of("qkv"), width, 3 * width)
+        self._merge = Linear(weights.of("merge"), width, width)
+        exponent = weights.get("exponent", -1)
         self._scale = power_of_two(exponent).view(1, -1, 1, 1)
-        width = weights.of("merge")["weight"].shape[1]
         self._heads, self._depth = exponent.shape[0], width // exponent.shape[0]
         assert self._depth * QUERY_LIMIT**2 < EXACT
         limit = torch.full((3 * width,), float(QUERY_LIMIT), device=weights.device)
@@ -180,11 +195,11 @@ class Layer:
     Norms stand before each, or after each addition.
     """
 
-    def __init__(self, weights: Weights, gelu: Gelu, norm_first: bool) -> None:
-        self.attention = Attention(weights.of("attention"))
-        self._attention_norm = Norm(weights.of("attention_norm"))
-        self._feed = Network(weights.of("feed"), gelu)
-        self._feed_norm = Norm(weights.of("feed_norm"))
+    def __init__(self, weights: Weights, gelu: Gelu, width: int, norm_first: bool) -> None:
+        self.attention = Attention(weights.of("attention"), width)
+        self._attention_norm = Norm(weights.of("attention_norm"), width)
+        self._feed = Network(weights.of("feed"), gelu, width, width)
+        self._feed_norm = Norm(weights.of("feed_norm"), width)
         self._norm_first = norm_first
 
     def __call__(self, x: Tensor, past: Past) -> Tensor:

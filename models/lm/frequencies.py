@@ -24,9 +24,6 @@ class Stepper(Protocol):
     def push(self, codes: Tensor) -> None:
         """int64 [B]: what the symbol turned out to be."""
 
-    def drop(self, keep: Tensor) -> None:
-        """bool [B]: which chunks go on; the others are finished and leave the batch."""
-
 
 class FrequencyModel(Protocol):
     """Integer frequencies of every code of a chunk, given the codes before it.

@@ -6,16 +6,21 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from pathlib import Path
 
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
+from ..errors import ModelError
+from ..state_dict import read_checkpoint
 from . import arithmetic as exact
-from .blocks import Gelu, Layer, Linear, Network, Norm, Past, Weights, add, power_of_two
+from .blocks import Gelu, Layer, Network, Norm, Past, Weights, add, power_of_two
 from .products import Products, fastest
 
 ARITHMETIC = 1
 """Version of INTEGER.md."""
+_METADATA = {"kind": "code-transformer", "arithmetic": str(ARITHMETIC)}
 _GROUP_ROWS = 400
 """About as many frames go through the layers at once as a core's cache holds the rows of."""
 
@@ -31,8 +36,8 @@ class IntegerModel(ABC):
         name: str,
         tensors: Mapping[str, Tensor],
         shape: tuple[int, int, int],
+        width: int,
         *,
-        layers: int,
         norm_first: bool,
         device: torch.device,
         products: Products | None,
@@ -43,8 +48,10 @@ class IntegerModel(ABC):
         self.device = device
         self.weights = Weights(tensors, products or fastest(device), device)
         self.gelu = Gelu(device)
+        layers = sum(name.endswith("attention.exponent") for name in tensors)
         self.layers = [
-            Layer(self.weights.of(f"layers.{i}"), self.gelu, norm_first) for i in range(layers)
+            Layer(self.weights.of(f"layers.{i}"), self.gelu, width, norm_first)
+            for i in range(layers)
         ]
 
     @abstractmethod
@@ -150,15 +157,6 @@ class IntegerStepper:
         if self._book == self._codes.shape[1]:
             self._book, self._frame, self._state = 0, self._frame + 1, None
 
-    def drop(self, keep: Tensor) -> None:
-        """bool [B]: which chunks go on."""
-        keep = keep.to(self._codes.device)
-        self._codes = self._codes[keep]
-        self._row = None if self._row is None else self._row[keep]
-        self._state = None if self._state is None else self._state[keep]
-        for past in self._past:
-            past.drop(keep)
-
     def _states(self) -> Tensor:
         if self._state is None:
             if self._frame == self._model.frames:
@@ -179,28 +177,36 @@ class IntegerTransformer(IntegerModel):
         device: torch.device | str = "cpu",
         products: Products | None = None,
     ) -> None:
+        if {"position", "count", "past.0.codes"} - tensors.keys():
+            raise ModelError(f"{name}: these are not the integers of an entropy model")
         frames, width = tensors["position"].shape
         codebooks = tensors["count"].shape[0] - 1
         size = tensors["past.0.codes"].shape[0]
-        layers = sum(name.endswith("attention.exponent") for name in tensors)
+        shape = codebooks, size, frames
+        where = torch.device(device)
         super().__init__(
-            name,
-            tensors,
-            (codebooks, size, frames),
-            layers=layers,
-            norm_first=True,
-            device=torch.device(device),
-            products=products,
+            name, tensors, shape, width, norm_first=True, device=where, products=products
         )
         weights, books = self.weights, range(codebooks)
-        self._position = weights["position"].float()
-        self._count = weights["count"].float()
+        self._position = weights.get("position", frames, width).float()
+        self._count = weights.get("count", codebooks + 1, width).float()
         # Code 0 in `inputs` is no code at all: nothing to add.
-        none = torch.zeros(1, width, device=self.device)
-        self._past_codes = [torch.cat([none, embedding(weights.of(f"past.{k}"))]) for k in books]
-        self._present_codes = [embedding(weights.of(f"present.{k}")) for k in books]
-        self._norm = Norm(weights.of("heads"))
-        self._heads = [Network(weights.of(f"heads.{k}"), self.gelu) for k in books]
+        none = torch.zeros(1, width, device=where)
+        past = [embedding(weights.of(f"past.{k}"), size, width) for k in books]
+        self._past_codes = [torch.cat([none, codes]) for codes in past]
+        self._present_codes = [embedding(weights.of(f"present.{k}"), size, width) for k in books]
+        self._norm = Norm(weights.of("heads"), width)
+        self._heads = [Network(weights.of(f"heads.{k}"), self.gelu, width, size) for k in books]
+        weights.all_read()
+
+    @classmethod
+    def load(cls, path: Path, name: str, device: torch.device | str = "cpu") -> IntegerTransformer:
+        """Read what `save` wrote; ModelError where the file is something else."""
+        checkpoint = read_checkpoint(path)
+        told = {key: checkpoint.metadata.get(key) for key in _METADATA}
+        if told != _METADATA:
+            raise ModelError(f"{path.name} is no entropy model of this version: {told}")
+        return cls(name, checkpoint.tensors, device)
 
     def inputs(self, before: Tensor, start: int) -> Tensor:
         """See `IntegerModel`."""
@@ -220,11 +226,17 @@ class IntegerTransformer(IntegerModel):
         return add(states, self._present_codes[book].index_select(0, codes))
 
 
-def embedding(weights: Weights) -> Tensor:
+def embedding(weights: Weights, size: int, width: int) -> Tensor:
     """float32 [size, width] from its two factors, in units of the stream."""
-    codes = weights["codes"].double() * power_of_two(weights["codes_exponent"]).double()[:, None]
-    project = weights["project"].double() * power_of_two(weights["exponent"]).double()[:, None]
-    return (codes @ project.t()).round_().float()
+    codes, project = weights.get("codes", size, -1), weights.get("project", width, -1)
+    codes = codes * power_of_two(weights.get("codes_exponent", size))[:, None]
+    project = project * power_of_two(weights.get("exponent", width))[:, None]
+    return (codes.double() @ project.double().t()).round_().float()
+
+
+def save(path: Path, integers: Mapping[str, Tensor]) -> None:
+    """Write what `quantise` made, as safetensors."""
+    save_file(dict(integers), path, _METADATA)
 
 
 def fingerprint(tensors: Mapping[str, Tensor], kind: str, shape: tuple[int, int, int]) -> bytes:

@@ -46,10 +46,14 @@ def _layer(source: Mapping[str, Array], at: str, heads: int) -> Integers:
     gain, offset = source[f"{at}.attention_norm.weight"], source[f"{at}.attention_norm.bias"]
     weight, bias = _fold(source, f"{at}.qkv", gain, offset)
     # Rows that are normalised have a length of sqrt(width).
-    reach = [math.sqrt(len(gain)) * _length(row) + abs(b) for row, b in zip(weight, bias, strict=True)]
+    reach = [
+        math.sqrt(len(gain)) * _length(row) + abs(b) for row, b in zip(weight, bias, strict=True)
+    ]
     out, shares = attention(weight, bias, reach, heads, f"{at}.attention")
     merge = source[f"{at}.merge.weight"] * shares
-    out |= linear(f"{at}.attention.merge", merge, source[f"{at}.merge.bias"], ATTENTION_BITS, VALUE_BITS)
+    out |= linear(
+        f"{at}.attention.merge", merge, source[f"{at}.merge.bias"], ATTENTION_BITS, VALUE_BITS
+    )
     gain, offset = source[f"{at}.feed_norm.weight"], source[f"{at}.feed_norm.bias"]
     weight, bias = _fold(source, f"{at}.expand", gain, offset)
     out |= linear(f"{at}.feed.expand", weight, bias, UNIT_BITS, GELU_BITS)
@@ -66,9 +70,7 @@ def _head(source: Mapping[str, Array], at: str) -> Integers:
     return out | logits(f"{at}.reduce", weight, bias, UNIT_BITS)
 
 
-def _fold(
-    source: Mapping[str, Array], at: str, gain: Array, offset: Array
-) -> tuple[Array, Array]:
+def _fold(source: Mapping[str, Array], at: str, gain: Array, offset: Array) -> tuple[Array, Array]:
     """Weight and bias of a layer after a norm, with the norm's own gain and bias in them."""
     weight, bias = source[f"{at}.weight"], source[f"{at}.bias"]
     moved = [math.fsum([b, *(row * offset)]) for row, b in zip(weight, bias, strict=True)]
@@ -97,7 +99,9 @@ def attention(
     exponents += [_exponent(r, HEAD_VALUE_LIMIT) for r in reach[2 * width :]]
     units = np.ldexp(1.0, np.array(exponents))
     out = linear(f"{at}.qkv", weight / units[:, None], bias / units, unit_bits, 0)
-    scores = [exponents[h * depth] + exponents[width + h * depth] + OCTAVE_BITS for h in range(heads)]
+    scores = [
+        exponents[h * depth] + exponents[width + h * depth] + OCTAVE_BITS for h in range(heads)
+    ]
     out[f"{at}.exponent"] = torch.tensor(scores, dtype=torch.int8)
     return out, units[2 * width :]
 
