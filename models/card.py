@@ -41,10 +41,19 @@ _KINDS: dict[str, tuple[type, str]] = {
     "Sequence[Source]": (list, "tables [[sources]]"),
     "dict[str, Any]": (dict, "a table"),
 }
-_POSITIVE = (
-    "sample_rate", "channels", "hop", "codebooks", "codebook_size", "default_codebooks",
-    "chunk_frames", "chunk_stride",
-)  # fmt: skip
+# What an .ncf can hold, and a bound for all else.
+_RANGES = {
+    "sample_rate": (1, 2**32 - 1),
+    "channels": (1, 255),
+    "hop": (1, 2**26),
+    "codebooks": (1, 255),
+    "codebook_size": (2, 65536),
+    "default_codebooks": (1, 255),
+    "chunk_frames": (1, 2**26),
+    "chunk_stride": (1, 2**26),
+}
+_ANY = (0, 2**63 - 1)
+_SHA256 = re.compile(r"([0-9a-f]{64})?")
 # What an .ncf can name.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
 
@@ -144,8 +153,9 @@ class Card:
             kind, words = _KINDS[kinds[key]]
             if type(value) is not kind:
                 raise ModelError(f"{source}: {key} is to be {words}, not {value!r}")
-            if isinstance(value, int) and value < int(key in _POSITIVE):
-                raise ModelError(f"{source}: {key} {value} is too low")
+            low, high = _RANGES.get(key, _ANY)
+            if isinstance(value, int) and not low <= value <= high:
+                raise ModelError(f"{source}: {key} {value} is not within {low} to {high}")
         try:
             data["sources"] = [Source.of(table) for table in data.get("sources", [])]
             card = cls(**data)
@@ -157,6 +167,13 @@ class Card:
             raise ModelError(
                 f"{source}: name {card.name!r}: 1 to 64 letters, digits and . _ + - fit"
             )
+        counts = [card.default_codebooks, *card.codebook_counts]
+        if not all(type(n) is int and 1 <= n <= card.codebooks for n in counts):
+            raise ModelError(
+                f"{source}: default_codebooks and codebook_counts are to be within 1 to codebooks"
+            )
+        if not _SHA256.fullmatch(card.sha256):
+            raise ModelError(f"{source}: sha256 {card.sha256!r} is not 64 of 0-9a-f")
         for key, known in (("chunk_strategy", STRATEGIES), ("level", LEVELS)):
             if (value := getattr(card, key)) not in known:
                 raise ModelError(f"{source}: {key} {value!r}: there are {', '.join(known)}")
