@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from conftest import MakeClip, Run
 
+from neucodec.fileio import lock
 from neucodec.formats import NcfReader
 from neucodec.integrity import check_ncf
 from neucodec.outfile import output_file, sweep
@@ -80,8 +81,9 @@ def test_killed_in_the_middle_of_a_file(run: Run, tmp_path: Path, options: list[
     killed = batch.begin()
     os.killpg(killed.pid, signal.SIGKILL)
     assert killed.wait(60) == -signal.SIGKILL
+    (partial,) = batch.out.glob(".m.ncf.*.partial")
+    until(lambda: is_free(partial))
     assert set(whole(batch.out)) <= {"a.ncf", "b.ncf", "z.ncf"}
-    assert list(batch.out.glob(".m.ncf.*.partial"))
 
     batch.mend()
     again = run(*batch.command, "--skip-existing")
@@ -99,6 +101,16 @@ def test_interrupted_with_several_at_once(run: Run, tmp_path: Path) -> None:
     assert stopped.stderr.read().splitlines()[-1] == b"neucodec: interrupted"
     assert names(batch.out) == whole(batch.out)
     assert "m.ncf" not in names(batch.out)
+
+
+def is_free(path: Path) -> bool:
+    """Whether nobody writes to a temporary file any more."""
+    with path.open("rb") as file:
+        try:
+            lock(file, wait=False)
+        except OSError:
+            return False
+        return True
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the process by Linux's /proc")
