@@ -6,7 +6,7 @@ import math
 import re
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,8 @@ STRATEGIES = {
     "stream": "as in one piece: one chunk after the other, with state between them",
     "segments": "each chunk by itself, longer than the stride, cross-faded where two overlap",
 }
+WINDOWS = "windows"
+"""The strategy of a card that `Card.windows` gave, for decoding alone."""
 LEVELS = {
     "rms": "each chunk and channel at unit RMS, its scale beside the codes; silence is free",
     "codec": "the codec levels each chunk, and the scale it gives stands beside the codes",
@@ -90,6 +92,9 @@ class Card:
     """Frames of the neighbours that decoding sees on either side of a chunk's own."""
     chunk_warmup: int = 0
     """Chunks that decoding runs through before the one where it is to start."""
+    chunk_trim: int = 0
+    """Samples by which a window of frames that is decoded without any padding falls short of
+    ``frames * hop``; 0 where the codec has no such windows. See `windows`."""
     level: str = "rms"
     """How loud chunks are coded, see ``LEVELS``."""
     parameters: int
@@ -128,6 +133,18 @@ class Card:
         that chunks share counted as often as they stand there."""
         per_chunk = self.streams(channels) * codebooks * self.code_bits * self.chunk_frames
         return per_chunk * self.sample_rate / self.chunk_stride
+
+    def windows(self, frames: int) -> Card:
+        """The same checkpoint for files whose codes stand in windows of so many frames, each to be
+        decoded by itself: the way in which the package ``descript-audio-codec`` codes what is
+        longer than a few seconds. ModelError where the codec knows no windows of that size."""
+        stride = frames * self.hop - self.chunk_trim
+        if not self.chunk_trim or stride < 1:
+            raise ModelError(f"{self.name} has no windows of {frames} frames")
+        return replace(
+            self, chunk_strategy=WINDOWS, chunk_frames=frames, chunk_stride=stride,
+            chunk_context=0, chunk_code_context=0,
+        )  # fmt: skip
 
     @property
     def counts(self) -> Sequence[int]:

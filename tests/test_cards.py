@@ -10,10 +10,12 @@ import torch
 from neucodec.chunks import Geometry
 from neucodec.models.card import Card, cards
 from neucodec.models.dac import Dac, DacConfig
+from neucodec.models.dac_windows import trim_of
 from neucodec.models.encodec import ENCODEC_24KHZ, ENCODEC_48KHZ, Encodec, EncodecConfig
 from neucodec.models.errors import ModelError
 from neucodec.models.families import configured
 from neucodec.models.hificodec import HifiCodec, HifiCodecConfig
+from neucodec.models.receptive import convolutions
 from neucodec.models.source import Source
 from neucodec.models.spectokenizer import SpecTokenizer, SpecTokenizerConfig
 
@@ -59,6 +61,7 @@ def test_context_is_what_the_network_sees(name: str) -> None:
     assert card.chunk_context >= network.encoder_reach
     assert card.chunk_context % card.hop == 0
     assert card.chunk_code_context >= network.decoder_reach
+    assert card.chunk_trim == trim_of(convolutions(network.decoder))
 
 
 def test_encodecs_are_the_published_configurations() -> None:
