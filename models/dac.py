@@ -11,13 +11,17 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .codebook import CosineCodebook, ResidualCodebooks
+from .dac_rows import RowDecoder
 from .receptive import convolutions, seen
 from .snake import Snake
 from .state_dict import read_checkpoint, restore
@@ -114,6 +118,10 @@ class Dac(nn.Module):
             nn.Conv1d(width, 1, 7, padding=3),
             nn.Tanh(),
         )
+        self.precision = torch.float32
+        """In which decoding computes; encoding is always in float32."""
+        self._rows: RowDecoder | None = None
+        self._building = Lock()
 
     @classmethod
     def load(cls, path: str | Path, config: DacConfig = DAC_44KHZ) -> Dac:
@@ -142,13 +150,26 @@ class Dac(nn.Module):
         latent: Tensor = self.encoder(F.pad(audio, (0, -audio.shape[-1] % self.config.hop)))
         return self.quantiser.encode(latent.transpose(1, 2), codebooks)
 
-    def decode(self, codes: Tensor) -> Tensor:
-        """Codes [B, K, F] to audio [B, 1, F * hop].
+    def decode(self, codes: Tensor, before: int = 0, frames: int | None = None) -> Tensor:
+        """Codes [B, K, F] to audio [B, 1, frames * hop], of the frames from ``before`` on.
 
         A stride of 5 makes upstream's output 8 samples shorter than that; they are zeros here.
         """
-        audio: Tensor = self.decoder(self.quantiser.decode(codes).transpose(1, 2))
-        return F.pad(audio, (0, codes.shape[-1] * self.config.hop - audio.shape[-1]))
+        count = codes.shape[-1] - before if frames is None else frames
+        start, length = before * self.config.hop, count * self.config.hop
+        latent = self.quantiser.decode(codes).transpose(1, 2)
+        if latent.device.type == "cpu":
+            audio = self._decoder_on_rows()(latent, start, start + length)
+        else:
+            half = self.precision != torch.float32
+            with torch.autocast(latent.device.type, self.precision) if half else nullcontext():
+                audio = self.decoder(latent)[..., start : start + length].float()
+        return F.pad(audio, (0, length - audio.shape[-1]))
+
+    def _decoder_on_rows(self) -> RowDecoder:
+        with self._building:  # several threads decode
+            self._rows = self._rows or RowDecoder(self.decoder, self.precision)
+        return self._rows
 
 
 def rename(tensors: Mapping[str, Tensor], stages: int) -> dict[str, Tensor]:

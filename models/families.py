@@ -23,8 +23,11 @@ from .strategies import ContextCodec, OverlapCodec, SegmentCodec, StreamCodec
 C = TypeVar("C")
 
 
-def build(card: Card, path: Path, device: torch.device) -> Codec:
-    """Load the codec of a card from a weights file; ModelError where one does not fit the other."""
+def build(card: Card, path: Path, device: torch.device, precision: torch.dtype) -> Codec:
+    """Load the codec of a card from a weights file; ModelError where one does not fit the other.
+
+    ``precision`` is that of decoding, for the families that have a choice.
+    """
     if card.family not in _FAMILIES:
         raise ModelError(f"{card.name}: {card.family!r} is no family; {', '.join(_FAMILIES)} are")
     if device.type == "cuda":
@@ -32,7 +35,7 @@ def build(card: Card, path: Path, device: torch.device) -> Codec:
         torch.backends.cuda.matmul.allow_tf32 = False
         torch.backends.cudnn.allow_tf32 = False
         torch.backends.cudnn.deterministic = True
-    return _FAMILIES[card.family](card, path, device)
+    return _FAMILIES[card.family](card, path, device, precision)
 
 
 def configured(card: Card, config: Callable[..., C]) -> C:
@@ -44,15 +47,21 @@ def configured(card: Card, config: Callable[..., C]) -> C:
         raise ModelError(f"{card.name}: its [config] does not fit {card.family}: {error}") from None
 
 
-def _encodec(card: Card, path: Path, device: torch.device) -> Codec:
+def _neu(card: Card, path: Path, device: torch.device, _: torch.dtype) -> Codec:
+    return NeuCodec.load(card, path, device)
+
+
+def _encodec(card: Card, path: Path, device: torch.device, _: torch.dtype) -> Codec:
     network = Encodec.load(path, configured(card, EncodecConfig))
     if card.chunk_strategy == "stream":
         return StreamCodec(card, network, device)
     return SegmentCodec(card, network, device)
 
 
-def _dac(card: Card, path: Path, device: torch.device) -> Codec:
-    return ContextCodec(card, Dac.load(path, configured(card, DacConfig)), device)
+def _dac(card: Card, path: Path, device: torch.device, precision: torch.dtype) -> Codec:
+    network = Dac.load(path, configured(card, DacConfig))
+    network.precision = precision
+    return ContextCodec(card, network, device)
 
 
 class _Segments(nn.Module):
@@ -70,19 +79,19 @@ class _Segments(nn.Module):
         return self.network.decode(codes)
 
 
-def _hificodec(card: Card, path: Path, device: torch.device) -> Codec:
+def _hificodec(card: Card, path: Path, device: torch.device, _: torch.dtype) -> Codec:
     network = HifiCodec.load(path, configured(card, HifiCodecConfig))
     return SegmentCodec(card, _Segments(network), device)
 
 
-def _spectokenizer(card: Card, path: Path, device: torch.device) -> Codec:
+def _spectokenizer(card: Card, path: Path, device: torch.device, _: torch.dtype) -> Codec:
     network = SpecTokenizer.load(path, configured(card, SpecTokenizerConfig))
     fade = network.window[: network.config.hop].square()
     return OverlapCodec(card, network, device, fade)
 
 
-_FAMILIES: dict[str, Callable[[Card, Path, torch.device], Codec]] = {
-    "neu": NeuCodec.load,
+_FAMILIES: dict[str, Callable[[Card, Path, torch.device, torch.dtype], Codec]] = {
+    "neu": _neu,
     "encodec": _encodec,
     "dac": _dac,
     "hificodec": _hificodec,

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from .codec import Codec
 
+HALVES = ("dac",)
+"""Families that can decode in bfloat16."""
+
 
 def resolve(model: str | Card) -> Card:
     """The card of a model, given by name or as the path of a checkpoint of one's own.
@@ -49,24 +52,60 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
+PRECISIONS = ("float32", "bfloat16", "auto")
+"""In which decoding may compute. Codes are always made in float32."""
+
+
+def choose_precision(name: str, card: Card, device: torch.device) -> torch.dtype:
+    """``auto`` is bfloat16 where the codec can use it and the device has it in hardware."""
+    import torch
+
+    usable = card.family in HALVES
+    if name == "bfloat16" and not usable:
+        raise ModelError(
+            f"{card.name} decodes in float32 only; bfloat16 is for {', '.join(HALVES)}"
+        )
+    if name == "auto" and usable:
+        return torch.bfloat16 if _has_bfloat16(device) else torch.float32
+    return torch.bfloat16 if name == "bfloat16" else torch.float32
+
+
 def load(
-    model: str | Card, device: str = "auto", *, offline: str = "", monitor: Monitor = SILENT
+    model: str | Card,
+    device: str = "auto",
+    *,
+    precision: str = "float32",
+    offline: str = "",
+    monitor: Monitor = SILENT,
 ) -> Codec:
     """Load a codec by its card, its name or its path; what is not here is fetched and checked.
 
-    ``offline`` names what forbids that; ``monitor`` learns how far it is. Raises ModelError.
+    ``precision`` is one of `PRECISIONS`. ``offline`` names what forbids fetching; ``monitor``
+    learns how far it is. Raises ModelError.
     """
     card = resolve(model)
     found = store.fetch(card, offline=offline, monitor=monitor)
-    return build(replace(card, sha256=store.check(found)), found.path, device)
+    return build(replace(card, sha256=store.check(found)), found.path, device, precision)
 
 
-def build(card: Card, path: Path, device: str = "auto") -> Codec:
+def build(card: Card, path: Path, device: str = "auto", precision: str = "float32") -> Codec:
     """Load the codec of a card from a weights file, wherever that is and in whichever of the
     family's formats; ModelError where the two do not fit."""
     from . import families
 
-    return families.build(card, path, choose_device(device))
+    chosen = choose_device(device)
+    return families.build(card, path, chosen, choose_precision(precision, card, chosen))
+
+
+def _has_bfloat16(device: torch.device) -> bool:
+    """Whether a device multiplies bfloat16 faster than float32."""
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    # PyTorch has no public name for this.
+    query = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    return device.type == "cpu" and query is not None and bool(query())
 
 
 def _is_path(text: str) -> bool:

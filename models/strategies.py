@@ -28,6 +28,18 @@ class Plain(Protocol):
         ...
 
 
+class Reaching(Protocol):
+    """A network that sees a known stretch of its neighbours around what it codes."""
+
+    def encode(self, audio: Tensor, codebooks: int) -> Tensor:
+        """Audio [B, C, T] to codes [B, codebooks, F]."""
+        ...
+
+    def decode(self, codes: Tensor, before: int, frames: int) -> Tensor:
+        """Codes [B, K, F] to audio [B, C, frames * hop], of the frames from ``before`` on."""
+        ...
+
+
 class Levelling(Protocol):
     """A network that codes segments and may bring each to its level."""
 
@@ -56,7 +68,7 @@ class Streaming(Protocol):
         ...
 
 
-N = TypeVar("N", Plain, Levelling, Streaming)
+N = TypeVar("N", Plain, Reaching, Levelling, Streaming)
 
 
 class Loaded(Generic[N]):
@@ -74,7 +86,7 @@ class Loaded(Generic[N]):
         return torch.ones(frames * self.card.hop)
 
 
-class ContextCodec(Loaded[Plain]):
+class ContextCodec(Loaded[Reaching]):
     """Codes a chunk amid its neighbours, and drops what comes out for them."""
 
     @torch.inference_mode()
@@ -90,9 +102,8 @@ class ContextCodec(Loaded[Plain]):
     @torch.inference_mode()
     def decode(self, chunk: CodeChunk, state: State = None) -> tuple[Tensor, State]:
         """Audio [B, C, frames * hop] of the whole signal."""
-        audio = self.network.decode(chunk.codes.to(self.device))
-        first, hop = chunk.before, self.card.hop
-        return audio[..., first * hop : (first + chunk.frames) * hop].cpu(), None
+        codes = chunk.codes.to(self.device)
+        return self.network.decode(codes, chunk.before, chunk.frames).cpu(), None
 
 
 class StreamCodec(Loaded[Streaming]):

@@ -8,6 +8,7 @@ import click
 
 from . import __version__
 from .commands.completion import completion
+from .commands.convert import convert
 from .commands.decode import decode
 from .commands.encode import encode
 from .commands.info import info
@@ -58,5 +59,5 @@ def cli(ctx: click.Context) -> None:
         ctx.exit(2)
 
 
-for command in (encode, decode, info, verify, models, completion):
+for command in (encode, decode, info, verify, convert, models, completion):
     cli.add_command(command)

@@ -237,6 +237,31 @@ def test_a_directory_with_a_card(run: Run, clip: MakeClip, tmp_path: Path) -> No
     assert run("models", "path", card.parent).out.decode() == f"{card.parent / 'weights.pth'}\n"
 
 
+def test_precision_is_for_decoding_and_for_codecs_that_can(
+    run: Run, clip: MakeClip, tmp_path: Path
+) -> None:
+    dac_file(tmp_path / "own" / "weights.pth")
+    card = write_card(tmp_path / "own" / "card.toml", 'weights = "weights.pth"')
+    path = clip(rate=8000)
+    assert run("encode", "-m", card.parent, path).code == 0
+    decoded = {}
+    for precision in ("float32", "bfloat16", "auto"):
+        back = tmp_path / f"{precision}.raw"
+        ran = run(
+            "decode", "-m", card.parent, "--precision", precision, "--subtype", "FLOAT",
+            path.with_suffix(".ncf"), "-o", back,
+        )  # fmt: skip
+        assert ran.code == 0, ran.err
+        decoded[precision] = np.fromfile(back, np.float32)
+    noise = decoded["bfloat16"] - decoded["float32"]
+    assert 0 < np.square(noise).mean() < 0.01 * np.square(decoded["float32"]).mean()
+
+    assert run("encode", path, "-o", tmp_path / "other.ncf").code == 0
+    ran = run("decode", "--precision", "bfloat16", tmp_path / "other.ncf")
+    assert ran.code == 1
+    assert "neu-44khz decodes in float32 only; bfloat16 is for dac" in ran.err
+
+
 def test_a_weights_file_with_a_card_beside_it(run: Run, clip: MakeClip, tmp_path: Path) -> None:
     weights = dac_file(tmp_path / "own" / "tuned.pth")
     write_card(tmp_path / "own" / "tuned.toml")

@@ -13,7 +13,7 @@ import torch
 from networks import agree, randomise, signal
 from published import codes_in, damaged, decoder, from_ncf, small, to_ncf
 from safetensors.torch import save_file
-from test_dac import SMALL, VARIANTS, saved, theirs
+from test_dac import SMALL, VARIANTS, by_layers, saved, theirs
 
 from neucodec.decoder import Decoder
 from neucodec.errors import NeucodecError
@@ -44,7 +44,7 @@ def our_weights(path: Path, seed: int = 0) -> Path:
     for book in network.quantiser.codebooks:
         torch.nn.init.normal_(book.entries)
     audio = signal(4096, 44100, batch=2)
-    randomise(network, lambda: network.decode(network.encode(audio, 4)), seed)
+    randomise(network, lambda: by_layers(network, network.encode(audio, 4)), seed)
     save_file(network.state_dict(), path / "dac.safetensors")
     return path / "dac.safetensors"
 
@@ -89,7 +89,7 @@ def test_any_length_is_coded_as_in_one_piece(codec: Codec, samples: int) -> None
     codes = torch.cat(codes_in(data), dim=-1)
     agree(codes, network.encode(audio, 4))
     whole = network.decode(codes)[0, :, :samples]
-    torch.testing.assert_close(from_ncf(codec, data), whole, atol=1e-5, rtol=0)
+    torch.testing.assert_close(from_ncf(codec, data), whole, atol=5e-5, rtol=0)
 
 
 def test_the_same_bytes_come_of_any_number_of_threads(codec: Codec) -> None:
@@ -117,7 +117,10 @@ def test_damage_reaches_no_further_than_the_frames_that_see_it(codec: Codec) -> 
     assert out.shape == whole.shape
     assert not out[:, 3 * STRIDE : 4 * STRIDE].any()
     reach = codec.card.chunk_code_context * 512
+    # The same but for rounding: with another context, other frames are computed side by side.
     for kept in (slice(0, 3 * STRIDE - reach), slice(4 * STRIDE + reach, None)):
+        torch.testing.assert_close(out[:, kept], whole[:, kept], atol=5e-5, rtol=0)
+    for kept in (slice(0, 2 * STRIDE), slice(5 * STRIDE, None)):
         assert torch.equal(out[:, kept], whole[:, kept])
 
 

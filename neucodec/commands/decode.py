@@ -16,10 +16,11 @@ from ..clock import format_spans, format_time
 from ..console import Console, counted, shown
 from ..errors import NeucodecError
 from ..models.card import cards
+from ..models.registry import PRECISIONS
 from ..plan import Job, names_file
 from .fetching import Codecs
 from .files import (
-    NCF,
+    DECODABLE,
     Batch,
     Outputs,
     file_size,
@@ -99,6 +100,11 @@ or with --strict refused.
     "--any-weights", is_flag=True,
     help="Decode even with other weights than those that a file was made with.",
 )  # fmt: skip
+@click.option(
+    "--precision", type=click.Choice(PRECISIONS), default="float32", show_default=True,
+    help="That decoding computes in. DAC is faster in bfloat16 on a processor that has it, at the "
+    "price of some noise; auto: bfloat16 there, float32 else. Encoding is always in float32.",
+)  # fmt: skip
 @click.option("--strict", is_flag=True, help="Fail where something is damaged or missing.")
 @machine_options
 @verbosity_options
@@ -118,6 +124,7 @@ def decode(
     mono: bool,
     clip: str | None,
     any_weights: bool,
+    precision: str,
     strict: bool,
     threads: int | None,
     device: str,
@@ -128,7 +135,8 @@ def decode(
     """Decompress .ncf files.
 
     INPUT is an .ncf, a directory of them, or '-' for standard input. Unless -o says where, the
-    audio is written beside it. It has the source's sample rate, channels and length.
+    audio is written beside it. It has the source's sample rate, channels and length. The files
+    of the packages encodec and descript-audio-codec, .ecdc and .dac, are read, too.
     """
     if start is not None and end is not None and end <= start:
         raise click.UsageError(
@@ -141,9 +149,9 @@ def decode(
     work = _Decoding(
         model=model, container=kind, subtype=subtype, start=start, end=end, rate=rate, mono=mono,
         clip=clip, any_weights=any_weights, strict=strict, threads=threads,
-        codecs=Codecs(device, offline), outputs=outputs,
+        codecs=Codecs(device, offline, precision), outputs=outputs,
     )  # fmt: skip
-    run_batch(inputs, NCF, batch, outputs, f".{kind}", work, console)
+    run_batch(inputs, DECODABLE, batch, outputs, f".{kind}", work, console)
 
 
 def _format_of(inputs: tuple[str, ...], output: str | None) -> str:
@@ -198,10 +206,12 @@ class _Decoding:
     outputs: Outputs
 
     def __call__(self, job: Job, console: Console) -> Result:
+        from ..convert import as_ncf
         from ..formats import NcfReader
 
         unchanged = watch(job.source)
-        with open_input(job.source) as file:
+        with open_input(job.source) as opened:
+            file = as_ncf(opened, lambda card: self.codecs.get(card, console), self.model)
             reader = NcfReader(file)
             if is_there(job, self.outputs, lambda: self._is_whole(job, reader), console):
                 return SKIPPED

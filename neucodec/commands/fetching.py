@@ -21,24 +21,26 @@ OFFLINE = "--offline"
 class Codecs:
     """Loads every codec once, whichever thread needs it first. Pickled, it is empty again."""
 
-    def __init__(self, device: str, offline: bool) -> None:
-        self._choice = device, offline
+    def __init__(self, device: str, offline: bool, precision: str = "float32") -> None:
+        self._choice = device, offline, precision
         self._loaded: dict[str, Codec] = {}
         self._lock = Lock()
 
-    def __reduce__(self) -> tuple[type[Codecs], tuple[str, bool]]:
+    def __reduce__(self) -> tuple[type[Codecs], tuple[str, bool, str]]:
         return Codecs, self._choice
 
     def get(self, card: Card, console: Console) -> Codec:
         """The codec of a card; what is not here is fetched. Raises ModelError."""
         from ..models.registry import load
 
-        device, offline = self._choice
+        device, offline, precision = self._choice
         with self._lock:
             if card.name not in self._loaded:
                 monitor = Downloads(console)
-                only_here = OFFLINE if offline else ""
-                self._loaded[card.name] = load(card, device, offline=only_here, monitor=monitor)
+                self._loaded[card.name] = load(
+                    card, device, precision=precision, offline=OFFLINE if offline else "",
+                    monitor=monitor,
+                )  # fmt: skip
             return self._loaded[card.name]
 
 

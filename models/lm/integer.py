@@ -1,0 +1,250 @@
+"""Entropy models in integers: what a coder asks them for, and the embedded codecs' own kind."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ..errors import ModelError
+from ..state_dict import read_checkpoint
+from . import arithmetic as exact
+from .blocks import Gelu, Layer, Network, Norm, Past, Weights, add, power_of_two
+from .products import Products, fastest
+
+ARITHMETIC = 1
+"""Version of INTEGER.md."""
+_METADATA = {"kind": "code-transformer", "arithmetic": str(ARITHMETIC)}
+_GROUP_ROWS = 400
+"""About as many frames go through the layers at once as a core's cache holds the rows of."""
+
+
+class IntegerModel(ABC):
+    """A transformer over the frames of a chunk, then a row of frequencies for each codebook."""
+
+    kind: str
+    """Which model the tensors are for."""
+
+    def __init__(
+        self,
+        name: str,
+        tensors: Mapping[str, Tensor],
+        shape: tuple[int, int, int],
+        width: int,
+        *,
+        norm_first: bool,
+        device: torch.device,
+        products: Products | None,
+    ) -> None:
+        self.name = name
+        self.codebooks, self.codebook_size, self.frames = shape
+        self.fingerprint = fingerprint(tensors, self.kind, shape)
+        self.device = device
+        self.weights = Weights(tensors, products or fastest(device), device)
+        self.gelu = Gelu(device)
+        layers = sum(name.endswith("attention.exponent") for name in tensors)
+        self.layers = [
+            Layer(self.weights.of(f"layers.{i}"), self.gelu, width, norm_first)
+            for i in range(layers)
+        ]
+
+    @abstractmethod
+    def inputs(self, before: Tensor, start: int) -> Tensor:
+        """What the layers are given: [B, T, width], in units of the stream.
+
+        before [B, K, T] holds the codes of the frame before each, plus 1, and 0 where there is
+        no frame before; start is the number of the first frame.
+        """
+
+    @abstractmethod
+    def logits(self, book: int, states: Tensor) -> Tensor:
+        """Log-odds [R, size] of a codebook's codes from states [R, width]."""
+
+    @abstractmethod
+    def given(self, book: int, states: Tensor, codes: Tensor) -> Tensor:
+        """States [R, width] for the codebooks after this one, whose codes [R] are now known."""
+
+    def past(self, batch: int) -> list[Past]:
+        """What the layers have seen before the first frame."""
+        return [layer.attention.past(batch, self.device) for layer in self.layers]
+
+    def states(self, before: Tensor, start: int, past: list[Past]) -> Tensor:
+        """[B, T, width]: what is to be known of each frame from those before it."""
+        x = self.inputs(before, start)
+        for layer, seen in zip(self.layers, past, strict=True):
+            x = layer(x, seen)
+        return x
+
+    def row(self, book: int, states: Tensor) -> Tensor:
+        """Frequencies int32 [R, size] of a codebook's codes."""
+        logits = self.logits(book, states)
+        return exact.frequencies(logits.clamp_(-exact.SCORE_LIMIT, exact.SCORE_LIMIT))
+
+    @torch.no_grad()
+    def frequencies(self, codes: Tensor) -> Tensor:
+        """Codes int64 [B, K, F] to int32 [B, F, K, size]: see `FrequencyModel`."""
+        batch, books, frames = codes.shape
+        self._check(books, frames)
+        if codes.numel() and not 0 <= int(codes.min()) <= int(codes.max()) < self.codebook_size:
+            raise ValueError(f"codes must be from 0 to {self.codebook_size - 1}")
+        codes = codes.to(self.device)
+        out = torch.empty(
+            batch, frames, books, self.codebook_size, dtype=torch.int32, device=self.device
+        )
+        group = max(1, _GROUP_ROWS // max(1, frames))
+        for i in range(0, batch, group):
+            self._fill(out[i : i + group], codes[i : i + group])
+        return out
+
+    def _fill(self, out: Tensor, codes: Tensor) -> None:
+        batch, books, frames = codes.shape
+        before = torch.zeros_like(codes)
+        before[..., 1:] = codes[..., :-1] + 1
+        states = self.states(before, 0, self.past(batch)).view(batch * frames, -1)
+        for book in range(books):
+            out[:, :, book] = self.row(book, states).view(batch, frames, -1)
+            if book + 1 < books:
+                states = self.given(book, states, codes[:, book].reshape(-1))
+
+    @torch.no_grad()
+    def stepper(self, batch: int, codebooks: int) -> IntegerStepper:
+        """The same rows for a batch of chunks whose codes are yet to be decoded."""
+        self._check(codebooks, 1)
+        return IntegerStepper(self, batch, codebooks)
+
+    def _check(self, books: int, frames: int) -> None:
+        if not 1 <= books <= self.codebooks:
+            raise ValueError(f"{books} codebooks, {self.name} takes 1 to {self.codebooks}")
+        if frames > self.frames:
+            raise ValueError(f"{frames} frames, {self.name} takes at most {self.frames}")
+
+
+class IntegerStepper:
+    """The rows of a batch of chunks, one symbol at a time: see `Stepper`."""
+
+    def __init__(self, model: IntegerModel, batch: int, codebooks: int) -> None:
+        self._model = model
+        self._past = model.past(batch)
+        self._codes = torch.zeros(batch, codebooks, 1, dtype=torch.long, device=model.device)
+        self._frame = 0
+        self._book = 0
+        self._state: Tensor | None = None
+        self._row: Tensor | None = None
+
+    @torch.no_grad()
+    def row(self) -> Tensor:
+        """int32 [B, size]: frequencies of the next symbol."""
+        if self._row is None:
+            self._row = self._model.row(self._book, self._states())
+        return self._row
+
+    @torch.no_grad()
+    def push(self, codes: Tensor) -> None:
+        """int64 [B]: what the symbol turned out to be."""
+        codes = codes.to(self._codes.device)
+        state = self._states()
+        if self._book + 1 < self._codes.shape[1]:
+            self._state = self._model.given(self._book, state, codes)
+        self._codes[:, self._book, 0] = codes + 1
+        self._row = None
+        self._book += 1
+        if self._book == self._codes.shape[1]:
+            self._book, self._frame, self._state = 0, self._frame + 1, None
+
+    def _states(self) -> Tensor:
+        if self._state is None:
+            if self._frame == self._model.frames:
+                raise ValueError(f"{self._model.name} takes at most {self._frame} frames")
+            self._state = self._model.states(self._codes, self._frame, self._past)[:, 0]
+        return self._state
+
+
+class IntegerTransformer(IntegerModel):
+    """`CodeTransformer` in integers, from the tensors that `quantise` makes of it."""
+
+    kind = "code-transformer"
+
+    def __init__(
+        self,
+        name: str,
+        tensors: Mapping[str, Tensor],
+        device: torch.device | str = "cpu",
+        products: Products | None = None,
+    ) -> None:
+        if {"position", "count", "past.0.codes"} - tensors.keys():
+            raise ModelError(f"{name}: these are not the integers of an entropy model")
+        frames, width = tensors["position"].shape
+        codebooks = tensors["count"].shape[0] - 1
+        size = tensors["past.0.codes"].shape[0]
+        shape = codebooks, size, frames
+        where = torch.device(device)
+        super().__init__(
+            name, tensors, shape, width, norm_first=True, device=where, products=products
+        )
+        weights, books = self.weights, range(codebooks)
+        self._position = weights.get("position", frames, width).float()
+        self._count = weights.get("count", codebooks + 1, width).float()
+        # Code 0 in `inputs` is no code at all: nothing to add.
+        none = torch.zeros(1, width, device=where)
+        past = [embedding(weights.of(f"past.{k}"), size, width) for k in books]
+        self._past_codes = [torch.cat([none, codes]) for codes in past]
+        self._present_codes = [embedding(weights.of(f"present.{k}"), size, width) for k in books]
+        self._norm = Norm(weights.of("heads"), width)
+        self._heads = [Network(weights.of(f"heads.{k}"), self.gelu, width, size) for k in books]
+        weights.all_read()
+
+    @classmethod
+    def load(cls, path: Path, name: str, device: torch.device | str = "cpu") -> IntegerTransformer:
+        """Read what `save` wrote; ModelError where the file is something else."""
+        checkpoint = read_checkpoint(path)
+        told = {key: checkpoint.metadata.get(key) for key in _METADATA}
+        if told != _METADATA:
+            raise ModelError(f"{path.name} is no entropy model of this version: {told}")
+        return cls(name, checkpoint.tensors, device)
+
+    def inputs(self, before: Tensor, start: int) -> Tensor:
+        """See `IntegerModel`."""
+        batch, books, frames = before.shape
+        x = self._position[start : start + frames] + self._count[books]
+        x = x.repeat(batch, 1)
+        for k in range(books):
+            x += self._past_codes[k].index_select(0, before[:, k].reshape(-1))
+        return x.view(batch, frames, -1).clamp_(-exact.VALUE_LIMIT, exact.VALUE_LIMIT)
+
+    def logits(self, book: int, states: Tensor) -> Tensor:
+        """See `IntegerModel`."""
+        return self._heads[book](self._norm(states))
+
+    def given(self, book: int, states: Tensor, codes: Tensor) -> Tensor:
+        """See `IntegerModel`."""
+        return add(states, self._present_codes[book].index_select(0, codes))
+
+
+def embedding(weights: Weights, size: int, width: int) -> Tensor:
+    """float32 [size, width] from its two factors, in units of the stream."""
+    codes, project = weights.get("codes", size, -1), weights.get("project", width, -1)
+    codes = codes * power_of_two(weights.get("codes_exponent", size))[:, None]
+    project = project * power_of_two(weights.get("exponent", width))[:, None]
+    return (codes.double() @ project.double().t()).round_().float()
+
+
+def save(path: Path, integers: Mapping[str, Tensor]) -> None:
+    """Write what `quantise` made, as safetensors."""
+    save_file(dict(integers), path, _METADATA)
+
+
+def fingerprint(tensors: Mapping[str, Tensor], kind: str, shape: tuple[int, int, int]) -> bytes:
+    """8 bytes of SHA-256 over all integers of a model, their names, and what is done with them."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(json.dumps([name, list(tensor.shape)]).encode())
+        digest.update(tensor.cpu().numpy().astype("<i4").tobytes())
+    digest.update(json.dumps([kind, ARITHMETIC, *shape]).encode())
+    return digest.digest()[:8]

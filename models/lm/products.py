@@ -1,0 +1,84 @@
+"""Matrix products of small integers, exact whichever way the machine does them."""
+
+from __future__ import annotations
+
+import time
+from functools import lru_cache
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+Products = Literal["int8", "float32", "float64"]
+"""Containers in which int8 matrices are multiplied. All give the same integers."""
+
+EXACT = 1 << 24
+"""Sums below this are exact in float32."""
+
+
+class Matrix:
+    """An int8 matrix [outputs, inputs] to multiply rows of integers within +-127 by."""
+
+    def __init__(self, weight: Tensor, products: Products) -> None:
+        most = int(weight.abs().int().sum(-1).max()) * 127
+        if most >= EXACT:
+            raise ValueError(f"sums of up to {most} are not exact in float32")
+        self._products = products
+        types = {"int8": torch.int8, "float32": torch.float32, "float64": torch.float64}
+        # The shape [inputs, outputs], but each output's weights side by side.
+        self._weight = weight.to(types[products]).contiguous().t()
+
+    def __call__(self, rows: Tensor) -> Tensor:
+        """Integers [R, inputs] as float32 to their products [R, outputs], int32 or float32."""
+        if self._products == "float32":
+            return rows @ self._weight
+        if self._products == "float64":
+            return (rows.double() @ self._weight).float()
+        return torch._int_mm(rows.to(torch.int8), self._weight)
+
+
+def exact_bmm(a: Tensor, b: Tensor) -> Tensor:
+    """Batched product of float32 integers whose sums stay below 2^24."""
+    if a.device.type == "cpu" and _float32_is_itself():
+        return torch.bmm(a, b)
+    return torch.bmm(a.double(), b.double()).float()
+
+
+def _float32_is_itself() -> bool:
+    """Whether float32 products are not made of shorter numbers, as a setting lets them be."""
+    if torch.get_float32_matmul_precision() != "highest":
+        return False
+    mkldnn = getattr(torch.backends.mkldnn, "matmul", None)
+    return getattr(mkldnn, "fp32_precision", "none") in ("none", "ieee")
+
+
+@lru_cache
+def fastest(device: torch.device) -> Products:
+    """The quickest kind of product that this machine gets right."""
+    if device.type != "cpu":
+        return "float32"
+    ordinary, quick = _seconds("float32"), _seconds("int8")
+    return "int8" if quick < ordinary else "float32"
+
+
+def _seconds(products: Products) -> float:
+    """Time of a product, infinite if it is wrong or cannot be made."""
+    # Where eight-bit instructions saturate, they do so at the extremes.
+    weight = (torch.arange(256 * 512).view(256, 512) % 255 - 127).to(torch.int8)
+    weight[:64] = 127
+    weight[64:128] = -127
+    rows = (torch.arange(64 * 512).view(64, 512) * 7 % 255 - 127).float()
+    rows[:16] = 127
+    rows[16:32] = -127
+    try:
+        matrix = Matrix(weight, products)
+        if not torch.equal(matrix(rows).double(), rows.double() @ weight.double().t()):
+            return float("inf")
+        best = float("inf")
+        for _ in range(5):
+            start = time.perf_counter()
+            matrix(rows)
+            best = min(best, time.perf_counter() - start)
+        return best
+    except (RuntimeError, AttributeError, NotImplementedError):
+        return float("inf")

@@ -1,0 +1,100 @@
+"""Convolution along time with fewer products: Toom-Cook, known as Winograd's minimal filtering.
+
+Four outputs of a filter of seven taps are a product of two polynomials, of which ten values settle
+all: ten matrix products in place of twenty-eight (Winograd, Arithmetic Complexity of Computations,
+1980; Lavin and Gray, arXiv 1509.09308, for networks). What that costs is exactness: about 3e-6 of
+the signal in float32 where the plain sum has 3e-7.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+TAPS = 7
+OUTPUTS = 4
+"""Outputs that share their products."""
+_PAIRS = (0.42, 0.81, 1.2, 2.33)
+"""The polynomials are evaluated at 0, infinity, and plus and minus these: chosen among a few dozen
+for the least rounding."""
+
+
+class WinogradConvolution:
+    """A dilated convolution of seven taps between rows [T, C], without bias."""
+
+    def __init__(self, weight: Tensor, dilation: int) -> None:
+        """``weight`` [outputs, inputs, 7], as `torch.nn.Conv1d` has it."""
+        points = [0.0, *(sign * p for p in _PAIRS for sign in (1, -1))]
+        count = OUTPUTS + TAPS - 1
+        powers = np.array(
+            [[p**k for k in range(count)] for p in points] + [[0] * (count - 1) + [1]]
+        )
+        evaluate = powers[:, :TAPS].copy()
+        evaluate[-1, -1] = 1
+        self._input = np.linalg.inv(powers).T
+        # Let the last coefficient of each row be 1: that saves a multiplication.
+        for j, row in enumerate(self._input):
+            lead = row[count - 1 if j == count - 1 else count - 2]
+            evaluate[j] *= lead
+            row /= lead
+        factors = torch.einsum("jk,oik->jio", torch.from_numpy(evaluate), weight.double())
+        self._weight = factors.to(weight.dtype).contiguous()
+        self._dilation = dilation
+        self.step = OUTPUTS * dilation
+        """Rows that are computed at once: their number is a multiple of it."""
+
+    def scratch(self, rows: int) -> Tensor:
+        """Memory for calls with up to so many rows."""
+        _, inputs, outputs = self._weight.shape
+        return self._weight.new_empty(6 + OUTPUTS, rows // OUTPUTS * max(inputs, outputs))
+
+    def __call__(self, x: Tensor, scratch: Tensor) -> Tensor:
+        """Rows [T + 6 * dilation, inputs] to rows [T, outputs], which lie in ``scratch``.
+
+        T is a multiple of ``step``.
+        """
+        _, inputs, outputs = self._weight.shape
+        # With dilation d, d signals lie interleaved: as many columns, side by side.
+        wide = x.view(-1, self._dilation * inputs)
+        count = len(x) // self.step - (TAPS - 1) // OUTPUTS
+        rows = [wide[i : i + OUTPUTS * (count - 1) + 1 : OUTPUTS] for i in range(len(self._weight))]
+        out = scratch[6:].view(-1)[: count * self.step * outputs]
+        y = out.view(count, OUTPUTS, -1).unbind(1)
+        taken, given = (count * self._dilation * width for width in (inputs, outputs))
+        even, odd, plus = (part[:taken].view(count, -1) for part in scratch[:3])
+        above, below, total = (part[:given].view(count, -1) for part in scratch[3:6])
+
+        def product(j: int, values: Tensor, result: Tensor) -> None:
+            torch.mm(values.view(-1, inputs), self._weight[j], out=result.view(-1, outputs))
+
+        def combine(j: int, places: list[int], result: Tensor) -> None:
+            row = self._input[j]
+            *others, first, last = places
+            torch.add(rows[last], rows[first], alpha=row[first] / row[last], out=result)
+            for i in others:
+                result.add_(rows[i], alpha=row[i] / row[last])
+
+        combine(0, [0, 2, 4, 6, 8], even)
+        product(0, even, above)
+        combine(9, [1, 3, 5, 7, 9], odd)
+        product(9, odd, below)
+        y[0].copy_(above)
+        y[1].zero_()
+        y[2].zero_()
+        y[3].copy_(below)
+        for k, p in enumerate(_PAIRS):
+            j = 2 * k + 1
+            combine(j, [2, 4, 6, 8], even)
+            combine(j, [1, 3, 5, 7], odd)
+            torch.add(even, odd, alpha=self._input[j][7], out=plus)
+            even.sub_(odd, alpha=self._input[j][7])
+            product(j, plus, above)
+            product(j + 1, even, below)
+            torch.add(above, below, out=total)
+            above.sub_(below)
+            y[0].add_(total)
+            y[1].add_(above, alpha=p)
+            y[2].add_(total, alpha=p**2)
+            y[3].add_(above, alpha=p**3)
+        return out.view(-1, outputs)
