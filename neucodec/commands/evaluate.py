@@ -15,7 +15,7 @@ from ..console import Console, shown
 from ..errors import NeucodecError
 from ..outfile import output_file
 from .fetching import OFFLINE, Downloads
-from .options import COUNT, Model, Parsed, machine_options, verbosity_options
+from .options import COUNT, Model, Parsed, device_options, verbosity_options
 
 if TYPE_CHECKING:
     from ..evaluation.codecs import Neural
@@ -88,7 +88,14 @@ BITRATES = Parsed("rates", _parse_bitrates)
     "--page-size", metavar="MB", type=click.IntRange(1), default=40, show_default=True,
     help="Take fewer recordings where the page would exceed this.",
 )  # fmt: skip
-@machine_options
+@click.option(
+    "-j",
+    "--jobs",
+    type=COUNT,
+    metavar="N",
+    help="Files at once, each in a process of one thread; else as many as there are processors.",
+)
+@device_options
 @verbosity_options
 def evaluate(
     folder: str,
@@ -103,7 +110,7 @@ def evaluate(
     every: int,
     clips: int,
     page_size: int,
-    threads: int | None,
+    jobs: int | None,
     device: str,
     offline: bool,
     quiet: int,
@@ -114,8 +121,6 @@ def evaluate(
     Every audio file below REF_DIR is encoded and decoded at each bitrate and compared with what
     it was: ViSQOL, PESQ and STOI (estimates of what listeners would say), distances of spectra,
     SI-SDR. Bitrates are real ones, from the sizes of files. Means go to standard output.
-
-    -j is the number of files in work at once, each in a process of one thread.
     """
     console = Console(verbose - quiet)
     rates = sorted({rate for group in bitrates for rate in group})
@@ -149,7 +154,7 @@ def evaluate(
             )
             for clip in recordings for card in models for rate in rates
         ]  # fmt: skip
-        rows, failed = _measure(trials, threads or available_threads(), console)
+        rows, failed = _measure(trials, jobs or available_threads(), console)
         results = Results(rows, codecs, kept)
         if rows:
             click.echo(results.text())

@@ -11,9 +11,9 @@ import numpy as np
 import soundfile
 
 from ..audio_input import open_audio
-from ..batch import find_files
 from ..commands.encode import AUDIO
 from ..errors import NeucodecError
+from ..search import find_files
 from .metrics import SHORTEST, Audio
 
 

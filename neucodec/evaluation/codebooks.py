@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +36,7 @@ class CodebookUse:
     @property
     def efficiency(self) -> float:
         """Entropy over the bits that codes of fixed length take (DAC paper, arXiv 2306.06546)."""
-        return sum(self.entropies) / (np.log2(self.entries) * len(self.entropies))
+        return sum(self.entropies) / (math.log2(self.entries) * len(self.entropies))
 
 
 def codebook_use(files: Iterable[Path], codec: Codec) -> CodebookUse | None:

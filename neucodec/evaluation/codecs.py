@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import shutil
 import subprocess
 import tempfile
@@ -10,7 +11,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -115,11 +116,11 @@ class Rival(ABC):
         That may be far off where even the lowest setting gives more.
         """
         low, high, best = 0.0, 1.0, 0.0
-        data, seconds = timed(lambda: self.at(audio, samplerate, 0.0))
+        data, seconds = timed(partial(self.at, audio, samplerate, 0.0))
         if len(data) < size:
             for _ in range(_STEPS):
                 middle = (low + high) / 2
-                tried, took = timed(lambda m=middle: self.at(audio, samplerate, m))
+                tried, took = timed(partial(self.at, audio, samplerate, middle))
                 if abs(len(tried) - size) < abs(len(data) - size):
                     best, data, seconds = middle, tried, took
                 if abs(len(tried) - size) <= _NEAR * size:
@@ -146,7 +147,7 @@ class OpusTools(Rival):
         return f"--bitrate {self._kbps(setting):.2f}"
 
     def _kbps(self, setting: float) -> float:
-        return self.LOWEST * (self.HIGHEST / self.LOWEST) ** setting
+        return self.LOWEST * math.exp(setting * math.log(self.HIGHEST / self.LOWEST))
 
     def at(self, audio: Audio, samplerate: int, setting: float) -> bytes:
         """The .opus file."""
@@ -201,6 +202,15 @@ class Sndfile(Rival):
         return _of_length(resampled(decoded, rate, samplerate), frames)
 
 
+@cache
+def _opusenc() -> str:
+    """The version of opus-tools; empty where they are not installed."""
+    if not (shutil.which("opusenc") and shutil.which("opusdec")):
+        return ""
+    text = subprocess.run(["opusenc", "--version"], capture_output=True, text=True, check=False)
+    return (text.stdout or text.stderr).partition("\n")[0].strip()
+
+
 RIVALS: dict[str, Callable[[], Rival]] = {
     "opus": lambda: OpusTools(_opusenc()) if _opusenc() else Sndfile("opus"),
     "vorbis": lambda: Sndfile("vorbis"),
@@ -212,15 +222,6 @@ def rival(name: str) -> Rival:
     if name not in RIVALS:
         raise NeucodecError(f"cannot compare with {name!r}; there are {', '.join(RIVALS)}")
     return RIVALS[name]()
-
-
-@cache
-def _opusenc() -> str:
-    """The version of opus-tools; empty where they are not installed."""
-    if not (shutil.which("opusenc") and shutil.which("opusdec")):
-        return ""
-    text = subprocess.run(["opusenc", "--version"], capture_output=True, text=True, check=False)
-    return (text.stdout or text.stderr).partition("\n")[0].strip()
 
 
 def _run(*command: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import math
 import os
 import sys
@@ -11,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -210,13 +210,8 @@ def resampled(audio: Audio, samplerate: int, rate: int) -> Audio:
     return audio if samplerate == rate else soxr.resample(audio, samplerate, rate, "VHQ")
 
 
-@cache
 def _is_here(package: str) -> bool:
-    try:
-        importlib.import_module(package)
-    except ImportError:
-        return False
-    return True
+    return find_spec(package) is not None
 
 
 @contextmanager

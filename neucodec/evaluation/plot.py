@@ -49,4 +49,5 @@ def spectrogram(signal: Audio) -> Audio:
     starts = np.linspace(0, len(signal) - 1, min(_COLUMNS, len(signal))).astype(int)
     frames = padded[starts[:, None] + np.arange(_WINDOW)] * window
     levels = np.abs(np.fft.rfft(frames)) / (window.sum() / 2)
-    return (20 * np.log10(np.maximum(levels, 1e-6))).T.astype(np.float32)
+    decibels: Audio = (20 * np.log10(np.maximum(levels, 1e-6))).T.astype(np.float32)
+    return decibels

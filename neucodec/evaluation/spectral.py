@@ -67,7 +67,8 @@ def mel_filters(samplerate: int, window: int, bands: int) -> Signal:
     rising = (bins - edges[:-2]) / np.diff(edges)[:-1]
     falling = (edges[2:] - bins) / np.diff(edges)[1:]
     triangles = np.maximum(0, np.minimum(rising, falling))
-    return (triangles * 2 / (edges[2:] - edges[:-2])).astype(np.float32)
+    filters: Signal = (triangles * 2 / (edges[2:] - edges[:-2])).astype(np.float32)
+    return filters
 
 
 def _magnitudes(one: Signal, other: Signal, window: int) -> Iterator[tuple[Signal, Signal]]:
@@ -88,7 +89,8 @@ def _magnitudes(one: Signal, other: Signal, window: int) -> Iterator[tuple[Signa
 
 
 def _log10(magnitudes: Signal) -> Signal:
-    return np.log10(np.maximum(magnitudes, FLOOR))
+    logs: Signal = np.log10(np.maximum(magnitudes, FLOOR))
+    return logs
 
 
 def _mean(blocks: Iterator[Signal]) -> float:

@@ -139,7 +139,7 @@ class _Runner:
         return row
 
     def _kept(self, identity: dict[str, Any]) -> Row | None:
-        """The row of an earlier run, if there is one."""
+        """The row of an earlier run, if there is one with all metrics."""
         path = Path(self.trial.folder) / f"{self._key(identity)}.json"
         if self.trial.fresh:
             return None
@@ -147,15 +147,19 @@ class _Runner:
             row = Row(**json.loads(path.read_bytes()))
         except (FileNotFoundError, ValueError, TypeError):
             return None
+        wanted = [metric.name for metric in self.metrics]
+        if not all(name in row.scores for name in wanted):
+            return None
         clip = self.trial.clip
         # The same recording may have been found under another name.
-        return replace(row, clip=clip.place, kind=clip.kind)
+        scores = {name: row.scores[name] for name in wanted}
+        return replace(row, clip=clip.place, kind=clip.kind, scores=scores)
 
     def _key(self, identity: dict[str, Any]) -> str:
         """Names all that a measurement depends on."""
         everything = identity | {
             "neucodec": __version__, "clip": _digest(self.trial.clip.path),
-            "mono": self.trial.mono, "metrics": [m.name for m in self.metrics],
+            "mono": self.trial.mono,
         }  # fmt: skip
         return hashlib.sha256(json.dumps(everything).encode()).hexdigest()[:32]
 
