@@ -4,8 +4,8 @@
 const FADE_SECONDS = 0.01;
 
 class Player {
-  constructor() {
-    this.context = new AudioContext();
+  constructor(context = new AudioContext()) {
+    this.context = context;
     this.output = this.context.createGain();
     this.output.connect(this.context.destination);
     this.versions = []; // {buffer, gain (as a factor), node, source}
