@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import signal
 import threading
@@ -54,7 +53,7 @@ class Trainer:
         self.system.to(self.device)
         self.model = self.system.network
         self.frozen = self._freeze()
-        self.average = copy.deepcopy(self.model).eval()
+        self.average = self._twin()
         self.optimiser = torch.optim.AdamW(
             self._groups(), lr=recipe.learning_rate, betas=(recipe.betas[0], recipe.betas[1])
         )
@@ -108,6 +107,13 @@ class Trainer:
             counts, sums, entries = _running(book)
             counts.fill_(1.0)
             sums.copy_(entries)
+
+    def _twin(self) -> nn.Module:
+        """A network of its own with the same weights, that never learns."""
+        twin = system_of(self.recipe)
+        twin.weight_norm()
+        twin.network.load_state_dict(self.model.state_dict())
+        return twin.network.to(self.device).requires_grad_(False).eval()
 
     def _freeze(self) -> list[nn.Module]:
         """The parts that are not to learn."""
