@@ -7,12 +7,16 @@ from typing import Any
 import click
 
 from . import __version__
+from .commands.compare import compare
 from .commands.completion import completion
 from .commands.convert import convert
 from .commands.decode import decode
 from .commands.encode import encode
+from .commands.evaluate import evaluate
+from .commands.export import export
 from .commands.info import info
 from .commands.models import models
+from .commands.train import train
 from .commands.verify import verify
 from .ending import PIPE_GONE, Ended
 
@@ -59,5 +63,7 @@ def cli(ctx: click.Context) -> None:
         ctx.exit(2)
 
 
-for command in (encode, decode, info, verify, convert, models, completion):
+for command in (
+    encode, decode, info, verify, convert, models, evaluate, compare, train, export, completion
+):  # fmt: skip
     cli.add_command(command)

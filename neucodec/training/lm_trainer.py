@@ -18,6 +18,7 @@ from torch import Tensor
 from ..models.codec import Codec
 from ..models.lm.config import LmConfig
 from ..models.lm.transformer import CodeTransformer
+from ..models.neu import NeuCodec
 from ..models.registry import load
 from .codes import coded_excerpts, held_out, write_shards
 from .corpus import Corpus
@@ -40,7 +41,11 @@ class LmTrainer:
             "frames": card.chunk_frames,
         }
         config = LmConfig(**(sizes | recipe.model))
-        self.model = CodeTransformer(config, recipe.dropout).to(self.device)
+        self.model = CodeTransformer(config, recipe.dropout)
+        if isinstance(self.codec, NeuCodec):
+            books = self.codec.network.quantiser.stages()
+            self.model.start_from([book.entries for book in books])
+        self.model.to(self.device)
         self.average = CodeTransformer(config).to(self.device)
         self.average.load_state_dict(self.model.state_dict())
         self.average.requires_grad_(False).eval()
