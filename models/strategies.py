@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from .card import Card
 from .codec import AudioChunk, CodeChunk, State
 from .fingerprint import fingerprint
-from .stream import StreamState
+from .stream import Step, StreamState
 
 
 class Plain(Protocol):
@@ -55,16 +55,20 @@ class Levelling(Protocol):
 class Streaming(Protocol):
     """A causal network that codes chunk after chunk."""
 
-    def encode_stream(
-        self, audio: Tensor, codebooks: int, state: StreamState | None, last: bool
-    ) -> tuple[Tensor, StreamState]:
-        """The next audio [B, C, T] to codes [B, codebooks, F], and the state after it."""
+    def encoding_step(self, audio: Tensor, state: StreamState | None, last: bool) -> Step:
+        """The place of the next audio [B, C, T], quickly."""
         ...
 
-    def decode_stream(
-        self, codes: Tensor, state: StreamState | None, last: bool
-    ) -> tuple[Tensor, StreamState]:
-        """The next codes [B, K, F] to audio [B, C, T], and the state after them."""
+    def encode_step(self, step: Step, codebooks: int) -> Tensor:
+        """What is there for coding to codes [B, codebooks, F]."""
+        ...
+
+    def decoding_step(self, codes: Tensor, state: StreamState | None, last: bool) -> Step:
+        """The place of the next codes [B, K, F], quickly."""
+        ...
+
+    def decode_step(self, step: Step) -> Tensor:
+        """What is there for coding to audio [B, C, T]."""
         ...
 
 
@@ -107,25 +111,37 @@ class ContextCodec(Loaded[Reaching]):
 
 
 class StreamCodec(Loaded[Streaming]):
-    """Codes one chunk after the other, with the network's own state."""
+    """Codes one chunk after the other, with the network's own state.
+
+    States are `Step`: a chunk's own, made beforehand by `encoding` or `decoding`, or that of the
+    chunk before.
+    """
+
+    @torch.inference_mode()
+    def encoding(self, chunk: AudioChunk, before: State) -> State:
+        """The place of a chunk after that of the chunk before, so that both may be coded at once:
+        `encode` takes it in the place of the state, in threads that start in order."""
+        return self.network.encoding_step(chunk.audio.to(self.device), _after(before), chunk.last)
+
+    @torch.inference_mode()
+    def decoding(self, chunk: CodeChunk, before: State) -> State:
+        """The same for `decode`."""
+        return self.network.decoding_step(chunk.codes.to(self.device), _after(before), chunk.last)
 
     @torch.inference_mode()
     def encode(
         self, chunk: AudioChunk, codebooks: int, state: State = None
     ) -> tuple[CodeChunk, State]:
         """Codes of the whole signal."""
-        before = cast("StreamState | None", state)
-        codes, after = self.network.encode_stream(
-            chunk.audio.to(self.device), codebooks, before, chunk.last
-        )
-        return CodeChunk(codes=codes.cpu(), frames=chunk.frames), after
+        step = cast(Step, state)
+        codes = self.network.encode_step(step, codebooks)
+        return CodeChunk(codes=codes.cpu(), frames=chunk.frames), step
 
     @torch.inference_mode()
     def decode(self, chunk: CodeChunk, state: State = None) -> tuple[Tensor, State]:
         """Audio [B, C, frames * hop] of the whole signal."""
-        before = cast("StreamState | None", state)
-        audio, after = self.network.decode_stream(chunk.codes.to(self.device), before, chunk.last)
-        return audio.cpu(), after
+        step = cast(Step, state)
+        return self.network.decode_step(step).cpu(), step
 
 
 class SegmentCodec(Loaded[Levelling]):
