@@ -6,7 +6,7 @@ import math
 import re
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,8 @@ STRATEGIES = {
     "stream": "as in one piece: one chunk after the other, with state between them",
     "segments": "each chunk by itself, longer than the stride, cross-faded where two overlap",
 }
+WINDOWS = "windows"
+"""The strategy of a card that `Card.windows` gave, for decoding alone."""
 LEVELS = {
     "rms": "each chunk and channel at unit RMS, its scale beside the codes; silence is free",
     "codec": "the codec levels each chunk, and the scale it gives stands beside the codes",
@@ -41,10 +43,19 @@ _KINDS: dict[str, tuple[type, str]] = {
     "Sequence[Source]": (list, "tables [[sources]]"),
     "dict[str, Any]": (dict, "a table"),
 }
-_POSITIVE = (
-    "sample_rate", "channels", "hop", "codebooks", "codebook_size", "default_codebooks",
-    "chunk_frames", "chunk_stride",
-)  # fmt: skip
+# What an .ncf can hold, and a bound for all else.
+_RANGES = {
+    "sample_rate": (1, 2**32 - 1),
+    "channels": (1, 255),
+    "hop": (1, 2**26),
+    "codebooks": (1, 255),
+    "codebook_size": (2, 65536),
+    "default_codebooks": (1, 255),
+    "chunk_frames": (1, 2**26),
+    "chunk_stride": (1, 2**26),
+}
+_ANY = (0, 2**63 - 1)
+_SHA256 = re.compile(r"([0-9a-f]{64})?")
 # What an .ncf can name.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
 
@@ -81,6 +92,9 @@ class Card:
     """Frames of the neighbours that decoding sees on either side of a chunk's own."""
     chunk_warmup: int = 0
     """Chunks that decoding runs through before the one where it is to start."""
+    chunk_trim: int = 0
+    """Samples by which a window of frames that is decoded without any padding falls short of
+    ``frames * hop``; 0 where the codec has no such windows. See `windows`."""
     level: str = "rms"
     """How loud chunks are coded, see ``LEVELS``."""
     parameters: int
@@ -120,6 +134,18 @@ class Card:
         per_chunk = self.streams(channels) * codebooks * self.code_bits * self.chunk_frames
         return per_chunk * self.sample_rate / self.chunk_stride
 
+    def windows(self, frames: int) -> Card:
+        """The same checkpoint for files whose codes stand in windows of so many frames, each to be
+        decoded by itself: the way in which the package ``descript-audio-codec`` codes what is
+        longer than a few seconds. ModelError where the codec knows no windows of that size."""
+        stride = frames * self.hop - self.chunk_trim
+        if not self.chunk_trim or stride < 1:
+            raise ModelError(f"{self.name} has no windows of {frames} frames")
+        return replace(
+            self, chunk_strategy=WINDOWS, chunk_frames=frames, chunk_stride=stride,
+            chunk_context=0, chunk_code_context=0,
+        )  # fmt: skip
+
     @property
     def counts(self) -> Sequence[int]:
         """Every number of codebooks that may be used, lowest first."""
@@ -144,8 +170,9 @@ class Card:
             kind, words = _KINDS[kinds[key]]
             if type(value) is not kind:
                 raise ModelError(f"{source}: {key} is to be {words}, not {value!r}")
-            if isinstance(value, int) and value < int(key in _POSITIVE):
-                raise ModelError(f"{source}: {key} {value} is too low")
+            low, high = _RANGES.get(key, _ANY)
+            if isinstance(value, int) and not low <= value <= high:
+                raise ModelError(f"{source}: {key} {value} is not within {low} to {high}")
         try:
             data["sources"] = [Source.of(table) for table in data.get("sources", [])]
             card = cls(**data)
@@ -157,6 +184,13 @@ class Card:
             raise ModelError(
                 f"{source}: name {card.name!r}: 1 to 64 letters, digits and . _ + - fit"
             )
+        counts = [card.default_codebooks, *card.codebook_counts]
+        if not all(type(n) is int and 1 <= n <= card.codebooks for n in counts):
+            raise ModelError(
+                f"{source}: default_codebooks and codebook_counts are to be within 1 to codebooks"
+            )
+        if not _SHA256.fullmatch(card.sha256):
+            raise ModelError(f"{source}: sha256 {card.sha256!r} is not 64 of 0-9a-f")
         for key, known in (("chunk_strategy", STRATEGIES), ("level", LEVELS)):
             if (value := getattr(card, key)) not in known:
                 raise ModelError(f"{source}: {key} {value!r}: there are {', '.join(known)}")

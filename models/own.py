@@ -128,6 +128,8 @@ def _dac_of_transformers(config: Mapping[str, Any], name: str) -> Card:
 def _dac(arguments: Mapping[str, Any], name: str) -> Card:
     """From the arguments that ``dac.DAC`` takes."""
     from .dac import Dac, DacConfig
+    from .dac_windows import trim_of
+    from .receptive import convolutions
 
     rates = tuple(arguments["encoder_rates"])
     if tuple(arguments["decoder_rates"]) != rates[::-1]:
@@ -159,6 +161,7 @@ def _dac(arguments: Mapping[str, Any], name: str) -> Card:
         chunk_stride=frames * hop,
         chunk_context=-(-network.encoder_reach // hop) * hop,
         chunk_code_context=network.decoder_reach,
+        chunk_trim=trim_of(convolutions(network.decoder)),
         level="none",
         parameters=_count(network),
         license_code="MIT",

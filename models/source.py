@@ -42,7 +42,10 @@ class Source:
         if bool(self.url) == bool(self.repository):
             raise ModelError("a source has either a url or a repository and a file in it")
         if self.url:
-            parts = urlsplit(self.url)
+            try:
+                parts = urlsplit(self.url)
+            except ValueError as error:
+                raise ModelError(f"{self.url!r} is no https:// URL: {error}") from None
             if parts.scheme not in ("https", "http") or not parts.hostname:
                 raise ModelError(f"{self.url!r} is no https:// URL")
             if self.file:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .models.card import Card
+from .models.card import WINDOWS, Card
 
 Audio = npt.NDArray[np.float32]
 
@@ -40,6 +40,8 @@ class Geometry:
     """Whether coding a chunk goes on from where coding the one before has ended."""
     warmup: int = 0
     """Chunks before the wanted one with which sequential decoding starts."""
+    trim: int = 0
+    """That a decoded chunk lacks of its frames' samples."""
 
     @classmethod
     def of(cls, card: Card) -> Geometry:
@@ -57,12 +59,13 @@ class Geometry:
             code_context=card.chunk_code_context,
             sequential=card.chunk_strategy == "stream",
             warmup=card.chunk_warmup,
+            trim=card.chunk_trim if card.chunk_strategy == WINDOWS else 0,
         )
 
     @property
     def lead(self) -> int:
         """How long before a chunk's own samples its decoded audio begins."""
-        return (self.stride + self.overlap - self.frames * self.hop) // 2
+        return (self.stride + self.overlap + self.trim - self.frames * self.hop) // 2
 
     @property
     def history(self) -> int:
@@ -71,7 +74,7 @@ class Geometry:
 
     def width(self, frames: int) -> int:
         """Samples to which a chunk of that many frames is decoded."""
-        return frames * self.hop + 2 * self.lead
+        return frames * self.hop - self.trim + 2 * self.lead
 
 
 @dataclass(frozen=True)
@@ -170,7 +173,7 @@ class OverlapAdder:
         if chunk is not None:
             self._sum[:, here] += chunk
         self._weight[here] += self.window(frames)
-        self._end = index * g.stride + frames * g.hop
+        self._end = index * g.stride + frames * g.hop - g.trim
         # The next chunk begins a little before its own samples. A short chunk may be the last.
         return self._take((index + (frames == g.frames)) * g.stride - g.lead)
 

@@ -7,9 +7,12 @@ from typing import Any
 import click
 
 from . import __version__
+from .commands.compare import compare
 from .commands.completion import completion
+from .commands.convert import convert
 from .commands.decode import decode
 from .commands.encode import encode
+from .commands.evaluate import evaluate
 from .commands.info import info
 from .commands.models import models
 from .commands.verify import verify
@@ -58,5 +61,7 @@ def cli(ctx: click.Context) -> None:
         ctx.exit(2)
 
 
-for command in (encode, decode, info, verify, models, completion):
+for command in (
+    encode, decode, info, verify, convert, models, evaluate, compare, completion
+):  # fmt: skip
     cli.add_command(command)

@@ -49,8 +49,30 @@ def card_for(header: Header) -> Card:
     return card
 
 
+def fitted(card: Card, header: Header) -> Card:
+    """The card as a file needs it: that of a DAC may be in windows, as the package ``dac`` has
+    them."""
+    trim = header.chunk_frames * card.hop - header.chunk_stride
+    if card.chunk_trim and not header.overlap and trim == card.chunk_trim:
+        return card.windows(header.chunk_frames)
+    return card
+
+
+def fitted_codec(codec: Codec, header: Header) -> Codec:
+    """The codec as a file needs it, see `fitted`; its network is the same."""
+    card = fitted(codec.card, header)
+    if card is codec.card:
+        return codec
+    from .models.dac_windows import WindowCodec
+    from .models.strategies import ContextCodec
+
+    assert isinstance(codec, ContextCodec)
+    return WindowCodec(card, codec.network, codec.device)
+
+
 def check_header(header: Header, card: Card) -> None:
     """NeucodecError where a file cannot have been made as a card says."""
+    card = fitted(card, header)
     geometry = Geometry.of(card)
     expected = (
         card.sample_rate, card.hop, geometry.frames, geometry.stride, geometry.overlap,
@@ -89,13 +111,14 @@ class Decoder:
     def __init__(
         self, reader: NcfReader, codec: Codec, options: DecodeOptions | None = None
     ) -> None:
-        self.reader, self.codec = reader, codec
+        self.reader, self.header = reader, reader.header
         self.options = o = options or DecodeOptions()
-        self.header = header = reader.header
+        header = reader.header
         check_header(header, codec.card)
         if not o.any_weights:
             check_weights(header, codec)
-        self.geometry = Geometry.of(codec.card)
+        self.codec = fitted_codec(codec, header)
+        self.geometry = Geometry.of(self.codec.card)
         self.samplerate = o.rate or header.source_rate
         self.channels = 1 if o.mono else header.channels
         self.tags: Mapping[str, str] = header.tags

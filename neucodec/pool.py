@@ -85,7 +85,7 @@ class Pool:
                             progress.file()
                             yield replace(member.job, again=False), message
         finally:
-            _end([*idle, *busy.values()])
+            _end(idle, list(busy.values()))
 
 
 class _Member:
@@ -131,12 +131,13 @@ def _ending(code: int | None) -> str:
     return f"status {code}"
 
 
-def _end(crew: list[_Member]) -> None:
+def _end(idle: list[_Member], busy: list[_Member]) -> None:
     """End the processes; what they are writing goes."""
-    for member in crew:
-        member.connection.close()
+    for member in idle:
+        member.connection.close()  # which they take for the end
+    for member in busy:
         member.process.terminate()
-    for member in crew:
+    for member in [*idle, *busy]:
         member.process.join(_PATIENCE)
         if member.process.is_alive():
             member.process.kill()

@@ -201,6 +201,26 @@ def code_transformer(tensors: Mapping[str, Any], codes: Integers) -> Integers:
     return np.array(out)
 
 
+def encodec_lm(tensors: Mapping[str, Any], positions: Integers, codes: Integers) -> Integers:
+    """Codes [K, F] to frequencies [F, K, size]; positions [F, width] in units of the stream."""
+    model = tree(tensors)
+    books, frames = codes.shape
+    layers: Sequence[Any] = [model["layers"][str(i)] for i in range(len(model["layers"]))]
+    inputs = [[np.zeros_like(positions[0])] for _ in layers]
+    out = []
+    for t in range(frames):
+        before = codes[:, t - 1] + 1 if t else np.zeros(books, dtype=np.int64)
+        x = clamp(sum(model["past"][str(k)][before[k]] for k in range(books)))
+        x = clamp(norm(x, **model["input_norm"]) + positions[t])
+        for layer, seen in zip(layers, inputs, strict=True):
+            seen.append(x)
+            x = clamp(x + attention(np.array(seen), layer["attention"]))
+            x = norm(x, **layer["attention_norm"])
+            x = norm(clamp(x + network(x, layer["feed"])), **layer["feed_norm"])
+        out.append([frequencies(linear(x, model["heads"][str(k)])) for k in range(books)])
+    return np.array(out)
+
+
 def embedding(part: Mapping[str, Integers], code: int) -> Integers:
     products = part["project"] @ part["codes"][code]
     return times_power(products, part["codes_exponent"][code] + part["exponent"])

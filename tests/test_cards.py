@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
+
 import pytest
 import torch
 
 from neucodec.chunks import Geometry
 from neucodec.models.card import Card, cards
 from neucodec.models.dac import Dac, DacConfig
+from neucodec.models.dac_windows import trim_of
 from neucodec.models.encodec import ENCODEC_24KHZ, ENCODEC_48KHZ, Encodec, EncodecConfig
+from neucodec.models.errors import ModelError
 from neucodec.models.families import configured
 from neucodec.models.hificodec import HifiCodec, HifiCodecConfig
+from neucodec.models.receptive import convolutions
+from neucodec.models.source import Source
 from neucodec.models.spectokenizer import SpecTokenizer, SpecTokenizerConfig
 
 CARDS = cards()
@@ -55,6 +61,7 @@ def test_context_is_what_the_network_sees(name: str) -> None:
     assert card.chunk_context >= network.encoder_reach
     assert card.chunk_context % card.hop == 0
     assert card.chunk_code_context >= network.decoder_reach
+    assert card.chunk_trim == trim_of(convolutions(network.decoder))
 
 
 def test_encodecs_are_the_published_configurations() -> None:
@@ -88,3 +95,35 @@ def test_bitrates_are_the_published_ones_and_what_overlap_adds(
         bitrate = card.bitrate(codebooks, card.channels)
         assert bitrate / 1000 == pytest.approx(rate * shared, rel=1e-3)
     assert max(kbps) == card.codebooks
+
+
+def altered(line: str) -> str:
+    """The embedded codec's card with one line in the place of the one of that key."""
+    key = line.partition(" =")[0]
+    text = (files("neucodec.models") / "cards/neu-44khz.toml").read_text()
+    lines = [line if old.partition(" =")[0] == key else old for old in text.splitlines()]
+    assert line in lines
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ("codebooks = 2147483648", "codebooks 2147483648 is not within 1 to 255"),
+        ("codebook_size = 1", "codebook_size 1 is not within 2 to 65536"),
+        ("parameters = -1", "parameters -1 is not within 0 to"),
+        ("hop = 999999999999999999999999999999", "hop 9+ is not within"),
+        ("default_codebooks = 17", "default_codebooks and codebook_counts are to be"),
+        ('sha256 = "zz"', "sha256 'zz' is not 64 of 0-9a-f"),
+        ('name = "../../etc/passwd"', "name '../../etc/passwd': 1 to 64 letters"),
+    ],
+)
+def test_what_a_card_cannot_say(line: str, complaint: str) -> None:
+    with pytest.raises(ModelError, match=f"card.toml: {complaint}"):
+        Card.parse(altered(line), "card.toml")
+
+
+@pytest.mark.parametrize("url", ["https://[a", "https://[,]/x", "https:///x", "file:///etc/passwd"])
+def test_sources_that_are_no_urls(url: str) -> None:
+    with pytest.raises(ModelError, match="is no https:// URL"):
+        Source(url=url)

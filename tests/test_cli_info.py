@@ -167,7 +167,9 @@ def test_completion_knows_commands_options_and_models(
     assert found in run().out.splitlines()
 
 
-@pytest.mark.parametrize("command", ["encode", "decode", "info", "verify", "models", "completion"])
+@pytest.mark.parametrize(
+    "command", ["encode", "decode", "info", "verify", "models", "evaluate", "compare", "completion"]
+)
 def test_every_command_has_help(run: Run, command: str) -> None:
     for flag in ("-h", "--help"):
         ran = run(command, flag)

@@ -20,6 +20,8 @@ VALUE_BITS = 12
 """The stream between layers counts in units of 2 ** -VALUE_BITS."""
 VALUE_LIMIT = 1 << 21
 """Its values are kept within +-VALUE_LIMIT units."""
+GAIN_LIMIT = 1 << 18
+"""Gains of norms are within +-GAIN_LIMIT units of the stream."""
 UNIT_BITS = 10
 """Normalised rows without a gain, and what GELU gives, count in units of 2 ** -UNIT_BITS."""
 GELU_BITS = 6

@@ -29,8 +29,8 @@ def quantise(state: Mapping[str, Tensor], config: LmConfig) -> Integers:
     """The integers of a `CodeTransformer` from its state dict."""
     source = {name: _float64(t) for name, t in state.items()}
     out: Integers = {
-        "position": _whole(_units(source["position"]), "position"),
-        "count": _whole(_units(source["count"]), "count"),
+        "position": stream(source["position"], "position"),
+        "count": stream(source["count"], "count"),
     }
     for k in range(config.codebooks):
         for kind in ("past", "present"):
@@ -47,7 +47,7 @@ def _layer(source: Mapping[str, Array], at: str, heads: int) -> Integers:
     weight, bias = _fold(source, f"{at}.qkv", gain, offset)
     # Rows that are normalised have a length of sqrt(width).
     reach = [
-        math.sqrt(len(gain)) * _length(row) + abs(b) for row, b in zip(weight, bias, strict=True)
+        math.sqrt(len(gain)) * length(row) + abs(b) for row, b in zip(weight, bias, strict=True)
     ]
     out, shares = attention(weight, bias, reach, heads, f"{at}.attention")
     merge = source[f"{at}.merge.weight"] * shares
@@ -124,7 +124,7 @@ def logits(at: str, weight: Array, bias: Array, in_bits: int) -> Integers:
 
 def _embedding(source: Mapping[str, Array], at: str) -> Integers:
     codes, codes_exponent = _rows(source[f"{at}.table.weight"], at)
-    project, exponent = _rows(_units(source[f"{at}.project.weight"]), at)
+    project, exponent = _rows(np.ldexp(source[f"{at}.project.weight"], VALUE_BITS), at)
     return {
         f"{at}.codes": codes,
         f"{at}.codes_exponent": codes_exponent,
@@ -150,18 +150,19 @@ def _exponent(reach: float, limit: float) -> int:
     return s
 
 
-def _whole(values: Array, at: str) -> Tensor:
-    """Rounded to int32, within the limits of the stream."""
-    if not np.abs(values).max() <= VALUE_LIMIT:
+def stream(values: Array, at: str, limit: int = VALUE_LIMIT) -> Tensor:
+    """Whole units of the stream, int32, of at most so many."""
+    return _whole(np.ldexp(values, VALUE_BITS), at, limit)
+
+
+def _whole(values: Array, at: str, limit: int = VALUE_LIMIT) -> Tensor:
+    if not np.abs(values).max() <= limit:
         raise ModelError(f"entropy model: {at} has numbers that are no sensible weights")
     return torch.from_numpy(np.rint(values).astype(np.int32))
 
 
-def _units(values: Array) -> Array:
-    return np.ldexp(values, VALUE_BITS)
-
-
-def _length(row: Array) -> float:
+def length(row: Array) -> float:
+    """Euclidean length, the same on every machine."""
     return math.sqrt(math.fsum(row * row))
 
 

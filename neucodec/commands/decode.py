@@ -20,7 +20,7 @@ from ..models.registry import PRECISIONS
 from ..plan import Job, names_file
 from .fetching import Codecs
 from .files import (
-    NCF,
+    DECODABLE,
     Batch,
     Outputs,
     file_size,
@@ -135,7 +135,8 @@ def decode(
     """Decompress .ncf files.
 
     INPUT is an .ncf, a directory of them, or '-' for standard input. Unless -o says where, the
-    audio is written beside it. It has the source's sample rate, channels and length.
+    audio is written beside it. It has the source's sample rate, channels and length. The files
+    of the packages encodec and descript-audio-codec, .ecdc and .dac, are read, too.
     """
     if start is not None and end is not None and end <= start:
         raise click.UsageError(
@@ -150,7 +151,7 @@ def decode(
         clip=clip, any_weights=any_weights, strict=strict, threads=threads,
         codecs=Codecs(device, offline, precision), outputs=outputs,
     )  # fmt: skip
-    run_batch(inputs, NCF, batch, outputs, f".{kind}", work, console)
+    run_batch(inputs, DECODABLE, batch, outputs, f".{kind}", work, console)
 
 
 def _format_of(inputs: tuple[str, ...], output: str | None) -> str:
@@ -205,10 +206,12 @@ class _Decoding:
     outputs: Outputs
 
     def __call__(self, job: Job, console: Console) -> Result:
+        from ..convert import as_ncf
         from ..formats import NcfReader
 
         unchanged = watch(job.source)
-        with open_input(job.source) as file:
+        with open_input(job.source) as opened:
+            file = as_ncf(opened, lambda card: self.codecs.get(card, console), self.model)
             reader = NcfReader(file)
             if is_there(job, self.outputs, lambda: self._is_whole(job, reader), console):
                 return SKIPPED

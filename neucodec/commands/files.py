@@ -20,6 +20,7 @@ from ..report import open_report
 from ..search import PIPE, Kind, Search, Selection, find_files
 
 NCF = Kind(".ncf files", frozenset({".ncf"}))
+DECODABLE = Kind(".ncf, .ecdc or .dac files", frozenset({".ncf", ".ecdc", ".dac"}))
 
 
 @dataclass(frozen=True)

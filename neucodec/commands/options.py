@@ -170,12 +170,17 @@ def batch_options(command: Command) -> Command:
 
 def machine_options(command: Command) -> Command:
     """What the work runs on."""
+    threads = click.option(
+        "--threads",
+        type=COUNT,
+        help="CPU threads per file; else the processors are shared out among files at once.",
+    )
+    return _all(threads, device_options)(command)
+
+
+def device_options(command: Command) -> Command:
+    """Where models run, and whether they may be fetched."""
     return _all(
-        click.option(
-            "--threads",
-            type=COUNT,
-            help="CPU threads per file; else the processors are shared out among files at once.",
-        ),
         click.option(
             "-d",
             "--device",

@@ -81,7 +81,7 @@ def write_shards(folder: Path, blocks: Iterable[Codes], count: int, size: int) -
             waiting, number = [joined[size:]], number + 1
 
 
-def held_out(codec: Codec, folder: Path, most_per_file: int = 12) -> Codes:
+def held_out(codec: Codec, folder: Path, most_per_file: int = 4) -> Codes:
     """Codes [N, K, F] of all audio files under a folder, some chunks spread over each."""
     files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
     parts = []

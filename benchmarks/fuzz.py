@@ -1,0 +1,282 @@
+"""Hostile and damaged files by the million: readers may refuse them, but must not fail otherwise.
+
+    python benchmarks/fuzz.py bytes --cases 1000000      the container, without the network
+    python benchmarks/fuzz.py decode --cases 10000       to audio, by the embedded codec
+    python benchmarks/fuzz.py cards --cases 1000000      model cards
+    python benchmarks/fuzz.py bytes --only 1234567       one case again
+
+A case is a function of its number. It fails where anything but the reader's own error is raised,
+where what comes out contradicts what the format promises, where it takes more than ten seconds or
+where it needs more than a gigabyte. Failures are counted and their inputs kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import random
+import sys
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import fuzz_mutations as mutations
+import numpy as np
+
+from neucodec.formats import (
+    Chunk,
+    EntropyCoder,
+    Header,
+    NcfError,
+    NcfReader,
+    NcfWriter,
+    ScaleKind,
+    pack_codes,
+)
+
+SLOW_SECONDS = 10.0
+MEMORY = 1 << 30
+"""Bytes beyond what the program itself takes."""
+Case = Callable[[int], tuple[bytes, Callable[[], str]]]
+"""From a number to an input, and what is to be done with it; that says how it went."""
+
+
+def small_files() -> list[bytes]:
+    """Files of a few hundred bytes, between them with all that the format has."""
+    mono = {
+        "codec": "neu-44khz", "fingerprint": bytes(range(8)), "sample_rate": 44100,
+        "source_rate": 44100, "channels": 1, "streams": 1, "codebooks": 2, "codebook_size": 1024,
+        "hop": 512, "chunk_frames": 4, "chunk_stride": 2048, "scale_kind": ScaleKind.LOG,
+    }  # fmt: skip
+    kinds = [
+        mono,
+        mono | {"channels": 2, "streams": 2, "tags": {"TITLE": "a", "X": "é"}, "gain_db": -3.5},
+        mono | {"scale_kind": ScaleKind.FLOAT, "source_rate": 48000, "overlap": 100},
+        mono | {"scale_kind": ScaleKind.NONE, "codebook_size": 1000, "encoder": "fuzz"},
+        mono | {"channels": 9, "streams": 9, "codebook_size": 65536, "nominal_bitrate": 8000},
+        mono | {"entropy": EntropyCoder.ADAPTIVE, "frames": 12345},
+        mono | {
+            "entropy": EntropyCoder.LM, "entropy_model": "lm", "entropy_fingerprint": bytes(8),
+            "codebooks": 255, "chunk_frames": 86, "chunk_stride": 44032,
+        },
+    ]  # fmt: skip
+    return [_small_file(Header(**kind), count) for kind in kinds for count in (0, 1, 6)]
+
+
+def _small_file(header: Header, count: int) -> bytes:
+    rng, file = np.random.default_rng(count), io.BytesIO()
+    writer = NcfWriter(file, header)
+    for index in range(count):
+        frames = header.chunk_frames - (index == 5)
+        if index == 3:
+            writer.write(Chunk(index=index, codebooks=0, frames=frames))
+            continue
+        codes = rng.integers(0, header.codebook_size, (header.streams, 1 + index % 2, frames))
+        level: float = {ScaleKind.LOG: 140, ScaleKind.FLOAT: 0.5, ScaleKind.NONE: 0}[
+            header.scale_kind
+        ]
+        writer.write(
+            Chunk(
+                index=index,
+                codebooks=1 + index % 2,
+                frames=frames,
+                scales=(level,) * (header.streams * (header.scale_kind != ScaleKind.NONE)),
+                payload=pack_codes(codes, header.code_bits),
+                raw=header.entropy != EntropyCoder.NONE,
+            )
+        )
+    samples = count * header.chunk_stride - (count == 6) * header.hop
+    writer.close(samples * header.source_rate // header.sample_rate)
+    return file.getvalue()
+
+
+def bytes_cases() -> Case:
+    """Headers, chunks, tables and codes, from files and from pipes."""
+    from neucodec.coding import chunk_codes
+
+    files = [mutations.Parts.of(data) for data in small_files()]
+
+    class Pipe:
+        def __init__(self, data: bytes) -> None:
+            self._file = io.BytesIO(data)
+
+        def read(self, size: int) -> bytes:
+            return self._file.read(min(size, 61))
+
+    def case(number: int) -> tuple[bytes, Callable[[], str]]:
+        data = mutations.ncf(files, random.Random(number))
+
+        def run() -> str:
+            try:
+                reader = NcfReader(io.BytesIO(data) if number % 3 else Pipe(data))
+            except NcfError:
+                return "refused"
+            chunks = list(reader)
+            indices = [chunk.index for chunk in chunks]
+            assert indices == sorted(set(indices)), "chunks out of order"
+            assert not set(indices) & set(reader.damaged), "a chunk both intact and damaged"
+            assert len(indices) + len(reader.damaged) == (reader.chunk_count or 0), "count"
+            for chunk in chunks:
+                try:
+                    codes = chunk_codes(chunk, reader.header)
+                except NcfError:
+                    continue
+                assert codes.size == 0 or 0 <= codes.min() <= codes.max() < (
+                    reader.header.codebook_size
+                ), "a code outside of its codebook"
+            if reader.seekable:
+                entries = reader.table()
+                assert all(e.offset >= 0 and e.offset + e.length <= len(data) for e in entries)
+                for index in {0, len(entries) - 1, len(entries), *indices[:2]}:
+                    found = reader.read_chunk(index)
+                    assert found is None or found.index == index, "another chunk"
+            return "complete" if reader.complete else "read in part"
+
+        return data, run
+
+    return case
+
+
+def decode_cases() -> Case:
+    """All the way to samples, by the embedded codec."""
+    import torch
+
+    from neucodec.api import ArraySource, load_model
+    from neucodec.decoder import DecodeOptions, Decoder
+    from neucodec.encoder import EncodeOptions
+    from neucodec.encoder import encode as encode_source
+    from neucodec.errors import NeucodecError
+
+    torch.set_num_threads(1)
+    codec = load_model()
+    noise = np.random.default_rng(0)
+    files = []
+    for seconds, channels, rate in ((0.05, 1, 44100), (1.05, 2, 44100), (2.1, 1, 48000)):
+        target = io.BytesIO()
+        audio = noise.normal(0, 0.1, (round(seconds * rate), channels))
+        encode_source(ArraySource(audio, rate), target, codec, EncodeOptions(codebooks=2))
+        files.append(mutations.Parts.of(target.getvalue()))
+
+    def case(number: int) -> tuple[bytes, Callable[[], str]]:
+        rng = random.Random(number)
+        data = mutations.ncf(files, rng)
+        options = DecodeOptions(
+            start=rng.choice((None, None, 0.01, 1.0)), end=rng.choice((None, None, 0.5, 1e9)),
+            mono=rng.random() < 0.2, rate=rng.choice((None, None, 8000)), any_weights=True,
+            threads=1,
+        )  # fmt: skip
+
+        def run() -> str:
+            try:
+                decoder = Decoder(NcfReader(io.BytesIO(data)), codec, options)
+                for number, block in enumerate(decoder.blocks()):
+                    assert block.shape[1] == decoder.channels, "other channels"
+                    assert np.isfinite(block).all(), "samples that are no numbers"
+                    if number > 50:
+                        break  # a second each: a file may say that it is long and silent
+            except (NcfError, NeucodecError):
+                return "refused"
+            return "decoded"
+
+        return data, run
+
+    return case
+
+
+def cards_cases() -> Case:
+    """Model cards."""
+    from importlib.resources import files
+
+    from neucodec.chunks import Geometry
+    from neucodec.models.card import Card
+    from neucodec.models.errors import ModelError
+
+    folder = files("neucodec.models") / "cards"
+    texts = [path.read_text(encoding="utf-8") for path in sorted(folder.iterdir(), key=str)]
+
+    def case(number: int) -> tuple[bytes, Callable[[], str]]:
+        text = mutations.toml(texts, random.Random(number))
+
+        def run() -> str:
+            try:
+                card = Card.parse(text, "card.toml")
+                assert len(card.bitrates(2)) <= 255, "more bitrates than codebooks"
+                assert len(card.fingerprint) in (0, 8), "half a fingerprint"
+                Geometry.of(card)
+            except ModelError:
+                return "refused"
+            return "accepted"
+
+        return text.encode(errors="surrogatepass"), run
+
+    return case
+
+
+TARGETS: dict[str, Callable[[], Case]] = {
+    "bytes": bytes_cases,
+    "decode": decode_cases,
+    "cards": cards_cases,
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("target", choices=TARGETS)
+    parser.add_argument("--cases", type=int, default=10_000)
+    parser.add_argument("--first", type=int, default=0, help="number of the first case")
+    parser.add_argument("--only", type=int, help="one case, with the traceback of its failure")
+    parser.add_argument("--keep", type=Path, default=Path("fuzz-failures"))
+    args = parser.parse_args()
+    case = TARGETS[args.target]()
+    numbers = range(args.first, args.first + args.cases) if args.only is None else [args.only]
+    limit_memory()
+    outcomes: Counter[str] = Counter()
+    slowest, began, said = (0.0, 0), time.monotonic(), time.monotonic()
+    for done, number in enumerate(numbers, 1):
+        data, run = case(number)
+        started = time.perf_counter()
+        try:
+            outcome = run()
+        except Exception as error:
+            outcome = f"FAILED with {type(error).__name__}: {str(error)[:80]}"
+            if args.only is not None:
+                traceback.print_exc()
+            keep(args.keep, f"{args.target}-{number}", data)
+        took = time.perf_counter() - started
+        if took > SLOW_SECONDS:
+            outcome = f"FAILED by taking more than {SLOW_SECONDS:.0f} s"
+            keep(args.keep, f"{args.target}-{number}", data)
+        slowest = max(slowest, (took, number))
+        outcomes[outcome] += 1
+        if time.monotonic() - said > 60:
+            said = time.monotonic()
+            print(f"{done} cases, {dict(outcomes)}, slowest {slowest}", flush=True)
+    print(f"{args.target}: {outcomes.total()} cases in {time.monotonic() - began:.0f} s")
+    for outcome, count in outcomes.most_common():
+        print(f"  {count:9} {outcome}")
+    print(f"  slowest: {slowest[0]:.3f} s, case {slowest[1]}")
+    return any(outcome.startswith("FAILED") for outcome in outcomes)
+
+
+def limit_memory() -> None:
+    """Let what a case allocates beyond reason fail."""
+    try:
+        import resource
+    except ImportError:  # not here
+        return
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + MEMORY,) * 2)
+
+
+def keep(folder: Path, name: str, data: bytes) -> None:
+    """Write the input of a failure."""
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_bytes(data)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

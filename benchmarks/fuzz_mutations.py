@@ -1,0 +1,239 @@
+"""Damage to files, of the kind that chance does and of the kind that an attacker does.
+
+An attacker knows the format: fields get values at and beyond their bounds, parts are left out,
+repeated, swapped and taken from other files, and checksums are made right again.
+"""
+
+from __future__ import annotations
+
+import random
+import struct
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from neucodec.formats import NcfReader
+from neucodec.formats.varint import encode_varint, read_varint
+
+_BITS = (7, 8, 14, 16, 20, 22, 26, 31, 32, 48, 63)
+INTEGERS = sorted({0, 1, 2, 3, *(max(0, (1 << bits) + k) for bits in _BITS for k in (-1, 0, 1))})
+"""Where bounds are likely to be."""
+_PREFIX = 14  # bytes of an .ncf before its fields
+_TAIL = 12  # bytes of a trailer behind its table
+
+
+@dataclass
+class Parts:
+    """An .ncf taken apart."""
+
+    header: bytes
+    chunks: list[bytes]
+    trailer: bytes
+
+    @classmethod
+    def of(cls, data: bytes) -> Parts:
+        """Take an intact file apart."""
+        import io
+
+        entries = NcfReader(io.BytesIO(data)).table()
+        spans = [(entry.offset, entry.offset + entry.length) for entry in entries]
+        first = spans[0][0] if spans else _header_end(data)
+        end = spans[-1][1] if spans else first
+        return cls(data[:first], [data[a:b] for a, b in spans], data[end:])
+
+    def joined(self) -> bytes:
+        """The file."""
+        return self.header + b"".join(self.chunks) + self.trailer
+
+
+def _header_end(data: bytes) -> int:
+    return _PREFIX + int(struct.unpack_from("<I", data, 10)[0]) + 4
+
+
+def varint(rng: random.Random) -> bytes:
+    """An integer at a bound, now and then longer than need be or without an end."""
+    value = rng.choice(INTEGERS)
+    if rng.random() < 0.1:
+        return rng.randbytes(rng.randint(1, 11))
+    if value >= 1 << 63:
+        return b"\xff" * 9 + b"\x7f"
+    data = encode_varint(value)
+    if rng.random() < 0.1:
+        data = data[:-1] + bytes([data[-1] | 0x80]) + b"\x80" * rng.randint(0, 9) + b"\0"
+    return data
+
+
+def bytes_at_random(data: bytes, rng: random.Random) -> bytes:
+    """Damage that knows nothing of the format."""
+    held = bytearray(data)
+    at, size = rng.randint(0, len(held)), rng.choice((1, 1, 2, 4, 8, 30, 300))
+    match rng.randrange(7):
+        case 0 if held:
+            held[min(at, len(held) - 1)] ^= 1 << rng.randrange(8)
+        case 1:
+            held[at : at + size] = rng.randbytes(size)
+        case 2:
+            held[at:at] = rng.randbytes(size)
+        case 3:
+            del held[at : at + size]
+        case 4:
+            source = rng.randint(0, len(held))
+            held[at : at + size] = held[source : source + size]
+        case 5:
+            del held[at:]
+        case _:
+            width = rng.choice((1, 2, 4, 8))
+            value = rng.choice(INTEGERS) % (1 << 8 * width)
+            held[at : at + width] = value.to_bytes(width, rng.choice(("little", "big")))
+    return bytes(held)
+
+
+def fields(parts: Parts, rng: random.Random) -> None:
+    """A header with another value, a field less, one twice, or one that nobody knows."""
+    body = parts.header[_PREFIX:-4]
+    found: list[tuple[int, bytes]] = []
+    at = 0
+    try:
+        while at < len(body):
+            number, at = read_varint(body, at)
+            length, at = read_varint(body, at)
+            found.append((number, body[at : at + length]))
+            at += length
+    except Exception:
+        return
+    which = rng.randrange(len(found)) if found else 0
+    match rng.randrange(6):
+        case 0 | 1 | 2 if found:
+            number, value = found[which]
+            value = varint(rng) if rng.random() < 0.7 else bytes_at_random(value, rng)
+            found[which] = (number, value)
+        case 3 if found:
+            del found[which]
+        case 4 if found:
+            found.insert(which, rng.choice(found))
+        case _:
+            found.append((rng.choice((0, 2, 3, 10, 35, 36, 99, 1 << 40)), rng.randbytes(3)))
+    body = b"".join(encode_varint(n) + encode_varint(len(v)) + v for n, v in found)
+    prefix = bytearray(parts.header[:10])
+    if rng.random() < 0.05:
+        prefix[rng.choice((8, 9))] = rng.randrange(256)
+    length = len(body) if rng.random() < 0.95 else rng.choice(INTEGERS) % (1 << 32)
+    data = bytes(prefix) + struct.pack("<I", length) + body
+    parts.header = data + _crc(data, rng)
+
+
+def chunk(parts: Parts, rng: random.Random) -> None:
+    """A chunk with other flags, counts, lengths, scales or codes, mostly under a right checksum."""
+    if not parts.chunks:
+        return
+    which = rng.randrange(len(parts.chunks))
+    body = bytearray(parts.chunks[which][:-4])
+    match rng.randrange(6):
+        case 0:
+            word = int.from_bytes(body[:2], "little") ^ 1 << rng.randrange(16)
+            body[:2] = word.to_bytes(2, "little")
+        case 1:
+            body[2:3] = bytes([rng.choice((0, 1, 2, 254, 255))])
+        case 2:
+            at = rng.randint(2, len(body))
+            body[at : at + rng.randint(0, 2)] = varint(rng)
+        case 3:
+            body[3:] = bytes_at_random(bytes(body[3:]), rng)
+        case 4:
+            body[:2] = (rng.choice(INTEGERS) & 0xFFFF).to_bytes(2, "little")
+        case _:
+            body[3:] = rng.randbytes(len(body[3:]))
+    parts.chunks[which] = bytes(body) + _crc(bytes(body), rng)
+
+
+def trailer(parts: Parts, rng: random.Random) -> None:
+    """Other totals or another table, in a trailer that is sound in itself."""
+    count, frames = len(parts.chunks), rng.choice(INTEGERS) % (1 << 63)
+    table = bytearray(parts.trailer[2:-_TAIL])
+    match rng.randrange(4):
+        case 0:
+            count = rng.choice(INTEGERS) % (1 << 63)
+        case 1:
+            table = bytearray(b"".join(varint(rng) for _ in range(rng.randint(0, 40))))
+        case 2:
+            table = bytearray(bytes_at_random(bytes(table), rng))
+        case _:
+            table = bytearray(rng.randbytes(rng.choice((0, 1, 5, 5000))))
+    body = encode_varint(count) + encode_varint(frames) + table
+    data = struct.pack("<H", 0x8000 | count % 4096) + encode_varint(len(body)) + bytes(body)
+    length = len(data) + _TAIL if rng.random() < 0.8 else rng.choice(INTEGERS) % (1 << 32)
+    parts.trailer = data + _crc(data, rng) + struct.pack("<I", length) + b"NCFE"
+
+
+def order(parts: Parts, rng: random.Random, other: Parts) -> None:
+    """Chunks lost, repeated, swapped, or of another file."""
+    chunks = parts.chunks
+    if not chunks:
+        return
+    at = rng.randrange(len(chunks))
+    match rng.randrange(5):
+        case 0:
+            del chunks[at]
+        case 1:
+            chunks.insert(at, rng.choice(chunks))
+        case 2:
+            rng.shuffle(chunks)
+        case 3:
+            chunks[at:at] = other.chunks[: rng.randint(1, 3)]
+        case _:
+            parts.trailer = other.trailer + parts.trailer * rng.randint(0, 2)
+
+
+def ncf(files: list[Parts], rng: random.Random) -> bytes:
+    """One of the files, damaged in one way or several."""
+    chosen = rng.choice(files)
+    parts = Parts(chosen.header, list(chosen.chunks), chosen.trailer)
+    ways: list[Callable[[], None]] = [
+        lambda: fields(parts, rng),
+        lambda: chunk(parts, rng),
+        lambda: trailer(parts, rng),
+        lambda: order(parts, rng, rng.choice(files)),
+    ]
+    for _ in range(rng.choice((0, 1, 1, 2, 4))):
+        rng.choice(ways)()
+    data = parts.joined()
+    for _ in range(rng.choice((0, 0, 1, 2))):
+        data = bytes_at_random(data, rng)
+    return data
+
+
+_VALUES = (
+    "0", "-1", "1", "1e308", "nan", "inf", "true", '""', '"a"', "[]", "{}", "[[]]", "9" * 30,
+    '"\\u0000"', '"../../etc/passwd"', '"' + "x" * 300 + '"', "1979-05-27", "[1, 2]", '["a"]',
+    "2147483648", "9223372036854775808", "0x7fffffff", "[1.5]", "[-1]",
+)  # fmt: skip
+
+
+def toml(texts: list[str], rng: random.Random) -> str:
+    """One of the cards with other values, lines lost or twice, or other characters."""
+    lines = rng.choice(texts).splitlines()
+    for _ in range(rng.choice((1, 1, 2, 4))):
+        at = rng.randrange(len(lines)) if lines else 0
+        match rng.randrange(7):
+            case 0 | 1 | 2 if lines:
+                key, equals, _ = lines[at].partition("=")
+                lines[at] = f"{key}{equals or '='} {rng.choice(_VALUES)}"
+            case 3 if lines:
+                del lines[at]
+            case 4 if lines:
+                lines.insert(rng.randint(0, len(lines)), lines[at])
+            case 5:
+                lines.insert(at, f"{rng.choice(('x', 'sha256', '[table]', '[[sources]]'))} = 1")
+            case _:
+                text = "\n".join(lines)
+                spot = rng.randint(0, len(text))
+                noise = "".join(
+                    rng.choice("\"'[]{}=\\\n\0é𝄞#.,1e") for _ in range(rng.randint(0, 6))
+                )
+                lines = (text[:spot] + noise + text[spot + rng.randint(0, 20) :]).split("\n")
+    return "\n".join(lines)
+
+
+def _crc(data: bytes, rng: random.Random) -> bytes:
+    """The right checksum, mostly."""
+    return struct.pack("<I", zlib.crc32(data)) if rng.random() < 0.9 else rng.randbytes(4)

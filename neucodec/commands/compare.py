@@ -1,0 +1,102 @@
+"""``neucodec compare``: how near one file is to another."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ..console import Console, shown
+from ..errors import NeucodecError
+from .evaluate import NAMES
+from .options import verbosity_options
+
+if TYPE_CHECKING:
+    from ..evaluation.metrics import Audio
+
+EPILOG = """
+\b
+Examples:
+  neucodec compare song.wav song.ncf
+  neucodec compare song.wav decoded.wav --plot spectra.png
+  neucodec compare talk.wav talk.opus --speech --json
+"""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("reference", metavar="REF", type=click.Path(path_type=str))
+@click.argument("decoded", metavar="DEC", type=click.Path(path_type=str))
+@click.option("--plot", metavar="PNG", help="Draw the spectrograms of both to this file.")
+@click.option("-f", "--force", is_flag=True, help="Overwrite the file of --plot.")
+@click.option("--speech", is_flag=True, help="This is speech: take the measures made for it, too.")
+@click.option("--mono", is_flag=True, help="Mix all channels down to one first.")
+@click.option(
+    "--metrics", type=NAMES, multiple=True,
+    help="visqol, mel, stft, si-sdr and, with --speech, visqol-speech, pesq, stoi.  [default: all]",
+)  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
+@verbosity_options
+def compare(
+    reference: str,
+    decoded: str,
+    plot: str | None,
+    force: bool,
+    speech: bool,
+    mono: bool,
+    metrics: tuple[tuple[str, ...], ...],
+    as_json: bool,
+    quiet: int,
+    verbose: int,
+) -> None:
+    """Measure how near the audio in DEC is to that in REF.
+
+    Both are audio files of any format, or .ncf. DEC is converted to REF's sample rate. The bitrate
+    is that of the file DEC.
+    """
+    from ..evaluation.metrics import METRICS, choose_metrics, measure
+
+    console = Console(verbose - quiet)
+    names = [name for group in metrics for name in group]
+    chosen = choose_metrics(names or METRICS, speech)
+    first, second, rate = _pair(reference, decoded, mono, console)
+    if plot:
+        from ..evaluation.plot import plot_spectrograms
+
+        plot_spectrograms(
+            plot, [(shown(reference), first), (shown(decoded), second)], rate, force=force
+        )
+    scores = measure(first, second, rate, chosen)
+    kbps = Path(decoded).stat().st_size * 8 / 1000 / (len(first) / rate)
+    if as_json:
+        found = {"reference": shown(reference), "decoded": shown(decoded), "kbps": kbps} | scores
+        click.echo(json.dumps(found))
+        return
+    from ..evaluation.summary import number
+
+    click.echo(f"{'kbps':<14} {kbps:8.2f}  real bitrate of DEC")
+    for metric in chosen:
+        value = number(scores[metric.name], metric.digits) or "-"
+        better = "higher is better" if metric.higher else "lower is better"
+        click.echo(f"{metric.title:<14} {value:>8}  {metric.says}; {better}")
+
+
+def _pair(reference: str, decoded: str, mono: bool, console: Console) -> tuple[Audio, Audio, int]:
+    """Both signals [n, channels], of one length, and their rate."""
+    from ..evaluation.clips import read_clip
+    from ..evaluation.metrics import resampled
+
+    first, rate = read_clip(reference, mono=mono)
+    second, other = read_clip(decoded, mono=mono, silent=True)
+    if first.shape[1] != second.shape[1]:
+        raise NeucodecError(
+            f"{shown(reference)} has {first.shape[1]} channels, {shown(decoded)} "
+            f"{second.shape[1]}: give files with as many, or --mono"
+        )
+    second = resampled(second, other, rate)
+    if len(first) != len(second):
+        text = f"{len(second)} samples against {len(first)}: the longer one's end is left out"
+        console.warn(decoded, text)
+    length = min(len(first), len(second))
+    return first[:length], second[:length], rate

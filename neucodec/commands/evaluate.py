@@ -1,0 +1,222 @@
+"""``neucodec evaluate``: how codecs do on a folder of recordings."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ..bitrate import codebooks_for, parse_bitrate
+from ..console import Console, shown
+from ..errors import NeucodecError
+from ..outfile import output_file
+from .fetching import OFFLINE, Downloads
+from .options import COUNT, Model, Parsed, device_options, verbosity_options
+
+if TYPE_CHECKING:
+    from ..evaluation.codecs import Neural
+    from ..evaluation.trial import Row, Trial
+    from ..models.card import Card
+
+DEFAULT_MODEL = "neu-44khz"
+MEASUREMENTS = "measurements"
+"""Folder inside a report's, where what has been measured is kept."""
+
+EPILOG = """
+\b
+Examples:
+  neucodec evaluate clips/ -b 4kbps,8kbps,12kbps --against opus -o report/
+                                  open report/index.html to listen and compare
+  neucodec evaluate clips/ -m neu-44khz -m dac-44khz -b 8kbps -o report/
+  neucodec evaluate clips/ --mono --metrics mel,stft,si-sdr -o report/
+
+Folders inside REF_DIR are kinds of sound (clips/speech, clips/music) with means of their own.
+Run it again with the same -o to go on where it stopped, or to add bitrates and codecs.
+"""
+
+
+def _parse_list(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _parse_bitrates(text: str) -> tuple[float, ...]:
+    return tuple(parse_bitrate(part) for part in _parse_list(text))
+
+
+NAMES = Parsed("names", _parse_list)
+BITRATES = Parsed("rates", _parse_bitrates)
+
+
+@click.command(epilog=EPILOG)
+@click.argument("folder", metavar="REF_DIR", type=click.Path(path_type=str))
+@click.option(
+    "-m", "--model", "models", type=Model(), multiple=True, default=[DEFAULT_MODEL],
+    show_default=True, help="May be repeated.",
+)  # fmt: skip
+@click.option(
+    "-b", "--bitrate", "bitrates", type=BITRATES, multiple=True, default=["4kbps,8kbps,12kbps"],
+    show_default=True, help="One or more, of all channels together.",
+)  # fmt: skip
+@click.option(
+    "--against", type=NAMES, multiple=True,
+    help="opus, vorbis: others, at the same real bitrate as each model.",
+)  # fmt: skip
+@click.option(
+    "-o", "--output", metavar="OUT", type=click.Path(path_type=str, file_okay=False),
+    help="Directory for results.json, results.csv and index.html, the listening page.",
+)  # fmt: skip
+@click.option("-f", "--force", is_flag=True, help="Measure anew what has been measured before.")
+@click.option(
+    "--metrics", type=NAMES, multiple=True,
+    help="visqol, mel, stft, si-sdr and, for speech, visqol-speech, pesq, stoi.  [default: all]",
+)  # fmt: skip
+@click.option(
+    "--speech", metavar="PATTERN", multiple=True, default=["speech/*"], show_default=True,
+    help="Which files below REF_DIR are speech. May be repeated.",
+)  # fmt: skip
+@click.option("--mono", is_flag=True, help="Mix all channels down to one first.")
+@click.option("--every", type=COUNT, default=1, help="Take every n-th file only.")
+@click.option(
+    "--clips", type=click.IntRange(0), default=6, show_default=True,
+    help="Recordings to put on the listening page, from all kinds.",
+)  # fmt: skip
+@click.option(
+    "--page-size", metavar="MB", type=click.IntRange(1), default=40, show_default=True,
+    help="Take fewer recordings where the page would exceed this.",
+)  # fmt: skip
+@click.option(
+    "-j",
+    "--jobs",
+    type=COUNT,
+    metavar="N",
+    help="Files at once, each in a process of one thread; else as many as there are processors.",
+)
+@device_options
+@verbosity_options
+def evaluate(
+    folder: str,
+    models: tuple[Card, ...],
+    bitrates: tuple[tuple[float, ...], ...],
+    against: tuple[tuple[str, ...], ...],
+    output: str | None,
+    force: bool,
+    metrics: tuple[tuple[str, ...], ...],
+    speech: tuple[str, ...],
+    mono: bool,
+    every: int,
+    clips: int,
+    page_size: int,
+    jobs: int | None,
+    device: str,
+    offline: bool,
+    quiet: int,
+    verbose: int,
+) -> None:
+    """Measure how good codecs sound on recordings of one's own.
+
+    Every audio file below REF_DIR is encoded and decoded at each bitrate and compared with what
+    it was: ViSQOL, PESQ and STOI (estimates of what listeners would say), distances of spectra,
+    SI-SDR. Bitrates are real ones, from the sizes of files. Means go to standard output.
+    """
+    console = Console(verbose - quiet)
+    rates = sorted({rate for group in bitrates for rate in group})
+    rivals = list(dict.fromkeys(name for group in against for name in group))
+    _check_bitrates(models, rates)
+    if output is not None:
+        _check_output(Path(output))
+    from ..evaluation.clips import find_clips
+    from ..evaluation.codecs import rival
+    from ..evaluation.metrics import METRICS, choose_metrics
+    from ..evaluation.page import page
+    from ..evaluation.results import Results
+    from ..evaluation.trial import Trial
+    from ..workers import available_threads
+
+    names = [name for group in metrics for name in group]
+    recordings = find_clips(folder, speech, every)
+    chosen = choose_metrics(names or METRICS, any(clip.speech for clip in recordings))
+    for name in rivals:
+        console.detail(f"{name} is by {rival(name).version}")
+    with ExitStack() as stack:
+        place = Path(output or stack.enter_context(tempfile.TemporaryDirectory()))
+        kept = place / MEASUREMENTS
+        kept.mkdir(parents=True, exist_ok=True)
+        codecs = _load(models, device, offline, console)
+        trials = [
+            Trial(
+                clip=clip, card=card, fingerprint=codecs[card.name].codec.fingerprint.hex(),
+                bitrate=rate, rivals=rivals, metrics=[m.name for m in chosen], mono=mono,
+                device=device, folder=str(kept), fresh=force,
+            )
+            for clip in recordings for card in models for rate in rates
+        ]  # fmt: skip
+        rows, failed = _measure(trials, jobs or available_threads(), console)
+        results = Results(rows, codecs, kept)
+        if rows:
+            click.echo(results.text())
+            if output is not None:
+                listen = page(results, recordings, mono=mono, count=clips, megabytes=page_size)
+                _write(place / "results.json", results.json())
+                _write(place / "results.csv", results.csv())
+                _write(place / "index.html", listen)
+                console.report(f"{shown(str(place / 'index.html'))}: listen and compare")
+    if failed:
+        click.get_current_context().exit(1)
+
+
+def _check_bitrates(models: Sequence[Card], rates: Sequence[float]) -> None:
+    """Refuse at once what no recording could be encoded at, with one channel or two."""
+    for card in models:
+        for rate in rates:
+            for channels in (1, 2):
+                with suppress(NeucodecError):
+                    codebooks_for(card, channels, rate)
+                    break
+            else:
+                codebooks_for(card, 1, rate)
+
+
+def _check_output(place: Path) -> None:
+    """Refuse a directory with other things in it."""
+    if place.is_dir() and any(place.iterdir()) and not (place / MEASUREMENTS).is_dir():
+        raise NeucodecError(
+            f"{shown(str(place))}: there are other files in it; give a directory that is new, "
+            "empty or that of an earlier evaluation"
+        )
+
+
+def _load(
+    models: Sequence[Card], device: str, offline: bool, console: Console
+) -> dict[str, Neural]:
+    from ..evaluation.trial import loaded
+
+    monitor = Downloads(console)
+    return {card.name: loaded(card, device, monitor, OFFLINE if offline else "") for card in models}
+
+
+def _measure(trials: Sequence[Trial], processes: int, console: Console) -> tuple[list[Row], bool]:
+    """All rows, and whether any clip failed, each of which is told of once."""
+    from ..evaluation.run import run_trials
+    from ..evaluation.trial import Failure
+
+    rows: list[Row] = []
+    told: set[Failure] = set()
+    total = sum(trial.clip.seconds for trial in trials)
+    with console.progress("measuring", total) as progress:
+        for trial, found in run_trials(trials, processes):
+            progress(trial.clip.seconds)
+            if not isinstance(found, Failure):
+                rows += found
+            elif found not in told:
+                told.add(found)
+                console.fail(found.clip, found.reason)
+    return rows, bool(told)
+
+
+def _write(path: Path, text: str) -> None:
+    with output_file(path, force=True) as file:
+        file.write(text.encode())

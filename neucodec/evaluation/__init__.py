@@ -1,0 +1,1 @@
+"""How good a codec sounds: measurements of many files, tables of them, and a page to listen to."""

@@ -1,0 +1,90 @@
+"""The recordings to measure codecs on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from ..audio_input import open_audio
+from ..commands.encode import AUDIO
+from ..errors import NeucodecError
+from ..search import find_files
+from .metrics import SHORTEST, Audio
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One file below the folder of references."""
+
+    path: str
+    place: str
+    """Below that folder, with / between its parts."""
+    speech: bool
+    """Whether the measures made for speech are taken of it, too."""
+    seconds: float
+    """As its header says; 0 where that is unknown or cannot be read."""
+
+    @property
+    def kind(self) -> str:
+        """The outermost folder it lies in; empty for none."""
+        first, slash, _ = self.place.partition("/")
+        return first if slash else ""
+
+
+def find_clips(folder: str, speech: Sequence[str], every: int = 1) -> list[Clip]:
+    """All audio files below ``folder``, or every n-th of them, sorted.
+
+    Those whose place matches one of the patterns in ``speech`` count as speech. Raises
+    NeucodecError where there are none.
+    """
+    if not Path(folder).is_dir():
+        raise NeucodecError(f"{folder} is no directory; give one with the recordings in it")
+    search = find_files([folder], AUDIO)
+    if search.failures:
+        name, reason = search.failures[0]
+        raise NeucodecError(f"{name}: {reason}")
+    places = [(path, place.as_posix()) for path, place in search.files[::every]]
+    return [
+        Clip(path, place, any(fnmatch(place, pattern) for pattern in speech), _seconds(path))
+        for path, place in places
+    ]
+
+
+def _seconds(path: str) -> float:
+    try:
+        with open_audio(path) as file:
+            return (file.frames or 0) / file.samplerate
+    except (NeucodecError, OSError, soundfile.SoundFileError):
+        return 0.0
+
+
+def read_clip(path: str | Path, *, mono: bool = False, silent: bool = False) -> tuple[Audio, int]:
+    """All of a file, or of an .ncf decoded, [n, channels], and its rate in Hz.
+
+    Raises NeucodecError for one that nothing can be measured on: under a second, or nothing but
+    zeros (unless ``silent``).
+    """
+    if Path(path).suffix.lower() == ".ncf":
+        from ..api import decode
+
+        audio, samplerate = decode(path)
+    else:
+        with open_audio(str(path)) as file:
+            blocks = list(file.blocks())
+            audio = np.concatenate([np.zeros((0, file.channels), np.float32), *blocks])
+            samplerate = file.samplerate
+    if len(audio) < SHORTEST * samplerate:
+        raise NeucodecError(
+            f"{path}: {len(audio) / samplerate:.2f} s is too short: {SHORTEST:g} s and more can be "
+            "measured"
+        )
+    if not silent and not audio.any():
+        raise NeucodecError(f"{path}: digital silence, of which nothing can be measured")
+    if mono:
+        audio = audio.mean(axis=1, keepdims=True)
+    return audio, samplerate

@@ -1,0 +1,186 @@
+"""One clip through one codec at one bitrate, and through its rivals at the same size."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .. import __version__
+from ..console import explain, is_expected
+from ..models.monitor import SILENT, Monitor
+from ..outfile import output_file
+from .clips import Clip, read_clip
+from .codecs import Coded, Neural, rival, timed
+from .metrics import METRICS, Audio, measure
+
+if TYPE_CHECKING:
+    from ..models.card import Card
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What is to be measured; can be sent to another process."""
+
+    clip: Clip
+    card: Card
+    fingerprint: str
+    """Of the weights, in hexadecimal."""
+    bitrate: float
+    """Asked for, in bit/s."""
+    rivals: Sequence[str]
+    metrics: Sequence[str]
+    mono: bool
+    device: str
+    folder: str
+    """Where measurements and coded files are kept; those that are there are not done again."""
+    fresh: bool
+    """Do them again all the same."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measurement: a clip as one codec gave it back."""
+
+    clip: str
+    kind: str
+    codec: str
+    matched: str
+    """The codec to whose size a rival was brought; of that codec itself its name."""
+    bitrate: float
+    """That was asked for, in bit/s, of the codec or of the one it was matched to."""
+    setting: str
+    bytes: int
+    seconds: float
+    encode_seconds: float
+    """Of processor time."""
+    decode_seconds: float
+    scores: dict[str, float | None]
+    """By the names of metrics; None where one is not defined for the clip."""
+    coded: str
+    """The coded file, in the folder of measurements."""
+
+    @property
+    def kbps(self) -> float:
+        """Real bitrate, from the file's size."""
+        return self.bytes * 8 / 1000 / self.seconds
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a clip could not be measured."""
+
+    clip: str
+    reason: str
+
+
+def run_trial(trial: Trial) -> list[Row] | Failure:
+    """The codec's row and one for each rival."""
+    try:
+        return _Runner(trial).rows()
+    except Exception as error:
+        if not is_expected(error):
+            raise
+        return Failure(trial.clip.path, explain(error, trial.clip.path))
+
+
+class _Runner:
+    def __init__(self, trial: Trial) -> None:
+        self.trial = trial
+        self.metrics = [
+            METRICS[name] for name in trial.metrics if trial.clip.speech or not METRICS[name].speech
+        ]
+
+    def rows(self) -> list[Row]:
+        """All rows, from their files where they are there."""
+        trial = self.trial
+        identity = {"codec": trial.card.name, "weights": trial.fingerprint, "for": trial.bitrate}
+        row = self._kept(identity)
+        if row is None:
+            audio, rate = self._audio
+            neural = loaded(trial.card, trial.device)
+            coded = neural.encode(audio, rate, trial.bitrate)
+            decoded, seconds = timed(lambda: neural.decode(coded.data))
+            row = self._measured(identity, neural.suffix, coded, decoded, seconds)
+        return [row, *(self._rival(name, row) for name in trial.rivals)]
+
+    def _rival(self, name: str, row: Row) -> Row:
+        other = rival(name)
+        identity = {"codec": name, "version": other.version, "size": row.bytes}
+        # Several codecs and bitrates may come to one size.
+        found = self._kept(identity)
+        if found is None:
+            audio, rate = self._audio
+            coded = other.encode(audio, rate, row.bytes)
+            decoded, seconds = timed(lambda: other.decode(coded.data, rate, len(audio)))
+            found = self._measured(identity, other.suffix, coded, decoded, seconds)
+        return replace(found, matched=row.codec, bitrate=row.bitrate)
+
+    def _measured(
+        self, identity: dict[str, Any], suffix: str, coded: Coded, decoded: Audio, took: float
+    ) -> Row:
+        audio, rate = self._audio
+        clip, key, name = self.trial.clip, self._key(identity), str(identity["codec"])
+        row = Row(
+            clip=clip.place, kind=clip.kind, codec=name, matched=name,
+            bitrate=self.trial.bitrate, setting=coded.setting, bytes=len(coded.data),
+            seconds=len(audio) / rate, encode_seconds=coded.seconds, decode_seconds=took,
+            scores=measure(audio, decoded, rate, self.metrics), coded=key + suffix,
+        )  # fmt: skip
+        folder = Path(self.trial.folder)
+        with output_file(folder / row.coded, force=True) as file:
+            file.write(coded.data)
+        with output_file(folder / f"{key}.json", force=True) as file:
+            file.write(json.dumps(asdict(row)).encode())
+        return row
+
+    def _kept(self, identity: dict[str, Any]) -> Row | None:
+        """The row of an earlier run, if there is one with all metrics."""
+        path = Path(self.trial.folder) / f"{self._key(identity)}.json"
+        if self.trial.fresh:
+            return None
+        try:
+            row = Row(**json.loads(path.read_bytes()))
+        except (FileNotFoundError, ValueError, TypeError):
+            return None
+        wanted = [metric.name for metric in self.metrics]
+        if not all(name in row.scores for name in wanted):
+            return None
+        clip = self.trial.clip
+        # The same recording may have been found under another name.
+        scores = {name: row.scores[name] for name in wanted}
+        return replace(row, clip=clip.place, kind=clip.kind, scores=scores)
+
+    def _key(self, identity: dict[str, Any]) -> str:
+        """Names all that a measurement depends on."""
+        everything = identity | {
+            "neucodec": __version__, "clip": _digest(self.trial.clip.path),
+            "mono": self.trial.mono,
+        }  # fmt: skip
+        return hashlib.sha256(json.dumps(everything).encode()).hexdigest()[:32]
+
+    @cached_property
+    def _audio(self) -> tuple[Audio, int]:
+        return read_clip(self.trial.clip.path, mono=self.trial.mono)
+
+
+@lru_cache(maxsize=256)
+def _digest(path: str) -> str:
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+_loaded: dict[tuple[str, str, str], Neural] = {}
+
+
+def loaded(card: Card, device: str, monitor: Monitor = SILENT, offline: str = "") -> Neural:
+    """A codec, loaded once in each process."""
+    from ..models.registry import load
+
+    key = (card.name, str(card.folder), device)
+    if key not in _loaded:
+        _loaded[key] = Neural(load(card, device, monitor=monitor, offline=offline))
+    return _loaded[key]
