@@ -157,9 +157,7 @@ class Encodec(nn.Module):
         parts = [self.decode(codes, scale) for codes, scale in segments]
         return overlap_add(parts, self.config.stride or parts[0].shape[-1])
 
-    def _resume(
-        self, chunk: Tensor, state: StreamState | None
-    ) -> tuple[Tensor, Trace | None]:
+    def _resume(self, chunk: Tensor, state: StreamState | None) -> tuple[Tensor, Trace | None]:
         if not self.config.causal:
             raise ValueError("this EnCodec model is not causal, it cannot code a stream")
         if state is None:

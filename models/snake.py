@@ -27,7 +27,7 @@ class Snake(nn.Module):
         scales = [a.flatten()[:, None].repeat(len(x), 1) for a in (self.alpha, inverse)]
         rows, results = x.flatten(2).flatten(0, 1), out.flatten(2).flatten(0, 1)
         at_once = max(1, _BLOCK // max(1, rows.shape[1]))
-        parts = (tensor.split(at_once) for tensor in (rows, results, *scales))
+        parts = (torch.split(tensor, at_once) for tensor in (rows, results, *scales))
         for row, result, a, inverted in zip(*parts, strict=True):
             torch.mul(a, row, out=result).sin_().square_()
             torch.addcmul(row, result, inverted, out=result)

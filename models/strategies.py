@@ -113,35 +113,47 @@ class ContextCodec(Loaded[Reaching]):
 class StreamCodec(Loaded[Streaming]):
     """Codes one chunk after the other, with the network's own state.
 
-    States are `Step`: a chunk's own, made beforehand by `encoding` or `decoding`, or that of the
-    chunk before.
+    Several may be coded at once: `encoding` and `decoding` say in the stream's order where each
+    chunk stands, and `encode` and `decode` take that in place of a state, in threads that start in
+    the same order.
     """
 
     @torch.inference_mode()
     def encoding(self, chunk: AudioChunk, before: State) -> State:
-        """The place of a chunk after that of the chunk before, so that both may be coded at once:
-        `encode` takes it in the place of the state, in threads that start in order."""
-        return self.network.encoding_step(chunk.audio.to(self.device), _after(before), chunk.last)
+        """Where a chunk stands, behind the one whose place is ``before`` (None for the first)."""
+        return self._encoding(chunk, _after(before))
 
     @torch.inference_mode()
     def decoding(self, chunk: CodeChunk, before: State) -> State:
         """The same for `decode`."""
-        return self.network.decoding_step(chunk.codes.to(self.device), _after(before), chunk.last)
+        return self._decoding(chunk, _after(before))
 
     @torch.inference_mode()
     def encode(
         self, chunk: AudioChunk, codebooks: int, state: State = None
     ) -> tuple[CodeChunk, State]:
         """Codes of the whole signal."""
-        step = cast(Step, state)
+        step = state if isinstance(state, Step) else self._encoding(chunk, state)
         codes = self.network.encode_step(step, codebooks)
-        return CodeChunk(codes=codes.cpu(), frames=chunk.frames), step
+        return CodeChunk(codes=codes.cpu(), frames=chunk.frames), step.after
 
     @torch.inference_mode()
     def decode(self, chunk: CodeChunk, state: State = None) -> tuple[Tensor, State]:
         """Audio [B, C, frames * hop] of the whole signal."""
-        step = cast(Step, state)
-        return self.network.decode_step(step).cpu(), step
+        step = state if isinstance(state, Step) else self._decoding(chunk, state)
+        return self.network.decode_step(step).cpu(), step.after
+
+    def _encoding(self, chunk: AudioChunk, state: State) -> Step:
+        audio, before = chunk.audio.to(self.device), cast("StreamState | None", state)
+        return self.network.encoding_step(audio, before, chunk.last)
+
+    def _decoding(self, chunk: CodeChunk, state: State) -> Step:
+        codes, before = chunk.codes.to(self.device), cast("StreamState | None", state)
+        return self.network.decoding_step(codes, before, chunk.last)
+
+
+def _after(place: State) -> StreamState | None:
+    return place.after if isinstance(place, Step) else None
 
 
 class SegmentCodec(Loaded[Levelling]):

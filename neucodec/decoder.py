@@ -204,13 +204,12 @@ class Decoder:
         g, last = self.geometry, self._last_chunk()
         chunks = self._chunks(max(0, first - g.history), last)
         decoder = ChunkDecoder(self.codec, self.header, g)
-        threads = 1 if g.sequential else self.options.threads
         wanted = (
             coded
             for coded in unpacked(chunks, self.header, g.code_context)
             if g.sequential or (coded.index >= first and (last is None or coded.index <= last))
         )
-        for coded, audio in in_order(decoder, wanted, threads):
+        for coded, audio in in_order(decoder, decoder.in_turn(wanted), self.options.threads):
             if coded.index < first:
                 continue
             if audio is None:

@@ -162,8 +162,8 @@ def encode(
         yield from splitter.finish()
 
     writer = NcfWriter(target, header)
-    threads = 1 if geometry.sequential else options.threads
-    for chunk in in_order(ChunkEncoder(codec, codebooks), pieces(), threads):
+    encoder = ChunkEncoder(codec, codebooks)
+    for chunk in in_order(encoder, encoder.in_turn(pieces()), options.threads):
         writer.write(chunk)
         if progress:
             progress(chunk.frames * card.hop / card.sample_rate)
