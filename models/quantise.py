@@ -128,9 +128,13 @@ class ResidualQuantiser(nn.Module):
             book.down.weight.copy_(axes[:, -book.down.out_features :].T)
             book.down.bias.copy_(-book.down.weight @ mean)
             points = book.down(residual)
-            entries = points[torch.randperm(len(points))[: len(book.entries)]].clone()
+            # Where there are fewer points than entries, some begin as twins.
+            picked = torch.randperm(len(points)).repeat(-(-len(book.entries) // len(points)))
+            entries = points[picked[: len(book.entries)]].clone()
             for _ in range(iterations):
-                code = (points @ entries.T - entries.square().sum(-1) / 2).argmax(-1)
+                bias = entries.square().sum(-1) / 2
+                # In blocks: all distances at once would fill the memory for large codebooks.
+                code = torch.cat([(p @ entries.T - bias).argmax(-1) for p in points.split(4096)])
                 sums = torch.zeros_like(entries).index_add_(0, code, points)
                 won = torch.bincount(code, minlength=len(entries))[:, None]
                 entries = torch.where(won > 0, sums / won.clamp_min(1), entries)
@@ -138,7 +142,7 @@ class ResidualQuantiser(nn.Module):
             book.counts.fill_(len(points) / len(entries))
             book.sums.copy_(entries * book.counts[:, None])
             # And back by what fits best.
-            code = book.nearest(points)
+            code = torch.cat([book.nearest(p) for p in points.split(4096)])
             ones = torch.ones(len(code), 1, device=latent.device)
             inputs = torch.cat([F.embedding(code, book.entries), ones], dim=1)
             fitted = torch.linalg.lstsq(inputs, residual).solution

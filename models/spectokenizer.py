@@ -182,7 +182,7 @@ class Decoder(nn.Module):
             x = snake(conv(recurrent(x, carry), carry))
         real, imaginary = x.chunk(2, dim=1)
         real, imaginary = complex_convolution(self.output, real, imaginary, carry)
-        return torch.complex(real, imaginary)[:, 0]
+        return torch.complex(real.float(), imaginary.float())[:, 0]
 
 
 Stage = tuple[nn.Module, nn.Module, nn.Module]

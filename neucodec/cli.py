@@ -13,8 +13,10 @@ from .commands.convert import convert
 from .commands.decode import decode
 from .commands.encode import encode
 from .commands.evaluate import evaluate
+from .commands.export import export
 from .commands.info import info
 from .commands.models import models
+from .commands.train import train
 from .commands.verify import verify
 from .ending import PIPE_GONE, Ended
 
@@ -62,6 +64,6 @@ def cli(ctx: click.Context) -> None:
 
 
 for command in (
-    encode, decode, info, verify, convert, models, evaluate, compare, completion
+    encode, decode, info, verify, convert, models, evaluate, compare, train, export, completion
 ):  # fmt: skip
     cli.add_command(command)

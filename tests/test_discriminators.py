@@ -1,7 +1,10 @@
 """Discriminators, their losses, and the balance between losses."""
 
+from typing import Any
+
 import pytest
 import torch
+from networks import peer
 
 from neucodec.training.adversarial import (
     feature_matching,
@@ -10,9 +13,15 @@ from neucodec.training.adversarial import (
     relative_feature_matching,
     squares_discriminator,
     squares_generator,
+    verdicts,
 )
 from neucodec.training.balancer import Balancer
+from neucodec.training.discriminators import Features
+from neucodec.training.discriminators.bands import BandDiscriminator
 from neucodec.training.discriminators.patches import PatchDiscriminators
+from neucodec.training.discriminators.period import PeriodDiscriminator
+from neucodec.training.discriminators.scale import ScaleDiscriminators
+from neucodec.training.discriminators.stft import StftDiscriminators
 
 
 def test_hinge_asks_no_more_than_a_margin_of_one() -> None:
@@ -76,3 +85,67 @@ def test_patches_learn_to_tell_a_comb_of_lines_from_noise() -> None:
 def test_patches_refuse_bands_that_cannot_be_halved() -> None:
     with pytest.raises(ValueError, match="cannot be halved 4 times"):
         PatchDiscriminators([128], [8, 8, 8, 8, 8])
+
+
+def same_weights(ours: torch.nn.Module, theirs: torch.nn.Module) -> None:
+    """Both keep bias, length and direction of each weight-normed layer, in the same order."""
+    with torch.no_grad():
+        for mine, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+            mine.copy_(other)
+
+
+def assert_same_features(ours: Features, theirs: Features) -> None:
+    for mine, other in zip(ours, theirs, strict=True):
+        for layer, peers in zip(mine, other, strict=True):
+            torch.testing.assert_close(layer, peers, atol=1e-5, rtol=1e-4)
+
+
+def test_period_and_band_discriminators_are_dacs() -> None:
+    module = peer("dac.model.discriminator")
+    torch.manual_seed(0)
+    audio = torch.randn(2, 1, 5000) * 0.3
+    for ours, theirs in (
+        (PeriodDiscriminator(3), module.MPD(3)),
+        (PeriodDiscriminator(5), module.MPD(5)),  # 5000 is a multiple of 5
+        (BandDiscriminator(512), module.MRD(512)),
+        (BandDiscriminator(2048), module.MRD(2048)),
+    ):
+        same_weights(ours, theirs)
+        assert_same_features([ours(audio)], [theirs(audio)])
+
+
+def test_stft_discriminators_are_encodecs() -> None:
+    module = peer("encodec.msstftd")
+    torch.manual_seed(0)
+    for channels in (1, 2):
+        ours = StftDiscriminators(8, channels=channels)
+        theirs = module.MultiScaleSTFTDiscriminator(8, in_channels=channels)
+        same_weights(ours, theirs)
+        audio = torch.randn(2, channels, 6000)
+        logits, maps = theirs(audio)
+        expected = [[*m, logit] for m, logit in zip(maps, logits, strict=True)]
+        assert_same_features(ours(audio), expected)
+
+
+def test_scales_see_ever_slower_audio() -> None:
+    features = ScaleDiscriminators(16)(torch.randn(2, 1, 4096))
+    assert [net[0].shape[-1] for net in features] == [4096, 2049, 1025]
+    assert all(net[-1].shape[:2] == (2, 1) for net in features)
+    assert [len(net) for net in features] == [8, 8, 8]
+
+
+def test_adversarial_losses_are_dacs() -> None:
+    losses = peer("dac.nn.loss")
+    torch.manual_seed(0)
+    real, decoded = ([[torch.randn(2, 4, 9), torch.randn(2, 1, 9)] for _ in "ab"] for _ in "cd")
+
+    class Fixed(losses.GANLoss):  # type: ignore[name-defined, misc]
+        def forward(self, fake: Any, true: Any) -> Any:
+            return decoded, real
+
+    fixed, nothing = Fixed(None), torch.zeros(1)
+    expected = fixed.discriminator_loss(nothing, nothing)
+    torch.testing.assert_close(squares_discriminator(verdicts(real), verdicts(decoded)), expected)
+    generator, features = fixed.generator_loss(nothing, nothing)
+    torch.testing.assert_close(squares_generator(verdicts(decoded)), generator)
+    torch.testing.assert_close(feature_matching(real, decoded), features)

@@ -11,9 +11,9 @@ import soundfile
 import torch
 from safetensors.torch import load_file
 
+from neucodec.errors import NeucodecError
 from neucodec.models.quantise import ResidualQuantiser
 from neucodec.training.corpus import Corpus
-from neucodec.training.export import export
 from neucodec.training.losses import SpectralLoss, mel_filters
 from neucodec.training.recipe import AdversaryRecipe, Recipe
 from neucodec.training.trainer import Trainer
@@ -113,9 +113,7 @@ def test_excerpts_are_seeded_and_sounding(recipe: Recipe) -> None:
     assert not np.array_equal(one, other) and np.abs(one).max() > 0
 
 
-def test_a_run_learns_resumes_to_the_same_weights_and_exports(
-    recipe: Recipe, tmp_path: Path
-) -> None:
+def test_a_run_learns_and_resumes_to_the_same_weights(recipe: Recipe, tmp_path: Path) -> None:
     torch.manual_seed(0)
     whole = Trainer(recipe, tmp_path / "whole")
     losses = []
@@ -135,12 +133,6 @@ def test_a_run_learns_resumes_to_the_same_weights_and_exports(
         whole.model.state_dict().items(), resumed.model.state_dict().values(), strict=True
     ):
         torch.testing.assert_close(a, b, msg=name)
-
-    for folder in ("cards", "weights"):
-        (tmp_path / folder).mkdir()
-    card = export(tmp_path / "whole", recipe, "tiny", "A test", tmp_path)
-    assert 'name = "tiny"' in card.read_text()
-    assert (tmp_path / "weights" / "tiny.safetensors").stat().st_size < 300_000
 
 
 def test_an_adversary_trains_the_decoder_and_leaves_the_codes(
@@ -189,5 +181,5 @@ def test_the_log_is_json_lines(recipe: Recipe, tmp_path: Path) -> None:
 
 def test_an_unknown_key_in_a_recipe_is_refused(tmp_path: Path) -> None:
     (tmp_path / "r.toml").write_text('corpus = ["x"]\nlerning_rate = 1\n')
-    with pytest.raises(ValueError, match="unknown lerning_rate"):
+    with pytest.raises(NeucodecError, match="unknown lerning_rate"):
         Recipe.read(tmp_path / "r.toml")

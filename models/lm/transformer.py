@@ -67,6 +67,23 @@ class Head(nn.Module):
         return out
 
 
+def smooth_features(points: Tensor, count: int, both_signs: bool = False) -> Tensor:
+    """Functions [N, count] of points [N, dim], of about unit variance and the smoother the earlier.
+
+    Coordinates, squared norm, then random Fourier features (Rahimi and Recht, 2007) of growing
+    frequency. ``both_signs`` gives the first two with either sign, for units that are one-sided.
+    """
+    unit = (points - points.mean(0)) / points.std()
+    norm = unit.square().sum(-1, keepdim=True)
+    plain = torch.cat([unit, (norm - norm.mean()) / norm.std()], dim=1)
+    if both_signs:
+        plain = torch.cat([plain, -plain], dim=1)
+    waves = max(0, count - plain.shape[1])
+    frequencies = torch.randn(points.shape[1], waves) * torch.linspace(0.2, 1.2, waves)
+    phases = 2 * torch.pi * torch.rand(waves)
+    return torch.cat([plain, 2**0.5 * (unit @ frequencies + phases).cos()], dim=1)[:, :count]
+
+
 class CodeTransformer(nn.Module):
     """Log-odds of every code of a chunk, given all codes before it.
 
@@ -96,6 +113,21 @@ class CodeTransformer(nn.Module):
                 nn.init.zeros_(module.bias)
         elif isinstance(module, nn.Embedding):
             nn.init.normal_(module.weight, std=0.5)
+
+    @torch.no_grad()
+    def start_from(self, codebooks: list[Tensor]) -> None:
+        """Begin with the codec's own geometry: codes whose entries [codebook_size, dim] lie close
+        together begin with similar vectors and similar logits."""
+        for k, entries in enumerate(codebooks):
+            for embedding in (self.past[k], self.present[k]):
+                assert isinstance(embedding, CodeEmbedding)
+                table = embedding.table.weight
+                table.copy_(0.5 * smooth_features(entries, table.shape[1]))
+            head = self.heads[k]
+            assert isinstance(head, Head)
+            weight = head.output.weight
+            scale = 0.5 / weight.shape[1] ** 0.5
+            weight.copy_(scale * smooth_features(entries, weight.shape[1], both_signs=True))
 
     def states(self, codes: Tensor) -> Tensor:
         """Codes [B, K, F] of the K codebooks in use to the state [B, F, width] before each frame.

@@ -1,1 +1,1 @@
-"""Training of the embedded codec: `python -m neucodec.training RECIPE FOLDER`."""
+"""Training of codecs: `neucodec train`, and `neucodec export` for what comes of it."""

@@ -12,46 +12,63 @@ import numpy.typing as npt
 import soundfile
 import soxr
 
+from ..errors import NeucodecError
+
 Audio = npt.NDArray[np.float32]
 SUFFIXES = {".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff"}
 
 
 class Corpus:
-    """Mono excerpts drawn evenly from the kinds (first-level folders) of one or more trees.
+    """Excerpts drawn evenly from the kinds (first-level folders) of one or more trees.
 
     Within a kind a file is drawn in proportion to its length, and files whose own sample rate
     is below the codec's count for less, since they cannot teach it the upper octaves.
     """
 
-    def __init__(self, roots: Iterable[Path], sample_rate: int, cache: Path | None = None) -> None:
-        self.sample_rate = sample_rate
+    def __init__(
+        self,
+        roots: Iterable[Path],
+        sample_rate: int,
+        cache: Path | None = None,
+        channels: int = 1,
+    ) -> None:
+        """Read everything under ``roots`` into memory, as int16 arrays [T], or [channels, T] if
+        there are several; resampled files are kept in the folder ``cache``."""
+        self.sample_rate, self.channels = sample_rate, channels
         self.kinds: dict[str, list[npt.NDArray[np.int16]]] = {}
         self.weights: dict[str, npt.NDArray[np.float64]] = {}
         weights: dict[str, list[float]] = {}
         for root in roots:
             files = sorted(p for p in root.rglob("*") if p.suffix.lower() in SUFFIXES)
             if not files:
-                raise ValueError(f"no audio under {root}: give a folder of {sorted(SUFFIXES)}")
+                kinds = ", ".join(sorted(SUFFIXES))
+                raise NeucodecError(f"no audio under {root}: give a folder with {kinds}")
             for path in files:
                 audio, rate = self._load(path, cache)
                 kind = path.relative_to(root).parts[0]
                 self.kinds.setdefault(kind, []).append(audio)
                 full = min(1.0, rate / sample_rate)
-                weights.setdefault(kind, []).append(len(audio) * full * full)
+                weights.setdefault(kind, []).append(audio.shape[-1] * full * full)
         for kind, values in weights.items():
             self.weights[kind] = np.asarray(values) / np.sum(values)
 
     def _load(self, path: Path, cache: Path | None) -> tuple[npt.NDArray[np.int16], int]:
         rate = int(soundfile.info(path).samplerate)
-        key = hashlib.sha256(f"{path}:{path.stat().st_size}:{self.sample_rate}".encode())
+        text = f"{path}:{path.stat().st_size}:{self.sample_rate}"
+        text += f":{self.channels}" if self.channels > 1 else ""
+        key = hashlib.sha256(text.encode())
         cached = cache / f"{key.hexdigest()[:24]}.npy" if cache else None
         if cached and cached.exists():
             return np.load(cached), rate
         audio, rate = soundfile.read(path, dtype="float32", always_2d=True)
-        mono = audio.mean(axis=1)
+        if self.channels == 1 or audio.shape[1] != self.channels:
+            audio = audio.mean(axis=1, keepdims=True)
         if rate != self.sample_rate:
-            mono = soxr.resample(mono, rate, self.sample_rate, quality="VHQ")
-        samples = np.round(np.clip(mono, -1, 1) * 32767).astype(np.int16)
+            audio = soxr.resample(audio, rate, self.sample_rate, quality="VHQ")
+        samples = np.round(np.clip(audio, -1, 1) * 32767).astype(np.int16)
+        samples = np.ascontiguousarray(samples[:, 0] if self.channels == 1 else samples.T)
+        if self.channels > len(np.atleast_2d(samples)):
+            samples = np.repeat(samples, self.channels, axis=0)
         if cached:
             cached.parent.mkdir(parents=True, exist_ok=True)
             np.save(cached, samples)
@@ -60,12 +77,16 @@ class Corpus:
     @property
     def seconds(self) -> float:
         """Length of everything held, in seconds."""
-        return sum(len(a) for k in self.kinds.values() for a in k) / self.sample_rate
+        return sum(a.shape[-1] for k in self.kinds.values() for a in k) / self.sample_rate
 
-    def excerpt(self, length: int, rng: np.random.Generator) -> Audio:
-        """One augmented mono excerpt of ``length`` samples, never silent."""
+    def excerpt(self, length: int, rng: np.random.Generator, augment: bool = True) -> Audio:
+        """One excerpt [T] (or [channels, T]) of ``length`` samples, never silent; augmented by
+        mixing, equalising, turning over and now and then a signal of test benches instead."""
+        if not augment:
+            return self._crop(length, rng, vary=0.0)
         if rng.random() < 0.1:
-            return synthetic(length, self.sample_rate, rng)
+            mono = synthetic(length, self.sample_rate, rng)
+            return mono if self.channels == 1 else panned(mono, self.channels, rng)
         audio = self._crop(length, rng)
         if rng.random() < 0.15:
             other = self._crop(length, rng)
@@ -76,25 +97,33 @@ class Corpus:
             audio = -audio
         return np.ascontiguousarray(audio, dtype=np.float32)
 
-    def _crop(self, length: int, rng: np.random.Generator) -> Audio:
-        """A random excerpt, pitch and tempo shifted together by up to a third of an octave."""
+    def _crop(self, length: int, rng: np.random.Generator, vary: float = 0.4) -> Audio:
+        """A random excerpt; a share ``vary`` of them has pitch and tempo shifted together by up
+        to a third of an octave."""
         for _ in range(20):
             kind = list(self.kinds)[rng.integers(len(self.kinds))]
             files = self.kinds[kind]
             audio = files[rng.choice(len(files), p=self.weights[kind])]
-            ratio = 2 ** rng.uniform(-1 / 3, 1 / 3) if rng.random() < 0.4 else 1.0
+            ratio = 2 ** rng.uniform(-1 / 3, 1 / 3) if rng.random() < vary else 1.0
             need = int(length * ratio) + 64
-            start = int(rng.integers(-length // 4, max(1, len(audio) - need + length // 4)))
-            piece = audio[max(0, start) : max(0, start + need)].astype(np.float32) / 32768
-            if ratio != 1.0 and len(piece):
-                piece = soxr.resample(piece, self.sample_rate * ratio, self.sample_rate, "HQ")
-            piece = piece[:length]
-            gap = length - len(piece)
+            start = int(rng.integers(-length // 4, max(1, audio.shape[-1] - need + length // 4)))
+            piece = audio[..., max(0, start) : max(0, start + need)].astype(np.float32) / 32768
+            if ratio != 1.0 and piece.size:
+                shifted = soxr.resample(piece.T, self.sample_rate * ratio, self.sample_rate, "HQ")
+                piece = shifted.T
+            piece = piece[..., :length]
+            gap = length - piece.shape[-1]
             front = gap if start < 0 else int(rng.integers(gap + 1)) if rng.random() < 0.3 else 0
-            padded = np.pad(piece, (front, gap - front)).astype(np.float32)
+            ends = [(0, 0)] * (piece.ndim - 1) + [(front, gap - front)]
+            padded = np.pad(piece, ends).astype(np.float32)
             if rms(padded) > 1e-4:
                 return padded
-        raise ValueError("20 excerpts in a row were silent: the corpus holds next to no sound")
+        raise NeucodecError("20 excerpts in a row were silent: the corpus holds next to no sound")
+
+
+def panned(mono: Audio, channels: int, rng: np.random.Generator) -> Audio:
+    """A mono signal [T] in several channels, each with a gain of its own."""
+    return (mono * rng.uniform(0.3, 1, (channels, 1))).astype(np.float32)
 
 
 def rms(audio: Audio) -> float:
@@ -105,13 +134,15 @@ def rms(audio: Audio) -> float:
 def equalise(audio: Audio, sample_rate: int, rng: np.random.Generator) -> Audio:
     """A smooth random gain over log frequency, up to +-9 dB, sometimes with a low-pass."""
     spectrum = np.fft.rfft(audio)
-    freqs = np.linspace(0, sample_rate / 2, len(spectrum))
+    freqs = np.linspace(0, sample_rate / 2, spectrum.shape[-1])
     octave = np.log2(np.maximum(freqs, 30) / 30)
     gain = np.interp(octave, np.linspace(0, 9.6, 7), rng.uniform(-9, 9, 7))
     if rng.random() < 0.15:
         cut = rng.uniform(4000, 16000)
         gain -= np.maximum(0, freqs - cut) / cut * 200
-    return np.asarray(np.fft.irfft(spectrum * 10 ** (gain / 20), n=len(audio)), dtype=np.float32)
+    return np.asarray(
+        np.fft.irfft(spectrum * 10 ** (gain / 20), n=audio.shape[-1]), dtype=np.float32
+    )
 
 
 def synthetic(length: int, sample_rate: int, rng: np.random.Generator) -> Audio:

@@ -1,84 +1,97 @@
-"""`python -m neucodec.training.export RUN NAME FOLDER`: a run's weights and card for `-m`."""
+"""From a run to a codec that ``-m`` takes: a card, and float16 weights beside it."""
 
 from __future__ import annotations
 
-import argparse
 import hashlib
-from dataclasses import asdict
+import json
+from dataclasses import MISSING, fields, replace
 from pathlib import Path
+from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
-from ..models.neu import Neu, NeuConfig
+from ..errors import NeucodecError
+from ..models.card import Card
+from ..models.errors import ModelError
+from ..outfile import output_file
 from .recipe import Recipe
-
-CARD = """\
-name = "{name}"
-family = "neu"
-title = "{title}"
-sample_rate = {recipe.sample_rate}
-channels = 1
-hop = {config.hop}
-codebooks = {config.codebooks}
-codebook_size = {config.codebook_size}
-default_codebooks = {default}
-chunk_frames = {recipe.frames}
-chunk_stride = {stride}
-chunk_context = {context}
-parameters = {parameters}
-license_code = "MIT"
-license_weights = "MIT"
-weights = "{name}.safetensors"
-sha256 = "{sha256}"
-embedded = true
-
-[config]
-{arguments}
-"""
+from .systems import system_of
+from .trainer import AVERAGE, RECIPE, STATE
 
 
-def export(run: Path, recipe: Recipe, name: str, title: str, folder: Path) -> Path:
-    """Write ``weights/NAME.safetensors`` (float16) and ``cards/NAME.toml``; returns the card."""
-    network = Neu(NeuConfig(**recipe.model))
-    network.load_state_dict(load_file(run / "average.safetensors"))
-    state = {k: v.to(torch.float16).contiguous() for k, v in network.state_dict().items()}
+def recipe_of(run: Path) -> Recipe:
+    """The recipe that a run's folder was made by; NeucodecError if there is none."""
+    if (run / RECIPE).is_file():
+        return Recipe.of(json.loads((run / RECIPE).read_text(encoding="utf-8")))
+    if (run / STATE).is_file():
+        return Recipe.of(torch.load(run / STATE, weights_only=True, map_location="cpu")["recipe"])
+    raise NeucodecError(f"{run} holds no run: neither {RECIPE} nor {STATE} is there")
+
+
+def export(
+    run: Path,
+    name: str,
+    folder: Path,
+    *,
+    recipe: Recipe | None = None,
+    title: str = "",
+    licence: str = "",
+    embed: bool = False,
+    force: bool = False,
+) -> Path:
+    """Write ``NAME.safetensors`` and ``NAME.toml`` into a folder; returns the card's path.
+
+    ``embed`` is for the package's own models: cards and weights go to folders of their own.
+    """
+    recipe = recipe or recipe_of(run)
+    system = system_of(recipe)
+    path = run / AVERAGE
+    if not path.is_file():
+        raise NeucodecError(f"{path} is not there: the run has saved nothing yet")
+    try:
+        system.network.load_state_dict(load_file(path))
+    except RuntimeError as error:
+        raise NeucodecError(f"{path} is of another recipe: {str(error).splitlines()[-1]}") from None
+    tensors = system.network.state_dict()
+    state = {k: v.to(torch.float16).contiguous() for k, v in tensors.items()}
     if not all(bool(v.isfinite().all()) for v in state.values()):
-        raise ValueError(f"{run}: weights that float16 cannot hold")
-    weights = folder / "weights" / f"{name}.safetensors"
-    save_file(state, weights)
-    config = network.config
-    card = folder / "cards" / f"{name}.toml"
-    card.write_text(
-        CARD.format(
-            name=name,
-            title=title,
-            recipe=recipe,
-            config=config,
-            default=min(9, config.codebooks),
-            stride=(recipe.frames - config.fade_frames) * config.hop,
-            context=(config.window - config.hop) // 2,
-            parameters=sum(p.numel() for p in network.parameters())
-            + sum(b.entries.numel() for b in network.quantiser.stages()),
-            sha256=hashlib.sha256(weights.read_bytes()).hexdigest(),
-            arguments="\n".join(f"{k} = {v}" for k, v in asdict(config).items()),
-        ),
-        encoding="utf-8",
+        raise NeucodecError(f"{path} holds weights that float16 cannot")
+    weights = save(state)
+    card = system.card(name, title or f"{recipe.system} of one's own, {recipe.sample_rate} Hz")
+    card = replace(
+        card,
+        weights=f"{name}.safetensors",
+        sha256=hashlib.sha256(weights).hexdigest(),
+        embedded=embed,
+        license_weights=licence or card.license_weights,
     )
-    return card
+    text = card_text(card)
+    try:
+        Card.parse(text, name)
+    except ModelError as error:
+        raise NeucodecError(str(error)) from None
+    cards = folder / "cards" if embed else folder
+    with output_file((folder / "weights" if embed else folder) / card.weights, force) as file:
+        file.write(weights)
+    target = cards / f"{name}.toml"
+    with output_file(target, force) as file:
+        file.write(text.encode())
+    return target
 
 
-def main() -> None:
-    """Parse the command line and export."""
-    parser = argparse.ArgumentParser(prog="python -m neucodec.training.export", description=__doc__)
-    parser.add_argument("recipe", type=Path)
-    parser.add_argument("run", type=Path)
-    parser.add_argument("name")
-    parser.add_argument("folder", type=Path, help="with the sub-folders cards and weights")
-    parser.add_argument("--title", default="Neu, general audio, full band")
-    args = parser.parse_args()
-    print(export(args.run, Recipe.read(args.recipe), args.name, args.title, args.folder))
+def card_text(card: Card) -> str:
+    """The TOML of a card, without what is as it would be anyway."""
+    lines = []
+    for f in fields(card):
+        value = getattr(card, f.name)
+        default = f.default_factory() if f.default_factory is not MISSING else f.default
+        if f.name not in ("folder", "config", "sources") and value != default:
+            lines.append(f"{f.name} = {_toml(value)}")
+    lines += ["", "[config]", *(f"{key} = {_toml(value)}" for key, value in card.config.items())]
+    return "\n".join(lines) + "\n"
 
 
-if __name__ == "__main__":
-    main()
+def _toml(value: Any) -> str:
+    # JSON's numbers, booleans, lists and strings of one line are TOML's, too.
+    return json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)

@@ -18,6 +18,7 @@ from torch import Tensor
 from ..models.codec import Codec
 from ..models.lm.config import LmConfig
 from ..models.lm.transformer import CodeTransformer
+from ..models.neu import NeuCodec
 from ..models.registry import load
 from .codes import coded_excerpts, held_out, write_shards
 from .corpus import Corpus
@@ -40,7 +41,11 @@ class LmTrainer:
             "frames": card.chunk_frames,
         }
         config = LmConfig(**(sizes | recipe.model))
-        self.model = CodeTransformer(config, recipe.dropout).to(self.device)
+        self.model = CodeTransformer(config, recipe.dropout)
+        if isinstance(self.codec, NeuCodec):
+            books = self.codec.network.quantiser.stages()
+            self.model.start_from([book.entries for book in books])
+        self.model.to(self.device)
         self.average = CodeTransformer(config).to(self.device)
         self.average.load_state_dict(self.model.state_dict())
         self.average.requires_grad_(False).eval()
@@ -151,20 +156,20 @@ class LmTrainer:
         stop = threading.Event()
         before = signal.signal(signal.SIGTERM, lambda *_: stop.set())
         saved = began = time.monotonic()
-        total = 0.0
+        bits: list[float] = []
         every = self.recipe.validate
         with (self.folder / "log.jsonl").open("a", encoding="utf-8") as log:
             while self.step < self.recipe.steps and not stop.is_set():
-                total += self.train_step()
+                bits.append(self.train_step())
                 if self.step % every == 0 or self.step == self.recipe.steps:
-                    seconds = (time.monotonic() - began) / every
-                    row = {"step": self.step, "bits": round(total / every, 4)}
+                    seconds = (time.monotonic() - began) / len(bits)
+                    row = {"step": self.step, "bits": round(float(np.mean(bits)), 4)}
                     print(
                         json.dumps(row | {"seconds": round(seconds, 3)} | self.validate()),
                         file=log,
                         flush=True,
                     )
-                    total, began = 0.0, time.monotonic()
+                    bits, began = [], time.monotonic()
                 if time.monotonic() - saved > 60 * minutes_between_saves:
                     self.save()
                     saved = time.monotonic()

@@ -4,33 +4,46 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
+
+from ..errors import NeucodecError
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
-TRAINABLE = ("decoder",)
-
 
 @dataclass
 class AdversaryRecipe:
     """The table ``[adversary]``: discriminators, and how they are trained."""
 
-    windows: list[int] = field(default_factory=lambda: [2048, 512])
+    kinds: list[str] = field(default_factory=lambda: ["patches"])
+    """Of: patches (ours), period and scale (HiFi-GAN's), bands (DAC's), stft (EnCodec's)."""
+    windows: list[int] = field(default_factory=list)
+    """Of those that look at spectra, where they differ from their papers'."""
+    width: int = 0
+    """Channels of their first layers (not of patches), where they differ from their papers'."""
     widths: list[int] = field(default_factory=lambda: [32, 64, 64])
-    seconds: float = 0.6
-    """Length of the piece of each item that the discriminators see, drawn anew every step."""
+    """Of the layers of patches."""
+    normalise: bool = False
+    """Hear every item without its mean and with a peak of 0.8, as DAC's do."""
+    seconds: float = 0.0
+    """Length of the piece of each item that they hear, drawn anew every step; 0 for all of it."""
     loss: str = "hinge"
     """Or "squares"."""
     features: str = "relative"
     """How feature distances are measured; or "absolute"."""
     learning_rate: float = 3e-4
-    warmup: int = 300
-    """Steps in which discriminators learn, and the codec does not learn from them yet."""
+    betas: list[float] = field(default_factory=lambda: [0.8, 0.99])
+    clip: float = 1.0
+    """Largest gradient norm."""
+    chance: float = 1.0
+    """Share of the steps, drawn by lot, in which they learn."""
+    warmup: int = 0
+    """Steps in which they learn, and the codec does not learn from them yet."""
 
 
 @dataclass
@@ -39,60 +52,79 @@ class Recipe:
 
     corpus: list[str]
     """Folders of audio, first-level folders being kinds drawn equally often."""
-    model: dict[str, int] = field(default_factory=dict)
+    system: str = "neu"
+    """Which codec: one of ``SYSTEMS``."""
+    model: dict[str, Any] = field(default_factory=dict)
     """Constructor arguments of the network that differ from its defaults."""
     start: str = ""
     """Safetensors with the weights to start from; there is no continuous phase then."""
     train_only: str = ""
-    """The one part of the network that learns ("decoder"); with the decoder alone, codes stay."""
+    """The one part of the network that learns, as "decoder": with that alone, codes stay."""
     sample_rate: int = 44100
     seed: int = 1
+    precision: str = "bfloat16"
+    """What networks compute in, as far as torch takes that to be safe; or "float32"."""
     steps: int = 12_000
     warmup: int = 200
     decay: int = 4_000
     """How many of the last steps bring the learning rate down to zero (linearly)."""
     learning_rate: float = 6e-4
-    continuous: int = 1000
-    """Steps without quantiser, after which codebooks start by k-means."""
+    betas: list[float] = field(default_factory=lambda: [0.8, 0.99])
+    weight_decay: float = 1e-2
+    """Of matrices and kernels; codebooks, offsets and gains have none."""
     batch: int = 8
-    """Items per step, each of ``chunks`` adjacent chunks."""
+    """Items per step (and process)."""
+    seconds: float = 1.0
+    """Length of an item, of systems that code it in one piece."""
     chunks: int = 2
-    """Adjacent chunks per item, so that the losses see the seam."""
+    """Adjacent chunks per item, of systems that code chunks, so that the losses see the seam."""
     frames: int = 86
     """Frames per chunk."""
+    continuous: int = 1000
+    """Steps without quantiser, after which codebooks start by k-means (neu, spectokenizer)."""
+    bypass_share: float = 0.2
+    """Share of items that pass unquantised (neu, spectokenizer)."""
+    full_share: float = 0.2
+    """Share of items that use every codebook; the others draw a number (neu, spectokenizer)."""
+    dropout: float = 0.5
+    """Share of items that draw their number of codebooks; the others use all (dac)."""
     weights: dict[str, float] = field(default_factory=dict)
-    """Of the losses, where they differ from ``WEIGHTS``."""
+    """Of the losses, where they differ from the system's."""
     shares: dict[str, float] = field(default_factory=dict)
     """Of the gradient that each group of losses gets (EnCodec's balancer); without, none is
     balanced."""
     adversary: AdversaryRecipe | None = None
-    bypass_share: float = 0.2
-    """Share of items that pass unquantised."""
-    full_share: float = 0.2
-    """Share of items that use every codebook; the others draw a number of them."""
     ema: float = 0.999
+    """What the averaged weights, which are the result, keep of themselves in a step."""
     clip: float = 3.0
     """Largest gradient norm."""
+    augment: bool = True
+    """Vary what is excerpted, and mix in sounds that are made up."""
+    validation: list[str] = field(default_factory=list)
+    """Folders of audio that is held out."""
+    validate_every: int = 1000
+    validation_items: int = 16
+    log_every: int = 50
 
     @classmethod
     def read(cls, path: Path) -> Recipe:
-        """Parse a TOML file; ValueError where a key is unknown or a value makes no sense."""
-        data: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+        """Parse a TOML file; NeucodecError where it cannot be, or a key is unknown."""
         try:
-            if "adversary" in data:
-                data["adversary"] = _filled(AdversaryRecipe, data["adversary"])
-            recipe = _filled(cls, data)
-            recipe.check()
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}") from None
-        return recipe
+            data: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+            return cls.of(data)
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise NeucodecError(f"{path}: no TOML: {error}") from None
+        except NeucodecError as error:
+            raise NeucodecError(f"{path}: {error}") from None
 
-    def check(self) -> None:
-        """Refuse what could only go wrong later."""
-        if self.train_only not in ("", *TRAINABLE):
-            raise ValueError(f"train_only {self.train_only!r}: only {', '.join(TRAINABLE)} can be")
-        if self.train_only and not self.start:
-            raise ValueError("train_only needs the weights of the rest: give start")
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> Recipe:
+        """From plain data, as `plain` gives it."""
+        values = dict(data)
+        if values.get("adversary") is not None:
+            values["adversary"] = _filled(AdversaryRecipe, values["adversary"])
+        recipe: Recipe = _filled(cls, values)
+        return recipe
 
     def plain(self) -> dict[str, Any]:
         """The recipe as a dictionary, for checkpoints and logs."""
@@ -106,16 +138,31 @@ class Recipe:
     def rate_at(self, step: int) -> float:
         """Learning rate: warm-up, again when the quantiser comes in; plateau; linear decay."""
         since = step if step < self.unquantised else step - self.unquantised
-        return self.learning_rate * min(1.0, (since + 1) / self.warmup) * self.fall(step)
+        return self.learning_rate * min(1.0, (since + 1) / max(1, self.warmup)) * self.fall(step)
 
     def fall(self, step: int) -> float:
         """What the decay at the end leaves of a learning rate."""
-        return min(1.0, (self.steps - step) / self.decay)
+        return min(1.0, (self.steps - step) / max(1, self.decay))
 
 
 def _filled(kind: type[Any], data: Mapping[str, Any]) -> Any:
-    known = {f.name for f in fields(kind)}
-    unknown = sorted(set(data) - known)
+    known = {f.name: f for f in fields(kind)}
+    unknown = sorted(set(data) - set(known))
     if unknown:
-        raise ValueError(f"unknown {', '.join(unknown)}; known: {', '.join(sorted(known))}")
+        raise NeucodecError(f"unknown {', '.join(unknown)}; known: {', '.join(sorted(known))}")
+    for name, f in known.items():
+        if name not in data:
+            if f.default is MISSING and f.default_factory is MISSING:
+                raise NeucodecError(f"{name} is missing")
+            continue
+        value, wanted = data[name], str(f.type)
+        kinds = _KINDS.get(wanted.partition("[")[0], (object,))
+        if not isinstance(value, kinds) or (isinstance(value, bool) and wanted != "bool"):
+            raise NeucodecError(f"{name} is to be {wanted}, not {value!r}")
     return kind(**data)
+
+
+_KINDS: dict[str, tuple[type[Any], ...]] = {
+    "int": (int,), "float": (int, float), "str": (str,), "bool": (bool,), "list": (list,),
+    "dict": (dict,),
+}  # fmt: skip

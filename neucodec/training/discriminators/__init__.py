@@ -1,6 +1,6 @@
 """Networks that tell decoded audio from real: what generators are trained against.
 
-Each takes audio [B, 1, T] and gives, for every network in it, the features of its layers, the
+Each takes audio [B, C, T] and gives, for every network in it, the features of its layers, the
 last being the verdict: large where it takes the audio for real.
 """
 

@@ -1,0 +1,77 @@
+"""``neucodec train``: a codec from a recipe."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from ..console import WARNINGS, Console, shown
+from .options import COUNT, verbosity_options
+
+EPILOG = """
+\b
+Examples:
+  neucodec train recipes/neu-44khz.toml               into runs/neu-44khz
+  neucodec train my.toml -o runs/second --seed 2
+  torchrun --nproc-per-node 4 -m neucodec train my.toml -o runs/four
+
+Run again with the same folder, it goes on where it was saved last, to results identical to those of
+a run in one piece. An interrupt saves and ends it after the step at hand. docs/training.md tells
+what a recipe holds; neucodec export makes a codec of a run.
+"""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("recipe", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    metavar="RUN",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of the run: state, averaged weights, log. Else runs/ and the recipe's name.",
+)
+@click.option("--seed", type=int, help="In place of the recipe's.")
+@click.option("--steps", type=COUNT, help="In place of the recipe's.")
+@click.option("--threads", type=COUNT, help="CPU threads; else as many as there are.")
+@click.option("-d", "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1.")
+@verbosity_options
+def train(
+    recipe: Path,
+    output: Path | None,
+    seed: int | None,
+    steps: int | None,
+    threads: int | None,
+    device: str,
+    quiet: int,
+    verbose: int,
+) -> None:
+    """Train a codec as a recipe says, or go on with a run."""
+    import torch
+
+    from ..training.distributed import processes, rank
+    from ..training.recipe import Recipe
+    from ..training.trainer import STATE, Trainer
+
+    console = Console(verbose - quiet)
+    if threads:
+        torch.set_num_threads(threads)
+    plan = Recipe.read(recipe)
+    plan = replace(
+        plan,
+        seed=plan.seed if seed is None else seed,
+        steps=plan.steps if steps is None else steps,
+    )
+    folder = output or Path("runs") / recipe.stem
+    with processes():
+        trainer = Trainer(plan, folder, device)
+        if (folder / STATE).is_file():
+            trainer.resume()
+        if rank() == 0:
+            where = f"{shown(str(folder))} ({trainer.device})"
+            hours = trainer.corpus.seconds / 3600
+            console.report(f"{where}: step {trainer.step} of {plan.steps}, {hours:.1f} h of audio")
+        trainer.run(quiet=console.verbosity <= WARNINGS or rank() > 0)
+        if rank() == 0:
+            console.report(f"{where}: step {trainer.step}, saved")

@@ -1,0 +1,70 @@
+"""What a run says of itself: JSON lines, TensorBoard where it is installed, and standard error."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+LOG = "log.jsonl"
+
+
+class Journal:
+    """Averages over every so many steps. Without a folder (in further processes), says nothing."""
+
+    def __init__(self, folder: Path | None, every: int, seconds: float, quiet: bool) -> None:
+        """``seconds`` of sound in a step, for the speed in multiples of real time."""
+        self.every, self.seconds, self.quiet = every, seconds, quiet
+        self._file = (folder / LOG).open("a", encoding="utf-8") if folder else None
+        self._board = _board(folder) if folder else None
+        self._sums: dict[str, float] = {}
+        self._count = 0
+        self._began = time.monotonic()
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:  # fmt: skip
+        if self._file:
+            self._file.close()
+        if self._board:
+            self._board.close()
+
+    def add(self, step: int, values: dict[str, float]) -> None:
+        """Take up a step's losses; write them when a row is full."""
+        for name, value in values.items():
+            self._sums[name] = self._sums.get(name, 0.0) + value
+        self._count += 1
+        if step % self.every:
+            return
+        now = time.monotonic()
+        row = {name: round(value / self._count, 5) for name, value in self._sums.items()}
+        row["speed"] = round(self._count * self.seconds / (now - self._began), 1)
+        self.note(step, row)
+        self._sums, self._count, self._began = {}, 0, now
+
+    def note(self, step: int, values: dict[str, float]) -> None:
+        """Write a row: a JSON object with the step last but for the speed."""
+        if not self._file:
+            return
+        print(json.dumps({**values, "step": step}), file=self._file, flush=True)
+        if self._board:
+            for name, value in values.items():
+                self._board.add_scalar(name, value, step)
+        if not self.quiet:
+            text = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
+            print(f"step {step}: {text}", file=sys.stderr, flush=True)
+
+
+def _board(folder: Path) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return None
+    return SummaryWriter(str(folder))

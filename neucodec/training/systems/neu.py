@@ -1,0 +1,76 @@
+"""The embedded codec. What was tried, and what it measured: ``models/TRAINING.md``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import ClassVar
+
+import numpy as np
+from torch import Tensor
+
+from ...models.card import Card
+from ...models.neu import Neu, NeuConfig
+from ..losses import SpectralLoss
+from ..recipe import Recipe
+from .chunked import ChunkedSystem
+from .system import configured, count_parameters
+
+
+class NeuSystem(ChunkedSystem):
+    """Spectral losses of a few windows a step, drawn anew each time."""
+
+    WEIGHTS: ClassVar = {
+        "mel": 5.0, "complex": 12.0, "commitment": 0.25, "adversarial": 1.0, "features": 2.0,
+    }  # fmt: skip
+    GROUPS: ClassVar = {"mel": "spectral", "complex": "spectral"}
+
+    network: Neu
+
+    def __init__(self, recipe: Recipe) -> None:
+        super().__init__(recipe)
+        self.config = configured(NeuConfig, recipe.model)
+        self.network = Neu(self.config)
+        self.distance = SpectralLoss(recipe.sample_rate)
+        self.codebooks, self.hop = self.config.codebooks, self.config.hop
+        self.context = self.network.context
+        self.shared = self.config.fade_frames  # type: ignore[misc]
+
+    def analyse(self, chunks: Tensor) -> Tensor:
+        """Chunks [N, width] to latents [N, F, D]."""
+        return self.network.analyse(chunks)
+
+    def synthesise(self, latent: Tensor) -> Tensor:
+        """Latents [N, F, D] to chunks [N, width], ready to overlap-add."""
+        return self.network.synthesise(latent)
+
+    def distances(
+        self, reference: Tensor, decoded: Tensor, rng: np.random.Generator
+    ) -> dict[str, Tensor]:
+        """Windows of the complex distance always, and two of the others, for all."""
+        always = SpectralLoss.COMPLEX
+        others = [size for size in SpectralLoss.BANDS if size not in always]
+        drawn = rng.choice(others, 2, replace=False)
+        windows = dict.fromkeys(always, 1.0) | {int(size): len(others) / 2 for size in drawn}
+        mel, phase = self.distance(reference[:, 0], decoded[:, 0], windows)
+        return {"mel": mel, "complex": phase}
+
+    def card(self, name: str, title: str) -> Card:
+        """The card of the trained network, weights aside."""
+        return Card(
+            name=name,
+            family="neu",
+            title=title,
+            sample_rate=self.recipe.sample_rate,
+            channels=1,
+            hop=self.hop,
+            codebooks=self.codebooks,
+            codebook_size=self.config.codebook_size,
+            default_codebooks=min(9, self.codebooks),
+            chunk_frames=self.recipe.frames,
+            chunk_stride=self.stride,
+            chunk_context=self.context,
+            parameters=count_parameters(self.network),
+            license_code="MIT",
+            license_weights="your own",
+            config=asdict(self.config),
+        )
