@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from .codebook import EuclideanCodebook, ResidualCodebooks
 from .seanet import KERNEL, Decoder, Encoder, SeanetConfig
 from .state_dict import read_checkpoint, restore
-from .stream import Carry, StreamState
+from .stream import Carry, Step, StreamState, Trace
 
 
 @dataclass(frozen=True)
@@ -95,30 +95,49 @@ class Encodec(nn.Module):
         ``last``, are those of the whole signal. ``state`` is what the previous call returned,
         None at the start; it is not changed. Audio waits in it until there is a whole frame.
         """
+        step = self.encoding_step(audio, state, last)
+        return self.encode_step(step, codebooks), step.after
+
+    def encoding_step(self, audio: Tensor, state: StreamState | None, last: bool) -> Step:
+        """The first, quick half of `encode_stream`; with it the next chunk's can be made."""
         audio, layers = self._resume(audio, state)
         count = audio.shape[-1]
         if not last:
             count -= count % self.config.hop
-            if not layers and count < self.start * self.config.hop:
+            if layers is None and count < self.start * self.config.hop:
                 count = 0
-        if count == 0:
-            return audio.new_zeros(len(audio), codebooks, 0, dtype=torch.int64), StreamState(
-                audio, layers
-            )
-        carry = Carry(layers, last)
-        codes = self._encode(audio[..., :count], codebooks, carry)
-        return codes, StreamState(audio[..., count:].clone(), tuple(carry.after))
+        return _step(audio, count, layers, last)
+
+    def encode_step(self, step: Step, codebooks: int) -> Tensor:
+        """The other half: codes [B, codebooks, F], perhaps while other threads are at others.
+
+        Every step must be coded, by threads that start in the order of the stream.
+        """
+        if step.carry is None:
+            return step.ready.new_zeros(len(step.ready), codebooks, 0, dtype=torch.int64)
+        with step.carry:
+            return self._encode(step.ready, codebooks, step.carry)
 
     def decode_stream(
         self, codes: Tensor, state: StreamState | None = None, last: bool = False
     ) -> tuple[Tensor, StreamState]:
         """Decode the next frames [B, K, F] of a stream to audio [B, C, T]; see `encode_stream`."""
+        step = self.decoding_step(codes, state, last)
+        return self.decode_step(step), step.after
+
+    def decoding_step(self, codes: Tensor, state: StreamState | None, last: bool) -> Step:
+        """The first half of `decode_stream`; see `encoding_step`."""
         codes, layers = self._resume(codes, state)
-        if codes.shape[-1] == 0 or not (layers or last or codes.shape[-1] >= self.start):
-            silence = codes.new_zeros(len(codes), self.config.channels, 0, dtype=torch.float32)
-            return silence, StreamState(codes, layers)
-        carry = Carry(layers, last)
-        return self._decode(codes, carry), StreamState(codes[..., :0], tuple(carry.after))
+        enough = layers is not None or last or codes.shape[-1] >= self.start
+        return _step(codes, codes.shape[-1] if enough else 0, layers, last)
+
+    def decode_step(self, step: Step) -> Tensor:
+        """The other half: audio [B, C, T]; see `encode_step`."""
+        if step.carry is None:
+            shape = len(step.ready), self.config.channels, 0
+            return step.ready.new_zeros(*shape, dtype=torch.float32)
+        with step.carry:
+            return self._decode(step.ready, step.carry)
 
     def encode_segments(self, audio: Tensor, codebooks: int) -> list[tuple[Tensor, Tensor | None]]:
         """Code a signal [B, C, T] segment by segment, each as `encode` does; the last is shorter.
@@ -138,13 +157,11 @@ class Encodec(nn.Module):
         parts = [self.decode(codes, scale) for codes, scale in segments]
         return overlap_add(parts, self.config.stride or parts[0].shape[-1])
 
-    def _resume(
-        self, chunk: Tensor, state: StreamState | None
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+    def _resume(self, chunk: Tensor, state: StreamState | None) -> tuple[Tensor, Trace | None]:
         if not self.config.causal:
             raise ValueError("this EnCodec model is not causal, it cannot code a stream")
         if state is None:
-            return chunk, ()
+            return chunk, None
         if state.pending.shape[-1] == 0:  # of however many codebooks the last frames had
             return chunk, state.layers
         return torch.cat([state.pending, chunk], dim=-1), state.layers
@@ -156,6 +173,15 @@ class Encodec(nn.Module):
     def _decode(self, codes: Tensor, carry: Carry) -> Tensor:
         audio: Tensor = self.decoder(self.quantiser.decode(codes).transpose(1, 2), carry)
         return audio
+
+
+def _step(chunk: Tensor, count: int, layers: Trace | None, last: bool) -> Step:
+    """Code the first ``count`` of what there is and keep the rest."""
+    ready, pending = chunk[..., :count], chunk[..., count:].clone()
+    if count == 0:
+        return Step(ready, None, StreamState(pending, layers))
+    carry = Carry(layers, last)
+    return Step(ready, carry, StreamState(pending, carry.after))
 
 
 def fade_in(overlap: int) -> Tensor:

@@ -275,10 +275,10 @@ class SpecTokenizer(nn.Module):
         if frames == 0:
             none = torch.zeros(len(audio), codebooks, 0, dtype=torch.int64, device=audio.device)
             return none, StreamState(audio, before.layers)
-        carry = Carry(before.layers, last)
-        latent = self.analyse(audio[..., : (frames + 1) * hop], carry)
+        with Carry(before.layers, last) as carry:
+            latent = self.analyse(audio[..., : (frames + 1) * hop], carry)
         rest = audio[..., frames * hop :].clone()
-        return self.quantiser.encode(latent, codebooks), StreamState(rest, tuple(carry.after))
+        return self.quantiser.encode(latent, codebooks), StreamState(rest, carry.after)
 
     def decode_stream(
         self, codes: Tensor, state: StreamState | None = None, last: bool = False
@@ -292,11 +292,11 @@ class SpecTokenizer(nn.Module):
         if codes.shape[-1] == 0:
             none = self.window.new_zeros(len(codes), 1, 0)
             return none, state or StreamState(self.window.new_zeros(len(codes), 1, 0))
-        carry = Carry(state.layers if state else (), last)
-        audio = self.synthesise(self.quantiser.decode(codes), carry)
+        with Carry(state.layers if state else None, last) as carry:
+            audio = self.synthesise(self.quantiser.decode(codes), carry)
         done, tail = audio[..., :-hop], audio[..., -hop:].clone()
-        if state and state.layers:
+        if state and state.layers:  # it has been through the network before
             done = torch.cat([done[..., :hop] + state.pending, done[..., hop:]], dim=-1)
         else:
             done = done[..., hop:]
-        return done, StreamState(tail, tuple(carry.after))
+        return done, StreamState(tail, carry.after)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from .card import Card
 from .codec import AudioChunk, CodeChunk, State
 from .fingerprint import fingerprint
-from .stream import StreamState
+from .stream import Step, StreamState
 
 
 class Plain(Protocol):
@@ -55,16 +55,20 @@ class Levelling(Protocol):
 class Streaming(Protocol):
     """A causal network that codes chunk after chunk."""
 
-    def encode_stream(
-        self, audio: Tensor, codebooks: int, state: StreamState | None, last: bool
-    ) -> tuple[Tensor, StreamState]:
-        """The next audio [B, C, T] to codes [B, codebooks, F], and the state after it."""
+    def encoding_step(self, audio: Tensor, state: StreamState | None, last: bool) -> Step:
+        """The place of the next audio [B, C, T], quickly."""
         ...
 
-    def decode_stream(
-        self, codes: Tensor, state: StreamState | None, last: bool
-    ) -> tuple[Tensor, StreamState]:
-        """The next codes [B, K, F] to audio [B, C, T], and the state after them."""
+    def encode_step(self, step: Step, codebooks: int) -> Tensor:
+        """What is there for coding to codes [B, codebooks, F]."""
+        ...
+
+    def decoding_step(self, codes: Tensor, state: StreamState | None, last: bool) -> Step:
+        """The place of the next codes [B, K, F], quickly."""
+        ...
+
+    def decode_step(self, step: Step) -> Tensor:
+        """What is there for coding to audio [B, C, T]."""
         ...
 
 
@@ -107,25 +111,49 @@ class ContextCodec(Loaded[Reaching]):
 
 
 class StreamCodec(Loaded[Streaming]):
-    """Codes one chunk after the other, with the network's own state."""
+    """Codes one chunk after the other, with the network's own state.
+
+    Several may be coded at once: `encoding` and `decoding` say in the stream's order where each
+    chunk stands, and `encode` and `decode` take that in place of a state, in threads that start in
+    the same order.
+    """
+
+    @torch.inference_mode()
+    def encoding(self, chunk: AudioChunk, before: State) -> State:
+        """Where a chunk stands, behind the one whose place is ``before`` (None for the first)."""
+        return self._encoding(chunk, _after(before))
+
+    @torch.inference_mode()
+    def decoding(self, chunk: CodeChunk, before: State) -> State:
+        """The same for `decode`."""
+        return self._decoding(chunk, _after(before))
 
     @torch.inference_mode()
     def encode(
         self, chunk: AudioChunk, codebooks: int, state: State = None
     ) -> tuple[CodeChunk, State]:
         """Codes of the whole signal."""
-        before = cast("StreamState | None", state)
-        codes, after = self.network.encode_stream(
-            chunk.audio.to(self.device), codebooks, before, chunk.last
-        )
-        return CodeChunk(codes=codes.cpu(), frames=chunk.frames), after
+        step = state if isinstance(state, Step) else self._encoding(chunk, state)
+        codes = self.network.encode_step(step, codebooks)
+        return CodeChunk(codes=codes.cpu(), frames=chunk.frames), step.after
 
     @torch.inference_mode()
     def decode(self, chunk: CodeChunk, state: State = None) -> tuple[Tensor, State]:
         """Audio [B, C, frames * hop] of the whole signal."""
-        before = cast("StreamState | None", state)
-        audio, after = self.network.decode_stream(chunk.codes.to(self.device), before, chunk.last)
-        return audio.cpu(), after
+        step = state if isinstance(state, Step) else self._decoding(chunk, state)
+        return self.network.decode_step(step).cpu(), step.after
+
+    def _encoding(self, chunk: AudioChunk, state: State) -> Step:
+        audio, before = chunk.audio.to(self.device), cast("StreamState | None", state)
+        return self.network.encoding_step(audio, before, chunk.last)
+
+    def _decoding(self, chunk: CodeChunk, state: State) -> Step:
+        codes, before = chunk.codes.to(self.device), cast("StreamState | None", state)
+        return self.network.decoding_step(codes, before, chunk.last)
+
+
+def _after(place: State) -> StreamState | None:
+    return place.after if isinstance(place, Step) else None
 
 
 class SegmentCodec(Loaded[Levelling]):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -15,6 +15,7 @@ from .entropy import EntropyModel, decode_payloads, encode_payload
 from .formats import Chunk, Header, ScaleKind, byte_to_scale, encode_chunk
 from .level import from_mid_side, normalise, prefers_mid_side, to_mid_side
 from .models.codec import AudioChunk, Codec, CodeChunk, State
+from .models.strategies import StreamCodec
 from .rate import Rate
 from .readahead import in_batches
 from .streams import from_streams, to_streams
@@ -31,45 +32,40 @@ MOST_ENTROPY_THREADS = 4
 
 
 class ChunkEncoder:
-    """Turns the audio of a chunk into the chunk.
-
-    Safe to call from several threads unless the geometry is sequential; then the pieces must come
-    in order.
-    """
+    """Turns the audio of a chunk into the chunk, in several threads if wished."""
 
     def __init__(
         self, codec: Codec, header: Header, rate: Rate, model: EntropyModel | None = None
     ) -> None:
         self.codec, self.header, self.rate, self.model = codec, header, rate, model
-        self._state: State = None
 
-    def __call__(self, piece: Piece) -> Chunk:
-        """The chunk of a piece."""
+    def in_turn(self, pieces: Iterable[Piece]) -> Iterator[tuple[Piece, State]]:
+        """Pieces in order to what may be encoded at once: each with its place in the stream, where
+        coding goes on from the piece before."""
+        place: State = None
+        for piece in pieces:
+            if isinstance(self.codec, StreamCodec):
+                chunk = self._levelled(piece)[0]
+                place = self.codec.encoding(chunk, place) if chunk else place
+            yield piece, place
+
+    def __call__(self, turn: tuple[Piece, State]) -> Chunk:
+        """The chunk of a piece, given as `in_turn` gives it."""
+        piece, place = turn
         try:
-            chunk = self._encode(piece, self.rate.choose(piece.index))
+            chunk = self._encode(piece, place, self.rate.choose(piece.index))
             self.rate.done(piece.index, chunk.codebooks, len(encode_chunk(self.header, chunk)))
         except BaseException:
             self.rate.stop()
             raise
         return chunk
 
-    def _encode(self, piece: Piece, codebooks: int) -> Chunk:
-        card, audio = self.codec.card, piece.audio
-        scales: tuple[int, ...] | tuple[float, ...] = ()
-        mid_side = False
-        if card.level == "rms":
-            mid_side = len(audio) == 2 and prefers_mid_side(audio)
-            audio, scales = normalise(to_mid_side(audio) if mid_side else audio)
-            if not any(scales):
-                return Chunk(index=piece.index, codebooks=0, frames=piece.frames)
-            audio = audio[np.array(scales) > 0]
-        streams = torch.from_numpy(to_streams(audio, card.channels))
-        coded, self._state = self.codec.encode(
-            AudioChunk(audio=streams, before=piece.before, frames=piece.frames, last=piece.last),
-            codebooks,
-            self._state,
-        )
-        payload, raw = encode_payload(coded.codes.numpy(), card.code_bits, self.model)
+    def _encode(self, piece: Piece, place: State, codebooks: int) -> Chunk:
+        chunk, scales, mid_side = self._levelled(piece)
+        if chunk is None:
+            return Chunk(index=piece.index, codebooks=0, frames=piece.frames)
+        coded, _ = self.codec.encode(chunk, codebooks, place)
+        payload, raw = encode_payload(coded.codes.numpy(), self.codec.card.code_bits, self.model)
         return Chunk(
             index=piece.index,
             codebooks=codebooks,
@@ -79,6 +75,24 @@ class ChunkEncoder:
             raw=raw,
             mid_side=mid_side,
         )
+
+    def _levelled(
+        self, piece: Piece
+    ) -> tuple[AudioChunk | None, tuple[int, ...] | tuple[float, ...], bool]:
+        """What the codec is to encode, None if all is silent; the scales that undo levelling; and
+        whether it is mid and side."""
+        card, audio = self.codec.card, piece.audio
+        scales: tuple[int, ...] = ()
+        mid_side = False
+        if card.level == "rms":
+            mid_side = len(audio) == 2 and prefers_mid_side(audio)
+            audio, scales = normalise(to_mid_side(audio) if mid_side else audio)
+            if not any(scales):
+                return None, scales, mid_side
+            audio = audio[np.array(scales) > 0]
+        streams = torch.from_numpy(to_streams(audio, card.channels))
+        chunk = AudioChunk(audio=streams, before=piece.before, frames=piece.frames, last=piece.last)
+        return chunk, scales, mid_side
 
 
 @dataclass(frozen=True)
@@ -92,6 +106,8 @@ class Coded:
     """[streams with codes, codebooks, before + frames + after], None if lost or silent."""
     before: int = 0
     """Frames of the chunk before in front of the chunk's own."""
+    place: State = None
+    """Where it stands in the stream, where decoding goes on from the chunk before."""
 
 
 def unpacked(
@@ -176,27 +192,34 @@ def _with_context(before: Coded, own: Coded, after: Coded, context: int) -> Code
 
 
 class ChunkDecoder:
-    """Turns a chunk into its weighted audio [channels, width], None if it is lost.
-
-    The same goes for threads as for `ChunkEncoder`.
-    """
+    """Turns a chunk into its weighted audio [channels, width], None if it is lost; in several
+    threads if wished."""
 
     def __init__(self, codec: Codec, header: Header, geometry: Geometry) -> None:
         self.codec, self.header, self.geometry = codec, header, geometry
-        self._state: State = None
+
+    def in_turn(self, chunks: Iterable[Coded]) -> Iterator[Coded]:
+        """Chunks in order to chunks that know their places, see `ChunkEncoder.in_turn`."""
+        place: State = None
+        for coded in chunks:
+            if isinstance(self.codec, StreamCodec):
+                if coded.chunk is None:
+                    place = None
+                elif coded.codes is not None:
+                    place = self.codec.decoding(self._codes(coded, coded.chunk), place)
+            yield replace(coded, place=place)
 
     def __call__(self, coded: Coded) -> tuple[Coded, Audio | None]:
-        """What was given, and its audio."""
+        """What was given, as `in_turn` gives it, and its audio."""
         chunk, header = coded.chunk, self.header
         if chunk is None:
-            self._state = None
             return coded, None
         card, width = self.codec.card, self.geometry.width(coded.frames)
         streams = np.zeros((header.streams, card.channels, width), np.float32)
         if coded.codes is not None:
             by_byte = header.scale_kind == ScaleKind.LOG
             heard = [k for k in range(header.streams) if not by_byte or chunk.scales[k]]
-            decoded = self._decode(coded, chunk)
+            decoded = self.codec.decode(self._codes(coded, chunk), coded.place)[0].numpy()
             if by_byte:
                 gains = [byte_to_scale(int(chunk.scales[k])) for k in heard]
                 decoded = decoded * np.array(gains, np.float32)[:, None, None]
@@ -204,17 +227,12 @@ class ChunkDecoder:
         audio = from_streams(streams, header.channels)
         return coded, from_mid_side(audio) if chunk.mid_side else audio
 
-    def _decode(self, coded: Coded, chunk: Chunk) -> Audio:
+    def _codes(self, coded: Coded, chunk: Chunk) -> CodeChunk:
         own_scales = self.header.scale_kind == ScaleKind.FLOAT
-        audio, self._state = self.codec.decode(
-            CodeChunk(
-                codes=torch.from_numpy(coded.codes),
-                frames=coded.frames,
-                before=coded.before,
-                scales=torch.tensor(chunk.scales) if own_scales else None,
-                last=coded.frames < self.geometry.frames,
-            ),
-            self._state,
+        return CodeChunk(
+            codes=torch.from_numpy(coded.codes),
+            frames=coded.frames,
+            before=coded.before,
+            scales=torch.tensor(chunk.scales) if own_scales else None,
+            last=coded.frames < self.geometry.frames,
         )
-        out: Audio = audio.numpy()
-        return out

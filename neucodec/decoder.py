@@ -206,14 +206,13 @@ class Decoder:
         g, last = self.geometry, self._last_chunk()
         chunks = self._chunks(max(0, first - g.history), last)
         decoder = ChunkDecoder(self.codec, self.header, g)
-        threads = 1 if g.sequential else self.options.threads
         ready = unpacked(chunks, self.header, g.code_context, self._model, self.options.threads)
         wanted = (
             coded
             for coded in ready
             if g.sequential or (coded.index >= first and (last is None or coded.index <= last))
         )
-        for coded, audio in in_order(decoder, wanted, threads):
+        for coded, audio in in_order(decoder, decoder.in_turn(wanted), self.options.threads):
             if coded.index < first:
                 continue
             if audio is None:

@@ -216,9 +216,9 @@ def encode(
     rate: Rate = NominalRate(codebooks)
     if average:
         rate = _average_rate(card, header, asked, model, writer.header_bytes)
-    threads = 1 if geometry.sequential else options.threads
+    encoder = ChunkEncoder(codec, header, rate, model)
     used: Counter[int] = Counter()
-    for chunk in in_order(ChunkEncoder(codec, header, rate, model), pieces(), threads):
+    for chunk in in_order(encoder, encoder.in_turn(pieces()), options.threads):
         writer.write(chunk)
         used[chunk.codebooks] += 1
         if progress:

@@ -14,9 +14,10 @@ from safetensors.torch import save_file
 from test_encodec import MONO, STEREO, a_model, saved, their_codes, theirs
 from torch import Tensor
 
-from neucodec.models.codec import Codec
+from neucodec.models.codec import AudioChunk, Codec
 from neucodec.models.encodec import rename
 from neucodec.models.state_dict import read_checkpoint
+from neucodec.models.strategies import StreamCodec
 
 STRIDE = 24000  # of the mono model
 SEGMENTS = {"chunk_frames": 15, "chunk_stride": 4752}
@@ -73,6 +74,33 @@ def test_a_stream_is_coded_as_the_peer_codes_the_whole(mono: Pair, samples: int)
 def test_frames_are_as_many_as_the_bitrate_says(mono: Pair) -> None:
     codes = codes_in(to_ncf(mono.ours, signal(4 * STRIDE, 24000)[0], codebooks=2))
     assert [c.shape for c in codes] == 4 * [(1, 2, 75)]
+
+
+def test_a_stream_is_the_same_however_many_chunks_are_under_way(stream: Codec) -> None:
+    audio = signal(6 * STRIDE + 99, 24000, channels=2)[0]
+    coded = [to_ncf(stream, audio, codebooks=8, threads=n) for n in (1, 2, 5)]
+    assert coded[0] == coded[1] == coded[2]
+    alone, *others = (from_ncf(stream, coded[0], threads=n) for n in (1, 2, 5))
+    assert all(torch.equal(alone, other) for other in others)
+
+
+def test_a_chunk_does_not_wait_for_one_that_has_failed(stream: Codec) -> None:
+    assert isinstance(stream, StreamCodec)
+    audio = signal(STRIDE, 24000)
+    first, second = (
+        AudioChunk(audio=part, before=0, frames=75, last=last)
+        for part, last in ((audio, False), (audio, True))
+    )
+    place = stream.encoding(first, None)
+    following = stream.encoding(second, place)
+    with pytest.raises(ValueError, match="99 codebooks"):
+        stream.encode(first, 99, place)
+    stream.encode(second, 8, following)  # the first got through all that the second needs
+    place = stream.encoding(first, None)
+    following = stream.encoding(second, place)
+    place.carry.after.end()  # type: ignore[attr-defined]
+    with pytest.raises(RuntimeError, match="chunk before has failed"):
+        stream.encode(second, 8, following)
 
 
 def test_a_stream_from_the_middle_soon_is_that_from_the_start(stream: Codec) -> None:

@@ -156,20 +156,20 @@ class LmTrainer:
         stop = threading.Event()
         before = signal.signal(signal.SIGTERM, lambda *_: stop.set())
         saved = began = time.monotonic()
-        total = 0.0
+        bits: list[float] = []
         every = self.recipe.validate
         with (self.folder / "log.jsonl").open("a", encoding="utf-8") as log:
             while self.step < self.recipe.steps and not stop.is_set():
-                total += self.train_step()
+                bits.append(self.train_step())
                 if self.step % every == 0 or self.step == self.recipe.steps:
-                    seconds = (time.monotonic() - began) / every
-                    row = {"step": self.step, "bits": round(total / every, 4)}
+                    seconds = (time.monotonic() - began) / len(bits)
+                    row = {"step": self.step, "bits": round(float(np.mean(bits)), 4)}
                     print(
                         json.dumps(row | {"seconds": round(seconds, 3)} | self.validate()),
                         file=log,
                         flush=True,
                     )
-                    total, began = 0.0, time.monotonic()
+                    bits, began = [], time.monotonic()
                 if time.monotonic() - saved > 60 * minutes_between_saves:
                     self.save()
                     saved = time.monotonic()
