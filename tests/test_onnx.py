@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from conftest import Run
 from networks import signal
 
 import neucodec
@@ -29,9 +32,13 @@ def codec() -> NeuCodec:
 
 
 @pytest.fixture(scope="module")
-def graphs(codec: NeuCodec, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def graphs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Made by the command, in a process of its own."""
     folder = tmp_path_factory.mktemp("graphs")
-    assert export_onnx(codec, folder) == (folder / ENCODER, folder / DECODER)
+    command = [sys.executable, "-m", "neucodec", "export", "--onnx", "-o", str(folder)]
+    ran = subprocess.run(command, capture_output=True, text=True)
+    assert (ran.returncode, ran.stdout) == (0, ""), ran.stderr
+    assert ran.stderr == f"neu-44khz: {folder / ENCODER} and {folder / DECODER}\n"
     assert {p.name for p in folder.iterdir()} == {ENCODER, DECODER}
     return {name: runtime.InferenceSession(folder / name) for name in (ENCODER, DECODER)}
 
@@ -73,3 +80,21 @@ def test_other_codecs_are_refused(tmp_path: Path) -> None:
 
     with pytest.raises(ModelError, match="dac-44khz: only the family neu can be exported"):
         export_onnx(dac(tmp_path).codec, tmp_path)
+
+
+def test_what_is_there_is_not_overwritten(run: Run, tmp_path: Path) -> None:
+    (tmp_path / DECODER).touch()
+    ran = run("export", "--onnx", "-o", tmp_path)
+    assert (ran.code, ran.out, ran.err.count("\n")) == (1, b"", 1)
+    assert "decoder.onnx exists; -f (--force) overwrites it" in ran.err
+    assert [path.name for path in tmp_path.iterdir()] == [DECODER]
+
+
+def test_a_run_or_a_model_is_exported(run: Run) -> None:
+    ran = run("export")
+    assert (ran.code, "give a run's folder and a name for the model, or --onnx" in ran.err) == (
+        2,
+        True,
+    )
+    ran = run("export", "--onnx", "neu-44khz", "runs/some")
+    assert (ran.code, "--onnx takes a model's name, not a run" in ran.err) == (2, True)

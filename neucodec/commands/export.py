@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -110,5 +111,7 @@ def _export_graphs(card: Card, folder: Path, force: bool, console: Console) -> N
     for name in (ENCODER, DECODER):
         if (folder / name).exists() and not force:
             raise NeucodecError(f"{shown(str(folder / name))} exists; -f (--force) overwrites it")
+    # It warns of what it does not find and nobody needs here.
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     made = export_onnx(Codecs("cpu", offline=False).get(card, console), folder)
     console.report(f"{card.name}: {' and '.join(shown(str(path)) for path in made)}")
