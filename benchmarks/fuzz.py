@@ -151,7 +151,7 @@ def decode_cases() -> Case:
     from neucodec.errors import NeucodecError
 
     torch.set_num_threads(1)
-    codec = load_model()
+    codec = load_model().codec
     noise = np.random.default_rng(0)
     files = []
     for seconds, channels, rate in ((0.05, 1, 44100), (1.05, 2, 44100), (2.1, 1, 48000)):

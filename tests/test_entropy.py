@@ -100,7 +100,7 @@ def encoded(seconds: float, entropy: str, channels: int = 1, **options: int) -> 
     target = io.BytesIO()
     source = ArraySource(sound(seconds, channels=channels), 44100)
     given = EncodeOptions(entropy=entropy, **options)  # type: ignore[arg-type]
-    encode_source(source, target, neucodec.load_model(), given)
+    encode_source(source, target, neucodec.load_model().codec, given)
     return target.getvalue()
 
 
@@ -182,7 +182,7 @@ def test_squeezing_leaves_the_sound_as_it_is(mode: str, channels: int) -> None:
 def Decoder_of(pipe: ncf.Pipe) -> Iterator[np.ndarray]:  # noqa: N802
     from neucodec.decoder import Decoder
 
-    return Decoder(NcfReader(pipe), neucodec.load_model()).blocks()
+    return Decoder(NcfReader(pipe), neucodec.load_model().codec).blocks()
 
 
 def test_adaptive_files_are_smaller() -> None:
@@ -222,7 +222,7 @@ def test_a_chunk_whose_codes_do_not_fit_is_silence_and_said_so(learned: Frequenc
     writer.close(4 * 44100)
     from neucodec.decoder import Decoder
 
-    decoder = Decoder(NcfReader(io.BytesIO(target.getvalue())), neucodec.load_model())
+    decoder = Decoder(NcfReader(io.BytesIO(target.getvalue())), neucodec.load_model().codec)
     audio = np.concatenate(list(decoder.blocks()))
     [(start, end)] = decoder.damaged
     assert (round(start, 3), round(end, 3)) == (0.975, 1.95)

@@ -170,7 +170,7 @@ def test_a_rival_comes_to_the_size_it_is_given(other: Rival, clip: MakeClip) -> 
 
 
 def test_codebook_use_is_counted_over_all_files(tmp_path: Path) -> None:
-    codec, generator = neucodec.load_model(), np.random.default_rng(0)
+    codec, generator = neucodec.load_model().codec, np.random.default_rng(0)
     files, codes = [], []
     for k in range(2):
         files.append(tmp_path / f"{k}.ncf")
