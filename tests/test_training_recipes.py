@@ -100,7 +100,7 @@ def test_a_recipe_learns_resumes_and_exports_a_codec_that_codes(
         assert torch.equal(mine, theirs[key]), key
     rows = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert rows[0]["step"] == 20 and rows[0]["speed"] > 0 and math.isfinite(rows[0]["mel"])
-    assert rows[1]["valid_mel"] > 0
+    assert rows[1]["valid mel"] > 0
 
     done = run("export", tmp_path / "run", "narrow", "-o", tmp_path)
     assert done.code == 0, done.err
@@ -164,6 +164,24 @@ def test_the_command_trains_and_goes_on(corpus: Path, tmp_path: Path, run: Run) 
     done = run("train", path, "-o", tmp_path / "run", "--steps", "3")
     assert done.code == 0 and "step 2 of 3" in done.err
     assert json.loads((tmp_path / "run" / "recipe.json").read_text())["steps"] == 3
+
+
+def test_the_command_takes_recipes_of_entropy_models(
+    corpus: Path, tmp_path: Path, run: Run
+) -> None:
+    path = tmp_path / "entropy.toml"
+    path.write_text(
+        f"codec = 'neu-44khz'\ncorpus = [{str(corpus)!r}]\nheld_out = {str(corpus)!r}\n"
+        "shards = 1\nshard = 16\nsteps = 2\nbatch = 2\n"
+        "[model]\nwidth = 32\nlayers = 1\nheads = 2\nhidden = 64\n"
+        "code_rank = 8\nhead_hidden = 32\n"
+    )
+    done = run("train", path, "-o", tmp_path / "run")
+    assert done.code == 0, done.err
+    assert (tmp_path / "run" / "state.pt").is_file()
+    path.write_text("codec = 'neu-44khz'\nshads = 1\n")
+    done = run("train", path, "-o", tmp_path / "run")
+    assert done.code == 1 and "unknown shads" in done.err
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,11 @@ class DacSystem(System):
         return list(cast("Iterable[CosineCodebook]", self.network.quantiser.codebooks))
 
     @property
+    def most(self) -> int:
+        """All the codebooks that there are."""
+        return self.config.codebooks
+
+    @property
     def length(self) -> int:
         """Samples of an item: whole frames."""
         hop = self.config.hop

@@ -48,6 +48,11 @@ class EncodecSystem(System):
         return int(np.prod(self.config.ratios))
 
     @property
+    def most(self) -> int:
+        """All the codebooks that there are."""
+        return self.config.codebooks
+
+    @property
     def length(self) -> int:
         """Samples of an item: whole frames."""
         return round(self.recipe.seconds * self.recipe.sample_rate / self.hop) * self.hop
