@@ -21,8 +21,8 @@ import distributed
 from .batch import Outcome, Result, Work, attempt
 from .console import REPORTS, Console, Relay, explain
 from .errors import NeucodecError
-from .places import is_remote
 from .plan import Job
+from .remote import is_remote
 from .search import PIPE
 from .workers import limit_threads
 

@@ -128,10 +128,7 @@ def test_from_the_web_through_ranges_and_without(run: Run, clip: MakeClip, tmp_p
         assert ran.err == f"neucodec: {server.url}/gone.wav: there is no such file\n"
         ran = run("encode", path, "-o", f"{server.url}/out.ncf", "-f")
         assert ran.code == 1
-        assert (
-            ran.err
-            == f"neucodec: {path}: {server.url}/out.ncf: files of this kind of URL can only be read\n"
-        )
+        assert ran.err.endswith("/out.ncf: files of this kind of URL can only be read\n")
 
 
 @web
