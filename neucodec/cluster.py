@@ -21,6 +21,7 @@ import distributed
 from .batch import Outcome, Result, Work, attempt
 from .console import REPORTS, Console, Relay, explain
 from .errors import NeucodecError
+from .places import is_file
 from .plan import Job
 from .remote import is_remote
 from .search import PIPE
@@ -113,14 +114,15 @@ def _connected(address: str) -> Client:
 
 
 def _as_seen_from_afar(job: Job) -> Job:
-    """With names that do not depend on the directory one is in."""
+    """With names that do not depend on the directory one is in. What is not there now but when a
+    worker looks, a dead one has made."""
     if PIPE in (job.source, job.target):
         raise click.ClickException("'-' is a pipe of this machine, which no other can reach")
     source, target = (
         name if is_remote(name) else os.path.abspath(name)  # noqa: PTH100 - keeps odd names
         for name in (job.source, job.target)
     )
-    return replace(job, source=source, target=target, again=True)
+    return replace(job, source=source, target=target, again=not is_file(target))
 
 
 def _answer(future: Future, job: Job) -> _Answer:

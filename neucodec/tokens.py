@@ -23,9 +23,9 @@ ABSENT = -1
 class Tokens:
     """All that a codec needs to decode a file, and of what codec it is.
 
-    The chunks of a file stand one after the other, ``chunk_frames`` each but perhaps the last. Where
-    ``chunk_frames * hop > chunk_stride``, the last frames of a chunk and the first ones of the next
-    code the same audio.
+    The chunks of a file stand one after the other, ``chunk_frames`` each but perhaps the last.
+    Where ``chunk_frames * hop > chunk_stride``, the last frames of a chunk and the first ones of
+    the next code the same audio.
     """
 
     codec: str
