@@ -20,7 +20,6 @@ from .commands.models import models
 from .commands.play import play
 from .commands.tokens import tokens
 from .commands.train import train
-from .commands.train import train
 from .commands.verify import verify
 from .ending import PIPE_GONE, Ended
 
