@@ -91,12 +91,20 @@ def encode(
     model: str | Model = DEFAULT_MODEL,
     tags: Mapping[str, str] | None = None,
     normalize_loudness: bool = False,
+    entropy: str = "auto",
+    rate_mode: str | None = None,
 ) -> bytes:
     """Encode floats [samples] or [samples, channels] at ``samplerate`` Hz into an .ncf.
 
     ``bitrate`` is of all channels together, in bit/s or as text (``"8kbps"``).
     ``normalize_loudness`` brings the audio to -16 LUFS before encoding, as DAC's own code does,
-    and decoding brings it back. Raises NeucodecError for what cannot be encoded.
+    and decoding brings it back. ``entropy`` says how codes are squeezed: ``"lm"`` by a model of the
+    codec's codes, ``"adaptive"`` by what each second has shown so far, ``"none"``; ``"auto"`` is
+    the first of the former two that there is. ``rate_mode`` is what ``bitrate`` means: the
+    ``"average"`` of the whole file or, where codes are not squeezed, the ``"nominal"`` one of codes
+    as they are.
+
+    Raises NeucodecError for what cannot be encoded.
 
     >>> import numpy as np
     >>> tone = 0.1 * np.sin(2 * np.pi * 440 * np.arange(48000) / 48000)
@@ -108,7 +116,9 @@ def encode(
     rate = parse_bitrate(bitrate) if isinstance(bitrate, str) else bitrate
     source, target = ArraySource(audio, samplerate, tags), io.BytesIO()
     gain = gain_to(source) if normalize_loudness else None
-    options = EncodeOptions(bitrate=rate, codebooks=codebooks, gain_db=gain)
+    options = EncodeOptions(
+        bitrate=rate, codebooks=codebooks, rate_mode=rate_mode, gain_db=gain, entropy=entropy
+    )
     encode_source(source, target, codec, options)
     return target.getvalue()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .formats import Header, NcfError, NcfReader
+from .formats import Header, NcfError, NcfReader, coded_streams
 from .places import open_to_read
 
 Spans = list[tuple[float, float]]
@@ -37,6 +37,19 @@ def check_ncf(reader: NcfReader) -> Integrity:
     seconds = length_of(reader)
     damaged = damaged_spans(reader.header, reader.damaged, seconds)
     return Integrity(chunks, seconds, reader.complete, damaged)
+
+
+def payload_bytes(reader: NcfReader) -> tuple[int, int]:
+    """Bytes of all intact payloads of a file, and how many they would be without entropy coding.
+
+    Reads all of it, after which ``reader`` knows what is damaged.
+    """
+    header, stored, raw = reader.header, 0, 0
+    for chunk in reader:
+        streams = len(coded_streams(header, chunk))
+        stored += len(chunk.payload)
+        raw += header.raw_bytes(streams, chunk.codebooks, chunk.frames)
+    return stored, raw
 
 
 def length_of(reader: NcfReader) -> float:
