@@ -7,7 +7,7 @@ TORCH ?= torch==2.13.0
 FILE ?=
 BITRATE ?= 8kbps
 
-.PHONY: demo test lint types check clean
+.PHONY: demo test lint types man check clean
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -30,6 +30,10 @@ types: $(VENV)/installed
 	rm -rf build/types
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --target build/types .
 	cd build/types && ../../$(BIN)/mypy --config-file ../../pyproject.toml --python-executable ../../$(BIN)/python -p neucodec
+
+# The manual page, whenever a command has changed.
+man: $(VENV)/installed
+	$(BIN)/neucodec man > docs/neucodec.1
 
 check: lint types test
 

@@ -71,7 +71,7 @@ def damage(data: bytes, rng: np.random.Generator) -> tuple[bytes, list[tuple[int
 def decode(data: bytes, piped: bool) -> np.ndarray:
     reader = NcfReader(Pipe(data) if piped else io.BytesIO(data))
     card_for(reader.header)
-    decoder = Decoder(reader, neucodec.load_model(), DecodeOptions(threads=1))
+    decoder = Decoder(reader, neucodec.load_model().codec, DecodeOptions(threads=1))
     blocks = list(decoder.blocks())
     return np.concatenate([np.zeros((0, decoder.channels), np.float32), *blocks])
 

@@ -15,7 +15,7 @@ from .varint import encode_varint, read_varint
 from .window import Window
 
 SIGNATURE = b"\x89NCF\r\n\x1a\n"
-MAJOR, MINOR = 1, 0
+MAJOR, MINOR = 1, 1
 MAX_BODY_BYTES = 2**20
 
 _PREFIX = struct.Struct("<8sBBI")  # signature, major, minor, length of the body
@@ -103,6 +103,7 @@ _FIELDS: dict[int, tuple[str, _Kind]] = {
     4: ("frames", _INTEGER),
     6: ("tags", _Kind(_encode_tags, _decode_tags)),
     8: ("encoder", _TEXT),
+    10: ("average_bitrate", _INTEGER),
 }
 _REQUIRED = (1, 3, 5, 13, 15, 17, 19, 21)
 
@@ -131,8 +132,13 @@ def encode_header(header: Header) -> bytes:
         raise NcfError(
             f"header of {len(body)} bytes: at most {MAX_BODY_BYTES} fit, so shorten the tags"
         )
-    data = _PREFIX.pack(SIGNATURE, MAJOR, MINOR, len(body)) + body
+    data = _PREFIX.pack(SIGNATURE, MAJOR, _minor_of(header), len(body)) + body
     return data + _CRC.pack(zlib.crc32(data))
+
+
+def _minor_of(header: Header) -> int:
+    """The oldest minor version that specifies all that the file uses."""
+    return int(header.entropy != EntropyCoder.NONE or header.average_bitrate is not None)
 
 
 def read_header(window: Window) -> tuple[Header, tuple[int, int]]:

@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
 
+from .adaptive import can_adapt
 from .bits import code_bits, payload_bytes
 from .errors import NcfError
+from .range_coder import SMALLEST_CODEBOOK
 from .varint import MAX_VARINT_BYTES, VARINT_LIMIT
 
 FINGERPRINT_BYTES = 8
@@ -77,7 +79,9 @@ class Header:
     """First 8 bytes of the SHA-256 of the entropy model's weights, where there is one."""
     entropy_model: str = ""
     nominal_bitrate: int | None = None
-    """bit/s of all streams together."""
+    """bit/s of all streams together, all chunks having all codebooks and none being squeezed."""
+    average_bitrate: int | None = None
+    """bit/s that the writer made the whole file average, where it did."""
     frames: int | None = None
     """Source samples per channel where the encoder knew them at the start; only a hint."""
     gain_db: float | None = None
@@ -106,8 +110,11 @@ class Header:
         _check_integer("overlap", self.overlap, 0, MAX_CHUNK_SAMPLES)
         if self.nominal_bitrate is not None:
             _check_integer("nominal_bitrate", self.nominal_bitrate, 1, VARINT_LIMIT - 1)
+        if self.average_bitrate is not None:
+            _check_integer("average_bitrate", self.average_bitrate, 1, VARINT_LIMIT - 1)
         if self.frames is not None:
             _check_integer("frames", self.frames, 0, VARINT_LIMIT - 1)
+        self._check_entropy()
         self._check_sizes()
 
     def _check_names(self) -> None:
@@ -137,6 +144,18 @@ class Header:
             if not _TAG_NAME.fullmatch(name):
                 raise NcfError(f"tag name {name!r}: upper-case ASCII without '=' fits")
             _utf8(f"tag {name}", text)
+
+    def _check_entropy(self) -> None:
+        """What range coding takes."""
+        if self.entropy == EntropyCoder.ADAPTIVE and not can_adapt(
+            self.codebook_size, self.chunk_frames
+        ):
+            raise NcfError(
+                f"adaptive coding of {self.chunk_frames} frames and codebooks of "
+                f"{self.codebook_size}: at most 65536 frames and at least 3 entries are possible"
+            )
+        if self.entropy != EntropyCoder.NONE and self.codebook_size < SMALLEST_CODEBOOK:
+            raise NcfError(f"entropy coding of codebooks of {self.codebook_size}: 3 are needed")
 
     def _check_sizes(self) -> None:
         """Bound what one chunk can make a decoder allocate."""

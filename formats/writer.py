@@ -27,7 +27,7 @@ class NcfWriter:
         self._trailer = TrailerBuilder()
         self._short = False
         self._closed = False
-        self._header_bytes = self._put(encode_header(header))
+        self.header_bytes = self._put(encode_header(header))
 
     def write(self, chunk: Chunk) -> int:
         """Append a chunk, indices from 0 without a gap; return its length in bytes."""
@@ -57,7 +57,7 @@ class NcfWriter:
             )
         length = self._put(self._trailer.encode(frames))
         self._closed = True
-        return self._header_bytes + self.chunk_bytes + length
+        return self.header_bytes + self.chunk_bytes + length
 
     def _check_open(self) -> None:
         if self._closed:

@@ -1,29 +1,48 @@
 """Neural audio compression: encode to .ncf and decode again.
 
->>> import neucodec                                            # doctest: +SKIP
->>> data = neucodec.encode(audio, 48000, bitrate="8kbps")      # doctest: +SKIP
->>> audio, samplerate = neucodec.decode(data)                  # doctest: +SKIP
+>>> import numpy as np
+>>> import neucodec
+>>> audio = 0.1 * np.sin(np.arange(48000) / 20)
+>>> data = neucodec.encode(audio, 48000, bitrate="8kbps")
+>>> decoded, samplerate = neucodec.decode(data)
+>>> decoded.shape, samplerate
+((48000, 1), 48000)
 
-Importing this package is cheap: torch is loaded when something is encoded or decoded.
+Importing this package is cheap: torch is loaded when something is encoded or decoded. Everything
+here may be called from several threads.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from .api import decode, encode, load_model, open
+    from .errors import NeucodecError
+    from .model import Model, Tokens
+    from .reader import NcfFile
 
-__all__ = ["__version__", "decode", "encode", "load_model", "open"]
+__all__ = [
+    "Model",
+    "NcfFile",
+    "NeucodecError",
+    "Tokens",
+    "__version__",
+    "decode",
+    "encode",
+    "load_model",
+    "open",
+]
+
+_HOMES = {"Model": "model", "NcfFile": "reader", "NeucodecError": "errors", "Tokens": "model"}
 
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        from . import api
-
-        return getattr(api, name)
+        return getattr(import_module(f".{_HOMES.get(name, 'api')}", __name__), name)
     raise AttributeError(f"module 'neucodec' has no attribute {name!r}")
 
 

@@ -6,16 +6,23 @@ import io
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from os import PathLike
+from pathlib import Path
+from threading import Lock
 from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
 from .bitrate import parse_bitrate
+from .convert import as_ncf
+from .decoder import Decoder, card_for
 from .encoder import EncodeOptions
 from .encoder import encode as encode_source
 from .errors import NeucodecError
+from .formats import NcfReader
 from .loudness import gain_to
+from .model import Model
+from .models.card import Card
 from .models.codec import Codec
 from .models.registry import load
 from .reader import NcfFile
@@ -25,11 +32,25 @@ DEFAULT_MODEL = "neu-44khz"
 
 
 _loaded = lru_cache(maxsize=2)(load)
+_loading = Lock()
 
 
-def load_model(name: str = DEFAULT_MODEL, device: str = "auto") -> Codec:
-    """A codec by name, loaded once; its ``encode`` and ``decode`` work on tensors of chunks."""
-    return _loaded(name, device)
+def load_model(name: str = DEFAULT_MODEL, device: str = "auto") -> Model:
+    """A model by its name, or by the path of a checkpoint of one's own.
+
+    What is not here is fetched once and checked. The last two models stay loaded, so that asking
+    again costs nothing; to hold more, keep what this gives. Raises `models.errors.ModelError`.
+
+    >>> import torch
+    >>> model = load_model("neu-44khz")
+    >>> tokens = model.encode(torch.zeros(2, 1, model.sample_rate), codebooks=4)
+    >>> tokens.codes.shape  # [batch, streams, codebooks, frames]
+    torch.Size([2, 1, 4, 89])
+    >>> model.decode(tokens).shape
+    torch.Size([2, 1, 44100])
+    """
+    with _loading:
+        return Model(_loaded(name, device))
 
 
 class ArraySource:
@@ -67,37 +88,89 @@ def encode(
     *,
     bitrate: str | float | None = None,
     codebooks: int | None = None,
-    model: str | Codec = DEFAULT_MODEL,
+    model: str | Model = DEFAULT_MODEL,
     tags: Mapping[str, str] | None = None,
     normalize_loudness: bool = False,
+    entropy: str = "auto",
+    rate_mode: str | None = None,
 ) -> bytes:
     """Encode floats [samples] or [samples, channels] at ``samplerate`` Hz into an .ncf.
 
     ``bitrate`` is of all channels together, in bit/s or as text (``"8kbps"``).
     ``normalize_loudness`` brings the audio to -16 LUFS before encoding, as DAC's own code does,
-    and decoding brings it back.
+    and decoding brings it back. ``entropy`` says how codes are squeezed: ``"lm"`` by a model of the
+    codec's codes, ``"adaptive"`` by what each second has shown so far, ``"none"``; ``"auto"`` is
+    the first of the former two that there is. ``rate_mode`` is what ``bitrate`` means: the
+    ``"average"`` of the whole file or, where codes are not squeezed, the ``"nominal"`` one of codes
+    as they are.
+
+    Raises NeucodecError for what cannot be encoded.
+
+    >>> import numpy as np
+    >>> tone = 0.1 * np.sin(2 * np.pi * 440 * np.arange(48000) / 48000)
+    >>> data = encode(tone, 48000, bitrate="4kbps", tags={"TITLE": "A"})
+    >>> data[:4]
+    b'\x89NCF'
     """
-    codec = load_model(model) if isinstance(model, str) else model
+    codec = _codec(model)
     rate = parse_bitrate(bitrate) if isinstance(bitrate, str) else bitrate
     source, target = ArraySource(audio, samplerate, tags), io.BytesIO()
     gain = gain_to(source) if normalize_loudness else None
-    options = EncodeOptions(bitrate=rate, codebooks=codebooks, gain_db=gain)
+    options = EncodeOptions(
+        bitrate=rate, codebooks=codebooks, rate_mode=rate_mode, gain_db=gain, entropy=entropy
+    )
     encode_source(source, target, codec, options)
     return target.getvalue()
 
 
-def open(file: str | PathLike[str] | BinaryIO, *, model: str | Codec | None = None) -> NcfFile:
+def open(file: str | PathLike[str] | BinaryIO, *, model: str | Model | None = None) -> NcfFile:
     """Open an .ncf for reading, in the manner of ``soundfile.SoundFile``.
 
     ``model`` is the checkpoint of one's own that it was made with; else it names its model.
+    Raises NeucodecError or `formats.NcfError` for what is no .ncf.
+
+    >>> data = encode([0.0, 0.25, -0.25] * 8000, 8000)
+    >>> with open(io.BytesIO(data)) as file:
+    ...     file.samplerate, file.channels, file.frames
+    ...     position = file.seek(16000)
+    ...     file.read(800).shape
+    ...     file.codes(0).shape  # [streams, codebooks, frames]
+    (8000, 1, 24000)
+    (800, 1)
+    (1, 9, 86)
     """
-    return NcfFile(file, load_model(model) if isinstance(model, str) else model)
+    return NcfFile(file, None if model is None else _codec(model))
 
 
 def decode(
-    file: bytes | str | PathLike[str] | BinaryIO, *, model: str | Codec | None = None
+    file: bytes | str | PathLike[str] | BinaryIO, *, model: str | Model | None = None
 ) -> tuple[Audio, int]:
-    """Decode an .ncf, given as bytes, path or file: (audio [samples, channels], Hz)."""
-    with open(io.BytesIO(file) if isinstance(file, bytes) else file, model=model) as opened:
-        opened._codec = opened._codec or load_model(opened.card.name)
-        return opened.read(), opened.samplerate
+    """Decode an .ncf, given as bytes, path or open file: (audio [samples, channels], Hz).
+
+    The files of the packages encodec and descript-audio-codec, .ecdc and .dac, are taken, too.
+    ``model`` is for what was made with a checkpoint of one's own, and for a .dac that several
+    models could have made. The audio has the source's rate, channels and length.
+
+    >>> audio, samplerate = decode(encode([[0.0, 0.1]] * 24000, 24000))
+    >>> audio.shape, audio.dtype, samplerate
+    ((24000, 2), dtype('float32'), 24000)
+    """
+    if isinstance(file, (str, PathLike)):
+        with Path(file).open("rb") as opened:
+            return decode(opened, model=model)
+    raw = io.BytesIO(file) if isinstance(file, bytes) else file
+    codec = None if model is None else _codec(model)
+
+    def load_card(card: Card) -> Codec:
+        return codec or load_model(card.name).codec
+
+    ncf = as_ncf(raw, load_card, None if codec is None else codec.card)
+    reader = NcfReader(ncf)
+    decoder = Decoder(reader, codec or load_card(card_for(reader.header)))
+    blocks = list(decoder.blocks())
+    empty = np.zeros((0, decoder.channels), np.float32)
+    return np.concatenate([empty, *blocks]), decoder.samplerate
+
+
+def _codec(model: str | Model) -> Codec:
+    return (load_model(model) if isinstance(model, str) else model).codec

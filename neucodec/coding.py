@@ -4,37 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from .chunks import Audio, Geometry, Piece
-from .formats import (
-    Chunk,
-    Header,
-    NcfError,
-    ScaleKind,
-    byte_to_scale,
-    pack_codes,
-    unpack_codes,
-)
+from .entropy import EntropyModel, decode_payloads, encode_payload
+from .formats import Chunk, Header, ScaleKind, byte_to_scale, encode_chunk
 from .level import from_mid_side, normalise, prefers_mid_side, to_mid_side
 from .models.codec import AudioChunk, Codec, CodeChunk, State
 from .models.strategies import StreamCodec
+from .rate import Rate
+from .readahead import in_batches
 from .streams import from_streams, to_streams
+from .workers import available_threads, in_order
 
 Codes = npt.NDArray[np.int64]
 
 SCALES = {"rms": ScaleKind.LOG, "codec": ScaleKind.FLOAT, "none": ScaleKind.NONE}
 """How the scales of each level on a card stand in a file."""
+MOST_STREAMS = 64
+"""Streams that an entropy model decodes in step."""
+MOST_ENTROPY_THREADS = 4
+"""Each has a batch of chunks in work, and the memory for it."""
 
 
 class ChunkEncoder:
     """Turns the audio of a chunk into the chunk, in several threads if wished."""
 
-    def __init__(self, codec: Codec, codebooks: int) -> None:
-        self.codec, self.codebooks = codec, codebooks
+    def __init__(
+        self, codec: Codec, header: Header, rate: Rate, model: EntropyModel | None = None
+    ) -> None:
+        self.codec, self.header, self.rate, self.model = codec, header, rate, model
 
     def in_turn(self, pieces: Iterable[Piece]) -> Iterator[tuple[Piece, State]]:
         """Pieces in order to what may be encoded at once: each with its place in the stream, where
@@ -49,17 +52,27 @@ class ChunkEncoder:
     def __call__(self, turn: tuple[Piece, State]) -> Chunk:
         """The chunk of a piece, given as `in_turn` gives it."""
         piece, place = turn
+        try:
+            chunk = self._encode(piece, place, self.rate.choose(piece.index))
+            self.rate.done(piece.index, chunk.codebooks, len(encode_chunk(self.header, chunk)))
+        except BaseException:
+            self.rate.stop()
+            raise
+        return chunk
+
+    def _encode(self, piece: Piece, place: State, codebooks: int) -> Chunk:
         chunk, scales, mid_side = self._levelled(piece)
         if chunk is None:
             return Chunk(index=piece.index, codebooks=0, frames=piece.frames)
-        coded, _ = self.codec.encode(chunk, self.codebooks, place)
-        card = self.codec.card
+        coded, _ = self.codec.encode(chunk, codebooks, place)
+        payload, raw = encode_payload(coded.codes.numpy(), self.codec.card.code_bits, self.model)
         return Chunk(
             index=piece.index,
-            codebooks=self.codebooks,
+            codebooks=codebooks,
             frames=piece.frames,
             scales=scales if coded.scales is None else tuple(coded.scales.tolist()),
-            payload=pack_codes(coded.codes.numpy(), card.code_bits),
+            payload=payload,
+            raw=raw,
             mid_side=mid_side,
         )
 
@@ -97,16 +110,12 @@ class Coded:
     """Where it stands in the stream, where decoding goes on from the chunk before."""
 
 
-def chunk_codes(chunk: Chunk, header: Header) -> Codes:
-    """The codes [streams that are not silent, codebooks, frames] of one chunk."""
-    streams = header.streams
-    if header.scale_kind == ScaleKind.LOG:
-        streams = sum(1 for scale in chunk.scales if scale)
-    return unpack_codes(chunk.payload, streams, chunk.codebooks, chunk.frames, header.codebook_size)
-
-
 def unpacked(
-    chunks: Iterable[tuple[int, Chunk | None]], header: Header, context: int
+    chunks: Iterable[tuple[int, Chunk | None]],
+    header: Header,
+    context: int,
+    model: EntropyModel | None = None,
+    threads: int | None = None,
 ) -> Iterator[Coded]:
     """Chunks in order, without gaps, to what decoding each takes.
 
@@ -114,7 +123,7 @@ def unpacked(
     the few frames around the loss and keeps everything else as it was.
     """
     nothing = Coded(-1, 0, None)
-    coded = (_unpack(index, chunk, header) for index, chunk in chunks)
+    coded = _unpacked(chunks, header, model, threads)
     if not context:
         yield from coded
         return
@@ -125,17 +134,46 @@ def unpacked(
         before, own = own, after
 
 
-def _unpack(index: int, chunk: Chunk | None, header: Header) -> Coded:
-    if chunk is None:
-        return Coded(index, header.chunk_frames, None)
-    if chunk.mid_side and not header.streams == header.channels == 2:
-        return Coded(index, chunk.frames, None)
-    if not chunk.codebooks:
-        return Coded(index, chunk.frames, chunk)
-    try:
-        return Coded(index, chunk.frames, chunk, chunk_codes(chunk, header))
-    except NcfError:
-        return Coded(index, chunk.frames, None)
+def _unpacked(
+    chunks: Iterable[tuple[int, Chunk | None]],
+    header: Header,
+    model: EntropyModel | None,
+    threads: int | None,
+) -> Iterator[Coded]:
+    """The same without context. Entropy models decode many chunks at once, ahead of time."""
+    if model is None:
+        for index, chunk in chunks:
+            yield from _unpack(header, None, [(index, chunk)])
+        return
+    most = max(1, MOST_STREAMS // header.streams)
+    batches = in_batches(chunks, most, first=max(1, most // 4))
+    workers = min(threads or available_threads(), MOST_ENTROPY_THREADS)
+    for batch in in_order(partial(_unpack, header, model), batches, workers):
+        yield from batch
+
+
+def _unpack(
+    header: Header, model: EntropyModel | None, chunks: list[tuple[int, Chunk | None]]
+) -> list[Coded]:
+    """Several chunks at once; those that cannot be decoded are lost."""
+    coded = [chunk for _, chunk in chunks if chunk and chunk.codebooks and _fits(chunk, header)]
+    indices = [chunk.index for chunk in coded]
+    codes = dict(zip(indices, decode_payloads(coded, header, model), strict=True))
+
+    def unpack(index: int, chunk: Chunk | None) -> Coded:
+        if chunk is None:
+            return Coded(index, header.chunk_frames, None)
+        if not chunk.codebooks:
+            return Coded(index, chunk.frames, chunk)
+        found = codes.get(index)
+        return Coded(index, chunk.frames, None if found is None else chunk, found)
+
+    return [unpack(index, chunk) for index, chunk in chunks]
+
+
+def _fits(chunk: Chunk, header: Header) -> bool:
+    """Whether mid and side can be made left and right again."""
+    return not chunk.mid_side or header.streams == header.channels == 2
 
 
 def _with_context(before: Coded, own: Coded, after: Coded, context: int) -> Coded:

@@ -12,7 +12,7 @@ import numpy as np
 from . import __version__
 from .chunks import Geometry
 from .errors import NeucodecError
-from .formats import Chunk, Header, NcfReader, NcfWriter, ScaleKind, pack_codes
+from .formats import Chunk, EntropyCoder, Header, NcfReader, NcfWriter, ScaleKind, pack_codes
 from .formats import dac as dac_format
 from .formats import ecdc as ecdc_format
 from .formats.dac import DacFile, read_dac, write_dac
@@ -260,14 +260,17 @@ def _loudness(reader: NcfReader, codec: Codec) -> float:
 
 def _all_codes(reader: NcfReader) -> list[tuple[Codes, tuple[float, ...]]]:
     """Codes [streams, codebooks, frames] and scales of every chunk; NeucodecError if any lacks."""
-    from .coding import chunk_codes
+    from .entropy import chunk_codes, entropy_of
 
     header = reader.header
+    squeezed = header.entropy == EntropyCoder.LM
+    model = entropy_of(header, find_card(header.codec)) if squeezed else None
     found: list[tuple[Codes, tuple[float, ...]]] = []
     for chunk in reader:
-        if chunk.index != len(found) or not chunk.codebooks:
+        codes = chunk_codes(chunk, header, model)
+        if chunk.index != len(found) or not chunk.codebooks or codes is None:
             break
-        found.append((chunk_codes(chunk, header), tuple(float(s) for s in chunk.scales)))
+        found.append((codes, tuple(float(s) for s in chunk.scales)))
     if not reader.complete or len(found) != reader.chunk_count:
         raise NeucodecError("damaged or cut off: only whole files can be carried over")
     if not found:

@@ -11,8 +11,9 @@ import numpy as np
 
 from .chunks import Audio, Geometry, OverlapAdder
 from .coding import SCALES, ChunkDecoder, unpacked
+from .entropy import EntropyModel, entropy_of
 from .errors import NeucodecError
-from .formats import Chunk, EntropyCoder, Header, NcfReader
+from .formats import Chunk, Header, NcfReader
 from .integrity import damaged_spans, frames_to_come
 from .models.card import Card, find_card
 from .models.codec import Codec
@@ -86,11 +87,6 @@ def check_header(header: Header, card: Card) -> None:
         raise NeucodecError(f"its header does not fit {card.name}: {found} instead of {expected}")
     if header.scale_kind != SCALES[card.level]:
         raise NeucodecError(f"{card.name} has no scales of kind {header.scale_kind.name}")
-    if header.entropy != EntropyCoder.NONE:
-        raise NeucodecError(
-            f"its codes are squeezed by the entropy coder {header.entropy.name}, "
-            f"which this version lacks: update neucodec"
-        )
 
 
 def check_weights(header: Header, codec: Codec) -> None:
@@ -109,14 +105,20 @@ class Decoder:
     """Decodes one reader, once; ``samplerate``, ``channels`` and ``tags`` are of what comes out."""
 
     def __init__(
-        self, reader: NcfReader, codec: Codec, options: DecodeOptions | None = None
+        self,
+        reader: NcfReader,
+        codec: Codec,
+        options: DecodeOptions | None = None,
+        model: EntropyModel | None = None,
     ) -> None:
+        """``model`` saves looking up the entropy model that the file names."""
         self.reader, self.header = reader, reader.header
         self.options = o = options or DecodeOptions()
         header = reader.header
         check_header(header, codec.card)
         if not o.any_weights:
             check_weights(header, codec)
+        self._model = model or entropy_of(header, codec.card)
         self.codec = fitted_codec(codec, header)
         self.geometry = Geometry.of(self.codec.card)
         self.samplerate = o.rate or header.source_rate
@@ -204,9 +206,10 @@ class Decoder:
         g, last = self.geometry, self._last_chunk()
         chunks = self._chunks(max(0, first - g.history), last)
         decoder = ChunkDecoder(self.codec, self.header, g)
+        ready = unpacked(chunks, self.header, g.code_context, self._model, self.options.threads)
         wanted = (
             coded
-            for coded in unpacked(chunks, self.header, g.code_context)
+            for coded in ready
             if g.sequential or (coded.index >= first and (last is None or coded.index <= last))
         )
         for coded, audio in in_order(decoder, decoder.in_turn(wanted), self.options.threads):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
@@ -12,9 +13,13 @@ from . import __version__
 from .bitrate import codebooks_for
 from .chunks import Audio, ChunkSplitter, Geometry, Piece
 from .coding import SCALES, ChunkEncoder
+from .entropy import EntropyModel, choose_entropy
 from .errors import NeucodecError
 from .formats import EntropyCoder, Header, NcfWriter
+from .models.card import Card
 from .models.codec import Codec
+from .modes import RATES
+from .rate import AverageRate, NominalRate, Rate
 from .resample import BlockResampler
 from .workers import in_order
 
@@ -54,6 +59,9 @@ class EncodeOptions:
     bitrate: float | None = None
     """Of the whole file, in bit/s; the card's default where neither this nor ``codebooks``."""
     codebooks: int | None = None
+    rate_mode: str | None = None
+    """What a bitrate means, one of `neucodec.modes.RATES`. Unless given it is the average where
+    there is a bitrate, codes are squeezed and the codec allows it."""
     mono: bool = False
     """Mix all channels down to one."""
     threads: int | None = None
@@ -61,6 +69,8 @@ class EncodeOptions:
     """Instead of the source's own."""
     gain_db: float | None = None
     """Change of level before encoding, stored in the file and undone by decoding."""
+    entropy: str = "auto"
+    """How codes are squeezed, one of `neucodec.modes.ENTROPY`."""
 
 
 @dataclass(frozen=True)
@@ -68,11 +78,14 @@ class EncodeReport:
     """What came of it."""
 
     codec: str
-    codebooks: int
+    codebooks: float
+    """Mean over chunks that are not silent."""
     samplerate: int
     channels: int
     frames: int
-    nominal_kbps: float
+    rate_mode: str
+    asked_kbps: float
+    """What was aimed at: nominal or average."""
     file_bytes: int
 
     @property
@@ -106,6 +119,38 @@ def choose_codebooks(codec: Codec, channels: int, options: EncodeOptions) -> int
     return codebooks_for(card, channels, options.bitrate)
 
 
+def averages(card: Card, options: EncodeOptions, squeezed: bool) -> bool:
+    """Whether the codebooks are to be chosen chunk by chunk, for the file to average a bitrate."""
+    if options.rate_mode not in (None, *RATES):
+        raise NeucodecError(f"rate mode {options.rate_mode!r}: give {' or '.join(RATES)}")
+    # A chunk's neighbours must have its codebooks, where decoding it takes their codes.
+    possible = not card.chunk_code_context
+    if options.rate_mode is None:
+        return possible and squeezed and options.bitrate is not None
+    if options.rate_mode == "average":
+        if options.codebooks is not None:
+            raise NeucodecError("a fixed number of codebooks cannot average a bitrate: give either")
+        if not possible:
+            raise NeucodecError(
+                f"chunks of {card.name} all need the same codebooks: use --rate-mode nominal"
+            )
+    return options.rate_mode == "average"
+
+
+def _average_rate(
+    card: Card, header: Header, bitrate: float, model: EntropyModel | None, spent: int
+) -> AverageRate:
+    counts = [k for k in card.counts if model is None or k <= model.codebooks]
+    return AverageRate(
+        counts,
+        # In the trailer a chunk has two bytes, and everything else of it takes about 24.
+        budget=bitrate / 8 * header.chunk_stride / header.sample_rate - 2,
+        book_bytes=header.raw_bytes(header.streams, 1, header.chunk_frames),
+        left=model.left if model else 1.0,
+        spent=spent + 24,
+    )
+
+
 def encode(
     source: Source,
     target: BinaryIO,
@@ -123,6 +168,9 @@ def encode(
     channels = 1 if options.mono else source.channels
     codebooks = choose_codebooks(codec, channels, options)
     nominal = card.bitrate(codebooks, channels)
+    model = choose_entropy(card, options.entropy)
+    average = averages(card, options, model is not None)
+    asked = options.bitrate if average and options.bitrate else nominal
     header = Header(
         codec=card.name,
         fingerprint=codec.fingerprint,
@@ -130,15 +178,18 @@ def encode(
         source_rate=source.samplerate,
         channels=channels,
         streams=card.streams(channels),
-        codebooks=codebooks,
+        codebooks=card.counts[-1] if average else codebooks,
         codebook_size=card.codebook_size,
         hop=card.hop,
         chunk_frames=card.chunk_frames,
         chunk_stride=card.chunk_stride,
         overlap=geometry.overlap,
         scale_kind=SCALES[card.level],
-        entropy=EntropyCoder.NONE,
-        nominal_bitrate=round(nominal),
+        entropy=model.coder if model else EntropyCoder.NONE,
+        entropy_model=model.name if model else "",
+        entropy_fingerprint=model.fingerprint if model else b"",
+        nominal_bitrate=None if average else round(nominal),
+        average_bitrate=round(asked) if average else None,
         frames=source.frames,
         gain_db=options.gain_db,
         tags=dict(source.tags if options.tags is None else options.tags),
@@ -162,12 +213,25 @@ def encode(
         yield from splitter.finish()
 
     writer = NcfWriter(target, header)
-    encoder = ChunkEncoder(codec, codebooks)
+    rate: Rate = NominalRate(codebooks)
+    if average:
+        rate = _average_rate(card, header, asked, model, writer.header_bytes)
+    encoder = ChunkEncoder(codec, header, rate, model)
+    used: Counter[int] = Counter()
     for chunk in in_order(encoder, encoder.in_turn(pieces()), options.threads):
         writer.write(chunk)
+        used[chunk.codebooks] += 1
         if progress:
             progress(chunk.frames * card.hop / card.sample_rate)
     size = writer.close(frames)
+    del used[0]
     return EncodeReport(
-        card.name, codebooks, source.samplerate, channels, frames, nominal / 1000, size
+        codec=card.name,
+        codebooks=sum(used.elements()) / used.total() if used else codebooks,
+        samplerate=source.samplerate,
+        channels=channels,
+        frames=frames,
+        rate_mode="average" if average else "nominal",
+        asked_kbps=asked / 1000,
+        file_bytes=size,
     )

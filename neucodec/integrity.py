@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
-from .formats import Header, NcfError, NcfReader
+from .formats import Header, NcfError, NcfReader, coded_streams
+from .places import open_to_read
 
 Spans = list[tuple[float, float]]
 """Stretches of time in seconds, (start, end) each, in order."""
@@ -39,6 +39,19 @@ def check_ncf(reader: NcfReader) -> Integrity:
     return Integrity(chunks, seconds, reader.complete, damaged)
 
 
+def payload_bytes(reader: NcfReader) -> tuple[int, int]:
+    """Bytes of all intact payloads of a file, and how many they would be without entropy coding.
+
+    Reads all of it, after which ``reader`` knows what is damaged.
+    """
+    header, stored, raw = reader.header, 0, 0
+    for chunk in reader:
+        streams = len(coded_streams(header, chunk))
+        stored += len(chunk.payload)
+        raw += header.raw_bytes(streams, chunk.codebooks, chunk.frames)
+    return stored, raw
+
+
 def length_of(reader: NcfReader) -> float:
     """Seconds of audio, once ``reader`` has been read or its table made."""
     header = reader.header
@@ -61,7 +74,7 @@ def damaged_spans(header: Header, indices: list[int], seconds: float) -> Spans:
 
 def is_whole_ncf(path: str) -> bool:
     """Whether there is an .ncf of that name, complete and undamaged."""
-    with Path(path).open("rb") as file:
+    with open_to_read(path) as file:
         try:
             return check_ncf(NcfReader(file)).whole
         except NcfError:
@@ -73,7 +86,7 @@ def is_whole_audio(path: str, samplerate: int, channels: int, frames: int) -> bo
     import soundfile
 
     try:
-        with soundfile.SoundFile(path) as file:
+        with open_to_read(path) as opened, soundfile.SoundFile(opened) as file:
             if (file.samplerate, file.channels) != (samplerate, channels):
                 return False
             return frames == sum(len(b) for b in file.blocks(_BLOCK, dtype="int16"))

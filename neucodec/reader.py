@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
@@ -11,8 +12,8 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from .coding import chunk_codes
 from .decoder import DecodeOptions, Decoder, card_for, check_header
+from .entropy import EntropyModel, chunk_codes, entropy_of
 from .errors import NeucodecError
 from .formats import Header, NcfReader
 from .models.codec import Codec
@@ -145,7 +146,11 @@ class NcfFile:
         Streams that are silent in this chunk are left out.
         """
         chunk = self.reader.read_chunk(index)
-        return None if chunk is None else chunk_codes(chunk, self.header)
+        return None if chunk is None else chunk_codes(chunk, self.header, self._entropy)
+
+    @cached_property
+    def _entropy(self) -> EntropyModel | None:
+        return entropy_of(self.header, self.card)
 
     @property
     def chunk_count(self) -> int:
@@ -157,7 +162,7 @@ class NcfFile:
 
     def _decode_from(self, position: int) -> Iterator[Audio]:
         options = DecodeOptions(start=position / self.samplerate)
-        return Decoder(self.reader, self.codec, options).blocks()
+        return Decoder(self.reader, self.codec, options, self._entropy).blocks()
 
     def close(self) -> None:
         """Close the file if it was opened by name."""

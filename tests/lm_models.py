@@ -56,9 +56,9 @@ def fixed_transformer(seed: int = 1) -> dict[str, Tensor]:
         out |= draw.network(f"heads.{k}", 16, SIZE, -5)
     for i in range(2):
         at = f"layers.{i}"
-        out |= draw.matrix(f"{at}.attention.qkv", 3 * WIDTH, WIDTH, -11)
-        out |= draw.matrix(f"{at}.attention.merge", WIDTH, WIDTH, -17)
-        out[f"{at}.attention.exponent"] = draw((HEADS,), -6, -4, torch.int8)
+        out |= draw.matrix(f"{at}.attention.qkv", 3 * WIDTH, WIDTH, -13)
+        out |= draw.matrix(f"{at}.attention.merge", WIDTH, WIDTH, -18)
+        out[f"{at}.attention.exponent"] = draw((HEADS,), -2, 0, torch.int8)
         out |= draw.network(f"{at}.feed", 64, WIDTH, -6)
     return out
 

@@ -144,11 +144,11 @@ def attention(rows: Integers, part: Mapping[str, Any]) -> Integers:
     """The last of these rows, which has seen them all."""
     heads = len(part["exponent"])
     qkv = np.array([linear(row, part["qkv"]) for row in rows]).reshape(len(rows), 3, heads, -1)
-    query, keys, values = clamp(qkv[-1, 0], 511), clamp(qkv[:, 1], 511), clamp(qkv[:, 2], 1023)
+    query, keys, values = clamp(qkv[-1, 0], 511), clamp(qkv[:, 1], 127), clamp(qkv[:, 2], 127)
     seen = []
     for head in range(heads):
         products = keys[:, head] @ query[head]
-        w, m, k = weights(clamp(times_power(products, part["exponent"][head])), 1 << 13)
+        w, m, k = weights(clamp(times_power(products, part["exponent"][head])), 1 << 16)
         seen.append(times_power(w * m, k - 22) @ values[:, head])
     return linear(np.concatenate(seen), part["merge"])
 

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from neucodec.api import ArraySource
 from neucodec.chunks import Audio
-from neucodec.coding import chunk_codes
 from neucodec.decoder import DecodeOptions, Decoder
 from neucodec.encoder import EncodeOptions, encode
+from neucodec.entropy import chunk_codes
 from neucodec.formats import NcfReader
 from neucodec.models.card import find_card
 from neucodec.models.codec import Codec

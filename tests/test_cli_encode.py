@@ -23,13 +23,18 @@ def info(run: Run) -> Any:
 
 
 def test_it_says_what_it_chose_and_what_came_of_it(run: Run, clip: MakeClip) -> None:
-    ran = run("encode", clip(seconds=1.5), "-b", "6kbps")
-    assert (ran.code, ran.out) == (0, b"")
-    assert re.fullmatch(
-        r"\S+clip\.wav: neu-44khz, 7 codebooks, 6\.17 kbps nominal, \d\.\d\d in the file, "
-        r"\d+\.\dx smaller, \d+ x real time\n",
-        ran.err,
-    )
+    path = clip(seconds=1.5)
+    for options, chosen in (
+        (["--rate-mode", "nominal"], r"7 codebooks, 6\.17 kbps nominal"),
+        (["-f"], r"[5-8](\.\d+)? codebooks, 6\.00 kbps average"),
+    ):
+        ran = run("encode", path, "-b", "6kbps", *options)
+        assert (ran.code, ran.out) == (0, b"")
+        assert re.fullmatch(
+            rf"\S+clip\.wav: neu-44khz, {chosen}, \d\.\d\d in the file, "
+            r"\d+\.\dx smaller, \d+ x real time\n",
+            ran.err,
+        )
 
 
 @pytest.mark.parametrize(
@@ -40,7 +45,7 @@ def test_bitrate_or_codebooks(
     run: Run, clip: MakeClip, info: Any, options: list[str], codebooks: int
 ) -> None:
     path = clip()
-    assert run("encode", path, *options).code == 0
+    assert run("encode", path, *options, "--rate-mode", "nominal").code == 0
     assert info(path.with_suffix(".ncf"))["codebooks"] == codebooks
 
 

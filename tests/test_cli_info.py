@@ -14,7 +14,7 @@ from conftest import MakeClip, Run
 def song(run: Run, clip: MakeClip) -> Path:
     """An .ncf of 3.5 s in stereo, which makes four chunks."""
     path = clip("song.flac", seconds=3.5, channels=2, title="Waves")
-    assert run("encode", path, "-n", "3").code == 0
+    assert run("encode", path, "-n", "3", "--entropy", "none").code == 0
     return path.with_suffix(".ncf")
 
 

@@ -35,7 +35,7 @@ def sound(seconds: float, rate: int = 44100, channels: int = 1, seed: int = 0) -
 
 def decoder(data: bytes, **options: object) -> Decoder:
     reader = NcfReader(io.BytesIO(data))
-    return Decoder(reader, neucodec.load_model(), DecodeOptions(**options))  # type: ignore[arg-type]
+    return Decoder(reader, neucodec.load_model().codec, DecodeOptions(**options))  # type: ignore[arg-type]
 
 
 def samples(data: bytes, **options: object) -> Audio:
@@ -84,7 +84,7 @@ def test_what_the_overlap_of_a_short_last_chunk_holds_takes_no_further_one(rest:
 def test_a_higher_bitrate_is_a_bigger_file_near_that_bitrate() -> None:
     audio = sound(8)
     for kbps in (2, 4, 8, 12):
-        size = len(neucodec.encode(audio, 44100, bitrate=f"{kbps}kbps"))
+        size = len(neucodec.encode(audio, 44100, bitrate=f"{kbps}kbps", entropy="none"))
         assert size * 8 / 8 / 1000 == pytest.approx(kbps, rel=0.2)
 
 
@@ -119,7 +119,7 @@ def test_the_same_input_gives_the_same_bytes_whatever_the_threads() -> None:
     for threads in (1, 2, 5):
         target = io.BytesIO()
         source, options = ArraySource(audio, 44100), EncodeOptions(threads=threads)
-        encode_source(source, target, neucodec.load_model(), options)
+        encode_source(source, target, neucodec.load_model().codec, options)
         outputs.add(target.getvalue())
     assert len(outputs) == 1
 
@@ -145,7 +145,7 @@ def test_a_range_reads_only_the_chunks_it_needs() -> None:
 
     data = neucodec.encode(sound(60), 44100, codebooks=9)
     file = Counting(data)
-    part = Decoder(NcfReader(file), neucodec.load_model(), DecodeOptions(start=30, end=31.5))
+    part = Decoder(NcfReader(file), neucodec.load_model().codec, DecodeOptions(start=30, end=31.5))
     assert sum(map(len, part.blocks())) == round(1.5 * 44100)
     assert Counting.count < len(data) / 4
 

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import soundfile
 from conftest import MakeClip, Run
+from safetensors.torch import load_file, save_file
 
 import neucodec
 from neucodec.evaluation.codebooks import codebook_use
@@ -104,6 +105,54 @@ def test_the_number_of_processes_changes_nothing(run: Run, corpus: Path, tmp_pat
     assert one == two
 
 
+def test_others_at_bitrates_of_their_own(run: Run, corpus: Path, tmp_path: Path) -> None:
+    out = tmp_path / "report"
+    against = ("--against", "vorbis:64kbps,vorbis")
+    assert run("evaluate", corpus, *FAST, *against, "-o", out, "--clips", "0").code == 0
+    (own,) = (r for r in rows_of(out) if r["asked_bps"] == "64000" and r["kind"] == "music")
+    assert (own["codec"], own["matched"]) == ("vorbis", "vorbis")
+    assert float(own["kbps"]) == pytest.approx(64, rel=0.1)
+    assert sum(r["matched"] == "neu-44khz" for r in rows_of(out)) == 4
+
+
+def test_weights_of_one_name_are_told_apart(run: Run, corpus: Path, tmp_path: Path) -> None:
+    ours = Path(run("models", "path", "neu-44khz").out.decode().strip())
+    weights = load_file(ours)
+    name = next(name for name, tensor in weights.items() if tensor.is_floating_point())
+    weights[name] = weights[name] * 1.01
+    save_file(weights, tmp_path / "tuned.safetensors")
+    card = (ours.parents[1] / "cards" / "neu-44khz.toml").read_text()
+    card = re.sub(r"(?m)^(sha256|weights|embedded) .*\n", "", card)
+    (tmp_path / "tuned.toml").write_text(card)
+    models = ("-m", "neu-44khz", "-m", tmp_path / "tuned.safetensors", "-m", "neu-44khz")
+    ran = run("evaluate", corpus / "music", *FAST, *models)
+    assert ran.code == 0, ran.err
+    one, other = (row["codec"] for row in table(ran.out))
+    assert one != other
+    assert all(re.fullmatch("neu-44khz:[0-9a-f]{16}", name) for name in (one, other))
+
+
+def test_what_a_model_does_not_have_is_left_out(run: Run, corpus: Path) -> None:
+    ran = run("evaluate", corpus, "-b", "300kbps")
+    assert ran.code == 1
+    assert "neu-44khz cannot do 300 kbps for 1 channel: possible are" in ran.err
+    ran = run("evaluate", corpus, *FAST, "-b", "300kbps")
+    assert ran.code == 0
+    assert ran.err == "neucodec: neu-44khz: warning: left out at 300 kbps, which it does not have\n"
+    assert table(ran.out)[0]["files"] == "2"
+
+
+def test_a_rival_that_mixes_channels_down_is_not_measured(run: Run, clip: MakeClip) -> None:
+    if not shutil.which("opusenc"):
+        pytest.skip("opus-tools are not installed")
+    path = clip("three/chord.wav", seconds=1.2, channels=3)
+    ran = run("evaluate", path.parent, *FAST, "--against", "opus")
+    assert (ran.code, ran.out) == (1, b"")
+    assert ran.err == (
+        f"neucodec: {path}: opus gives back 2 channels of 3: --mono mixes them down first\n"
+    )
+
+
 def test_a_bad_file_is_told_of_once_and_the_others_are_measured(run: Run, corpus: Path) -> None:
     (corpus / "music" / "broken.wav").write_bytes(b"RIFF no more")
     soundfile.write(corpus / "music" / "click.wav", np.ones(100), 16000)
@@ -120,7 +169,6 @@ def test_a_bad_file_is_told_of_once_and_the_others_are_measured(run: Run, corpus
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["-b", "300kbps"], "neu-44khz cannot do 300 kbps"),
         (["-b", "many"], "'many' is no bitrate"),
         (["-m", "opus"], "no model is called 'opus'"),
         (["--against", "mp3"], "cannot compare with 'mp3'; there are opus, vorbis"),
@@ -170,7 +218,7 @@ def test_a_rival_comes_to_the_size_it_is_given(other: Rival, clip: MakeClip) -> 
 
 
 def test_codebook_use_is_counted_over_all_files(tmp_path: Path) -> None:
-    codec, generator = neucodec.load_model(), np.random.default_rng(0)
+    codec, generator = neucodec.load_model().codec, np.random.default_rng(0)
     files, codes = [], []
     for k in range(2):
         files.append(tmp_path / f"{k}.ncf")

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from neucodec.models.lm import arithmetic as exact
+from neucodec.models.lm import products
 from neucodec.models.lm.blocks import Gelu
 from neucodec.models.lm.frequencies import fixed_integers
 from neucodec.models.lm.products import Matrix
@@ -89,7 +90,7 @@ def test_frequencies_follow_the_soft_max() -> None:
 
 def test_gelu_is_the_table_that_is_defined() -> None:
     x = torch.arange(-3000, 3000)
-    ours = Gelu(torch.device("cpu"))(x.float())
+    ours = Gelu(torch.device("cpu"))(x.float() + exact.GELU_LIMIT)
     assert ours.tolist() == reference.gelu(x.numpy()).tolist()
     smooth = torch.nn.functional.gelu(x.clamp(-2048, 2047).double() / 64)
     assert (ours.double() / 1024 - smooth).abs().max() <= 0.5001 / 1024
@@ -107,10 +108,32 @@ def test_sums_that_might_not_be_exact_are_refused() -> None:
         Matrix(torch.full((1, 1041), 127, dtype=torch.int8), "float32")
 
 
+def test_eight_bit_products_that_saturate_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    ordinary = torch._int_mm
+
+    def older(a: Tensor, b: Tensor) -> Tensor:
+        # Pairs of products are summed in sixteen bits there, of a shifted by 128.
+        sums = torch.zeros(a.shape[0], b.shape[1], dtype=torch.int32)
+        for i in range(0, a.shape[1], 2):
+            pair = (a[:, i : i + 2].int() + 128) @ b[i : i + 2].int()
+            sums += pair.clamp(-(1 << 15), (1 << 15) - 1)
+        return sums - 128 * b.int().sum(0, dtype=torch.int32)
+
+    weight = (fixed_integers((24, 34), 255, seed=7) - 127).to(torch.int8)
+    rows = (fixed_integers((5, 34), 255, seed=8) - 127).float()
+    expected = rows.double() @ weight.double().t()
+    monkeypatch.setattr(torch, "_int_mm", older)
+    products._exact.cache_clear()
+    assert torch.equal(Matrix(weight, "int8")(rows).double(), expected)
+    assert not torch.equal(older(rows.to(torch.int8), weight.t()).double(), expected)
+    monkeypatch.setattr(torch, "_int_mm", ordinary)
+    products._exact.cache_clear()
+
+
 def test_the_largest_sums_are_exact() -> None:
     weight = torch.full((8, 1040), 127, dtype=torch.int8)
     rows = torch.full((32, 1040), 127.0)
     rows[16:] = -127
-    for products in ("int8", "float32", "float64"):
-        out = Matrix(weight, products)(rows)  # type: ignore[arg-type]
+    for kind in ("int8", "float32", "float64"):
+        out = Matrix(weight, kind)(rows)  # type: ignore[arg-type]
         assert np.abs(out.numpy()).tolist() == [[1040 * 127 * 127.0] * 8] * 32

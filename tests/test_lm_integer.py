@@ -108,6 +108,7 @@ def test_threads_change_nothing(model: IntegerTransformer, codes: Tensor, count:
 
 
 @pytest.mark.parametrize("products", ["int8", "float32", "float64"])
+@pytest.mark.filterwarnings("ignore:TF32 acceleration")
 @pytest.mark.parametrize("mkldnn", [True, False])
 def test_the_kind_of_product_changes_nothing(
     model: IntegerTransformer, codes: Tensor, products: str, mkldnn: bool
@@ -158,8 +159,8 @@ def test_the_number_of_codebooks_is_known_from_the_start(
 
 
 def test_the_same_frequencies_for_ever(model: IntegerTransformer) -> None:
-    assert model.fingerprint.hex() == "61c04d25dfa43fb8"
-    assert digest(model) == "2a57c17787c069c5a98d1dc7a8f7433f38ed52840e18c17741b8d18d30b9cc11"
+    assert model.fingerprint.hex() == "f1e5aa5074829910"
+    assert digest(model) == "f06d5f6099ce9eee2860c72814186fcaea1309ca1d4f2f1185b8bb8d8c752d7f"
 
 
 def test_integers_cost_little() -> None:

@@ -37,7 +37,7 @@ def test_codes_of_a_file_are_those_that_encoding_it_gives(tmp_path: Path) -> Non
     rng = np.random.default_rng(1)
     path = tmp_path / "noise.wav"
     soundfile.write(path, 0.1 * rng.standard_normal(4 * 44100), 44100)
-    codec = neucodec.load_model("neu-44khz", "cpu")
+    codec = neucodec.load_model("neu-44khz", "cpu").codec
     codes = coded_file(codec, path)
     assert codes.shape == (4, 16, 86)  # the fifth chunk is a short one
     # What the levels of adjacent chunks do not touch is the same chunk by chunk.

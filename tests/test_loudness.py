@@ -92,10 +92,10 @@ def test_a_gain_is_stored_and_undone() -> None:
     audio = tone(1.5, 44100, -30)
     target = io.BytesIO()
     options = EncodeOptions(gain_db=17.0)
-    encode_source(ArraySource(audio, 44100), target, neucodec.load_model(), options)
+    encode_source(ArraySource(audio, 44100), target, neucodec.load_model().codec, options)
     reader = NcfReader(io.BytesIO(target.getvalue()))
     assert reader.header.gain_db == 17.0
-    decoded = np.concatenate(list(Decoder(reader, neucodec.load_model()).blocks()))
+    decoded = np.concatenate(list(Decoder(reader, neucodec.load_model().codec).blocks()))
     plain, _ = neucodec.decode(neucodec.encode(audio, 44100))
     assert np.std(decoded) == pytest.approx(np.std(plain), rel=0.05)
 

@@ -12,15 +12,19 @@ from pathlib import Path
 
 import ncf_examples as ncf
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 import neucodec.formats
+from neucodec.entropy import chunk_codes
 from neucodec.formats import (
     EntropyCoder,
     NcfError,
     NcfReader,
     ScaleKind,
+    adaptive_intervals,
     coded_streams,
+    encode_intervals,
     unpack_codes,
 )
 
@@ -44,6 +48,18 @@ def longer_trailer(data: bytes, extra: bytes) -> bytes:
     trailer = data[start : start + 2] + bytes([len(body)]) + body
     trailer += zlib.crc32(trailer).to_bytes(4, "little")
     return data[:start] + trailer + (len(trailer) + 8).to_bytes(4, "little") + b"NCFE"
+
+
+def repeating(streams: int, codebooks: int, frames: int) -> npt.NDArray[np.int64]:
+    """Codes of which each comes twice."""
+    return np.repeat(ncf.codes(streams, codebooks, frames), 2, axis=-1)[..., :frames]
+
+
+def squeezed(codes: npt.NDArray[np.int64]) -> bytes:
+    """Their adaptively coded payload."""
+    left, width = adaptive_intervals(codes.reshape(-1, codes.shape[-1]), 1024)
+    parts = (part.reshape(codes.shape).transpose(2, 1, 0).reshape(-1) for part in (left, width))
+    return encode_intervals(*parts)
 
 
 def mono() -> bytes:
@@ -78,7 +94,18 @@ def coded() -> bytes:
         ncf.chunk(head, 0, scales=(0.1875,), payload=b"range"),
         ncf.chunk(head, 1, raw=True),
     ]
-    return ncf.write(head, chunks)
+    # As version 1.0 wrote it, which had room for entropy coders and had none.
+    return patched_header(ncf.write(head, chunks), minor=0)
+
+
+def adaptive() -> bytes:
+    head = ncf.header(channels=2, streams=2, entropy=EntropyCoder.ADAPTIVE)
+    chunks = [
+        ncf.chunk(head, 0, payload=squeezed(repeating(2, 2, 4))),
+        ncf.chunk(head, 1, raw=True),
+        ncf.chunk(head, 2, scales=(0, 96), frames=3, payload=squeezed(repeating(1, 2, 3))),
+    ]
+    return ncf.write(head, chunks, frames=5000)
 
 
 def silence() -> bytes:
@@ -117,6 +144,7 @@ EXAMPLES = {
         mono,
         stereo,
         coded,
+        adaptive,
         silence,
         empty,
         tags,
@@ -178,6 +206,16 @@ def test_entropy_coded_chunks_with_float_scales() -> None:
     assert second.raw
 
 
+def test_adaptively_coded_chunks() -> None:
+    reader = NcfReader(io.BytesIO(golden("adaptive")))
+    assert reader.version == (1, 1)
+    both, raw, second = reader
+    expected = (repeating(2, 2, 4), ncf.codes(2, 2, 4, seed=1), repeating(1, 2, 3))
+    for chunk, codes in zip((both, raw, second), expected, strict=True):
+        assert np.array_equal(chunk_codes(chunk, reader.header), codes)
+    assert len(both.payload) < len(raw.payload)
+
+
 def test_silence_takes_seven_bytes_a_chunk() -> None:
     reader = NcfReader(io.BytesIO(golden("silence")))
     assert [entry.length for entry in reader.table()] == [7] * 5
@@ -211,7 +249,7 @@ def test_what_a_later_minor_version_adds_is_skipped(name: str, version: tuple[in
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("unknown_critical", r"\(version 1\.3\) depends on field 101, .* \(version 1\.0\)"),
+        ("unknown_critical", r"\(version 1\.3\) depends on field 101, .* \(version 1\.1\)"),
         ("higher_major", r"file is \.ncf version 2\.x, this reader knows 1\.x: update neucodec"),
     ],
 )

@@ -59,7 +59,7 @@ def fewer_codebooks(data: bytes, index: int) -> bytes:
 
 def test_a_silent_chunk_is_silence(codec: Codec) -> None:
     stride = codec.card.chunk_stride
-    data = to_ncf(codec, signal(4 * stride, 24000)[0], codebooks=4)
+    data = to_ncf(codec, signal(4 * stride, 24000)[0], codebooks=4, entropy="none")
     out = from_ncf(codec, rewritten(data, codebooks={1: 0}, payload={1: b""}))
     assert out.shape == (1, 4 * stride)
     assert not out[:, stride : 2 * stride].any() and out[:, 2 * stride :].any()
@@ -67,8 +67,8 @@ def test_a_silent_chunk_is_silence(codec: Codec) -> None:
 
 def test_chunks_may_have_fewer_codebooks_than_their_neighbours(codec: Codec) -> None:
     stride = codec.card.chunk_stride
-    data = fewer_codebooks(to_ncf(codec, signal(4 * stride, 24000)[0], codebooks=8), 1)
-    out = from_ncf(codec, data)
+    data = to_ncf(codec, signal(4 * stride, 24000)[0], codebooks=8, entropy="none")
+    out = from_ncf(codec, fewer_codebooks(data, 1))
     assert out.shape == (1, 4 * stride) and out[:, stride : 2 * stride].any()
     assert float(out.abs().max()) < 100
 

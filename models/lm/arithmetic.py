@@ -9,6 +9,7 @@ change a bit.
 from __future__ import annotations
 
 from decimal import ROUND_HALF_EVEN, Context, Decimal, localcontext
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -32,7 +33,7 @@ OCTAVE_BITS = 11
 """Log-odds count in units of 2 ** -OCTAVE_BITS octaves (powers of two)."""
 SCORE_LIMIT = 1 << 21
 """Log-odds are kept within +-SCORE_LIMIT units."""
-ATTENTION_BITS = 13
+ATTENTION_BITS = 16
 """Weights of attention sum to about 2 ** ATTENTION_BITS."""
 
 _PEAK = 14  # the likeliest code's weight is 2 ** _PEAK
@@ -52,7 +53,8 @@ def quantise_rows(x: Tensor) -> tuple[Tensor, Tensor]:
     """
     largest = torch.amax(x.abs(), -1, keepdim=True).clamp_min_(1)
     # 127.5 has eight significant bits: adding the eighth carries into the exponent from there on.
-    exponent = largest.view(torch.int32).add_(1 << 16).bitwise_and_(_EXPONENT).sub_(6 << 23)
+    exponent = largest.view(torch.int32).add_((1 << 16) - (6 << 23))
+    exponent &= constant(_EXPONENT, torch.int32, x.device)
     inverse = (2 * _BIAS << 23) - exponent
     return (x * inverse.view(torch.float32)).round_(), exponent.view(torch.float32)
 
@@ -64,15 +66,16 @@ def normalise(x: Tensor, gain: Tensor | None, bias: Tensor | None) -> Tensor:
     without: in units of 2 ** -UNIT_BITS.
     """
     n = x.shape[-1]
-    centred = x.double()
-    centred -= (centred.sum(-1, keepdim=True) / n).round_()
+    mean = (x.sum(-1, keepdim=True, dtype=torch.float64) / n).round_()
+    centred = x - mean
     power = (centred * centred).sum(-1, keepdim=True).add_(_EPSILON * n)
     # With 24 bits of the one and 12 of the other, float64 cannot round across a bound.
-    power.view(torch.int64).bitwise_and_(_KEEP_24)
-    factor = _quotient(n, power).sqrt_()
-    factor.view(torch.int64).bitwise_and_(_KEEP_12)
+    bits = power.view(torch.int64)
+    bits &= constant(_KEEP_24, torch.int64, x.device)
     if gain is None or bias is None:
-        return centred.mul_(factor.mul_(1 << UNIT_BITS)).round_().float()
+        factor = _leading_bits(_quotient(n << 2 * UNIT_BITS, power).sqrt_())
+        return centred.mul_(factor).round_().float()
+    factor = _leading_bits(_quotient(n, power).sqrt_())
     out = centred.mul_(factor).mul_(gain).round_().float()
     return out.add_(bias).clamp_(-VALUE_LIMIT, VALUE_LIMIT)
 
@@ -88,14 +91,25 @@ def exponentials(scores: Tensor, peak: Tensor, total: int) -> tuple[Tensor, Tens
     scores.clamp_min_((_BIAS + _FLOOR) << OCTAVE_BITS).mul_(1 << 23 - OCTAVE_BITS)
     weights = scores.to(torch.int32).view(torch.float32)
     whole = torch.round(weights, out=scores).sum(-1, keepdim=True)
-    factor = _quotient(total, whole.double())
-    factor.view(torch.int64).bitwise_and_(_KEEP_12)
-    return weights, factor.float()
+    return weights, _leading_bits(_quotient(total, whole)).float()
 
 
 def _quotient(a: int, b: Tensor) -> Tensor:
-    # Of a plain number, PyTorch makes a product with the rounded reciprocal.
-    return torch.div(torch.tensor(a, dtype=torch.float64, device=b.device), b)
+    """a / b in float64. (Of a plain number PyTorch makes a product with the reciprocal.)"""
+    return torch.div(constant(a, torch.float64, b.device), b)
+
+
+def _leading_bits(x: Tensor) -> Tensor:
+    """Positive float64 cut down to 12 significant bits, in place."""
+    bits = x.view(torch.int64)
+    bits &= constant(_KEEP_12, torch.int64, x.device)
+    return x
+
+
+@lru_cache
+def constant(value: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """A number as PyTorch takes it fastest."""
+    return torch.tensor([value], dtype=dtype, device=device)
 
 
 def frequencies(logits: Tensor) -> Tensor:

@@ -17,9 +17,9 @@ from . import arithmetic as exact
 from .products import EXACT, Matrix, Products, exact_bmm
 
 QUERY_LIMIT = 511
-"""Queries and keys are kept within +-QUERY_LIMIT units of their head."""
-HEAD_VALUE_LIMIT = 1023
-"""Values are kept within +-HEAD_VALUE_LIMIT units of their column."""
+"""Queries are kept within +-QUERY_LIMIT units of their head."""
+PAST_LIMIT = 127
+"""Keys are kept within +-PAST_LIMIT units of their head, values of their column: a byte each."""
 
 
 class Weights:
@@ -63,14 +63,17 @@ class Weights:
 
 
 class Linear:
-    """Rows times an int8 matrix, each output with a power of two and an integer bias."""
+    """Rows times an int8 matrix, each output with a power of two and an integer bias.
 
-    def __init__(self, weights: Weights, inputs: int, outputs: int = -1) -> None:
+    The offset is added to every output.
+    """
+
+    def __init__(self, weights: Weights, inputs: int, outputs: int = -1, offset: int = 0) -> None:
         weight = weights.get("weight", outputs, inputs)
         self.outputs = weight.shape[0]
         self._matrix = Matrix(weight, weights.products)
         self._scale = power_of_two(weights.get("exponent", self.outputs))
-        self._bias = weights.get("bias", self.outputs).float()
+        self._bias = (weights.get("bias", self.outputs) + offset).float()
 
     def __call__(self, x: Tensor) -> Tensor:
         """[R, inputs] to [R, outputs], in whatever units the exponents are for."""
@@ -92,14 +95,14 @@ class Norm:
 
 
 class Gelu:
-    """GELU by table."""
+    """GELU by table, of numbers to which exact.GELU_LIMIT has been added."""
 
     def __init__(self, device: torch.device) -> None:
         self._table = exact.gelu_table().to(device)
 
     def __call__(self, x: Tensor) -> Tensor:
         """Any shape to the same; overwrites what it is given."""
-        x.clamp_(-exact.GELU_LIMIT, exact.GELU_LIMIT - 1).add_(exact.GELU_LIMIT)
+        x.clamp_(0, 2 * exact.GELU_LIMIT - 1)
         return self._table.index_select(0, x.to(torch.int32).view(-1)).view(x.shape)
 
 
@@ -107,7 +110,7 @@ class Network:
     """Two linear layers with GELU between."""
 
     def __init__(self, weights: Weights, gelu: Gelu, inputs: int, outputs: int) -> None:
-        self._expand = Linear(weights.of("expand"), inputs)
+        self._expand = Linear(weights.of("expand"), inputs, offset=exact.GELU_LIMIT)
         self._reduce = Linear(weights.of("reduce"), self._expand.outputs, outputs)
         self._gelu = gelu
 
@@ -122,8 +125,8 @@ class Past:
     def __init__(self, batch: int, heads: int, depth: int, device: torch.device) -> None:
         self.frames = 0
         self._shape = (batch * heads, depth)
-        self._keys = torch.empty(batch * heads, depth, 0, device=device)
-        self._values = torch.empty(batch * heads, 0, depth, device=device)
+        self._keys = torch.empty(batch * heads, depth, 0, dtype=torch.int8, device=device)
+        self._values = torch.empty(batch * heads, 0, depth, dtype=torch.int8, device=device)
 
     def extend(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Add [B * H, T, D] each; all of them, keys as [B * H, D, T'] and values [B * H, T', D]."""
@@ -131,13 +134,13 @@ class Past:
         if self.frames > self._values.shape[1]:
             rows, depth = self._shape
             room = max(self.frames, 2 * start)
-            grown = keys.new_zeros(rows, depth, room), keys.new_zeros(rows, room, depth)
-            grown[0][..., :start] = self._keys[..., :start]
-            grown[1][:, :start] = self._values[:, :start]
-            self._keys, self._values = grown
+            old_keys, self._keys = self._keys, self._keys.new_zeros(rows, depth, room)
+            old_values, self._values = self._values, self._values.new_zeros(rows, room, depth)
+            self._keys[..., :start] = old_keys[..., :start]
+            self._values[:, :start] = old_values[:, :start]
         self._keys[..., start : self.frames] = keys.transpose(1, 2)
         self._values[:, start : self.frames] = values
-        return self._keys[..., : self.frames], self._values[:, : self.frames]
+        return self._keys[..., : self.frames].float(), self._values[:, : self.frames].float()
 
 
 class Attention:
@@ -149,9 +152,9 @@ class Attention:
         exponent = weights.get("exponent", -1)
         self._scale = power_of_two(exponent).view(1, -1, 1, 1)
         self._heads, self._depth = exponent.shape[0], width // exponent.shape[0]
-        assert self._depth * QUERY_LIMIT**2 < EXACT
+        assert self._depth * QUERY_LIMIT * PAST_LIMIT < EXACT
         limit = torch.full((3 * width,), float(QUERY_LIMIT), device=weights.device)
-        limit[2 * width :] = HEAD_VALUE_LIMIT
+        limit[width:] = PAST_LIMIT
         self._least, self._most = -limit, limit
 
     def past(self, batch: int, device: torch.device) -> Past:
@@ -167,9 +170,9 @@ class Attention:
         scores = exact_bmm(q, keys).view(batch, self._heads, frames, seen).mul_(self._scale)
         scores.round_().clamp_(-exact.SCORE_LIMIT, exact.SCORE_LIMIT)
         if frames > 1:
-            future = torch.ones(frames, seen, dtype=torch.bool, device=x.device)
             # What is that much less likely has no weight at all.
-            scores.masked_fill_(future.triu_(1 + seen - frames), -2.0 * exact.SCORE_LIMIT)
+            future = torch.full((frames, seen), -4.0 * exact.SCORE_LIMIT, device=x.device)
+            scores += future.triu_(1 + seen - frames)
         weights = exact.attention_weights(scores).view(-1, frames, seen)
         out = exact_bmm(weights, values).view(batch, self._heads, frames, self._depth)
         out = out.transpose(1, 2).reshape(batch * frames, width)
@@ -183,7 +186,7 @@ class Attention:
         """Queries, keys and values, [B * H, T, D] each."""
         batch, frames, width = x.shape
         qkv = self._qkv(x.reshape(batch * frames, width))
-        qkv = torch.minimum(torch.maximum(qkv, self._least, out=qkv), self._most, out=qkv)
+        torch.clamp(qkv, self._least, self._most, out=qkv)
         qkv = qkv.view(batch, frames, 3, self._heads, self._depth).permute(2, 0, 3, 1, 4)
         q, k, v = qkv.reshape(3, batch * self._heads, frames, self._depth)
         return q, k, v

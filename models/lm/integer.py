@@ -47,6 +47,7 @@ class IntegerModel(ABC):
         self.fingerprint = fingerprint(tensors, self.kind, shape)
         self.device = device
         self.weights = Weights(tensors, products or fastest(device), device)
+        _keep_memory()
         self.gelu = Gelu(device)
         layers = sum(name.endswith("attention.exponent") for name in tensors)
         self.layers = [
@@ -237,6 +238,16 @@ def embedding(weights: Weights, size: int, width: int) -> Tensor:
 def save(path: Path, integers: Mapping[str, Tensor]) -> None:
     """Write what `quantise` made, as safetensors."""
     save_file(dict(integers), path, _METADATA)
+
+
+def _keep_memory() -> None:
+    """Have freed memory reused.
+
+    The C library of Linux gives what is freed back to the system at once, and takes it again page
+    by page, if it is more than twice the largest block that was freed before (up to 32 MiB). Steps
+    whose rows take longer to get than to fill are three times as slow.
+    """
+    torch.empty(30 << 20, dtype=torch.int8)
 
 
 def fingerprint(tensors: Mapping[str, Tensor], kind: str, shape: tuple[int, int, int]) -> bytes:

@@ -23,6 +23,8 @@ class Matrix:
         most = int(weight.abs().int().sum(-1).max()) * 127
         if most >= EXACT:
             raise ValueError(f"sums of up to {most} are not exact in float32")
+        if products == "int8" and not _exact(*weight.shape, weight.device):
+            products = "float32"
         self._products = products
         types = {"int8": torch.int8, "float32": torch.float32, "float64": torch.float64}
         # The shape [inputs, outputs], but each output's weights side by side.
@@ -54,31 +56,43 @@ def _float32_is_itself() -> bool:
 
 @lru_cache
 def fastest(device: torch.device) -> Products:
-    """The quickest kind of product that this machine gets right."""
+    """The quickest kind of product on this machine."""
     if device.type != "cpu":
         return "float32"
-    ordinary, quick = _seconds("float32"), _seconds("int8")
+    weight, rows = _extremes(512, 256, device), _extremes(64, 256, device).float()
+    quick, ordinary = (_seconds(Matrix(weight, kind), rows) for kind in ("int8", "float32"))
     return "int8" if quick < ordinary else "float32"
 
 
-def _seconds(products: Products) -> float:
-    """Time of a product, infinite if it is wrong or cannot be made."""
-    # Where eight-bit instructions saturate, they do so at the extremes.
-    weight = (torch.arange(256 * 512).view(256, 512) % 255 - 127).to(torch.int8)
-    weight[:64] = 127
-    weight[64:128] = -127
-    rows = (torch.arange(64 * 512).view(64, 512) * 7 % 255 - 127).float()
-    rows[:16] = 127
-    rows[16:32] = -127
+def _seconds(matrix: Matrix, rows: Tensor) -> float:
+    best = float("inf")
+    for _ in range(5):
+        start = time.perf_counter()
+        matrix(rows)
+        best = min(best, time.perf_counter() - start)
+    return best
+
+
+@lru_cache
+def _exact(outputs: int, inputs: int, device: torch.device) -> bool:
+    """Whether eight-bit products of this size are to be had, and right."""
+    weight = _extremes(outputs, inputs, device)
     try:
-        matrix = Matrix(weight, products)
-        if not torch.equal(matrix(rows).double(), rows.double() @ weight.double().t()):
-            return float("inf")
-        best = float("inf")
-        for _ in range(5):
-            start = time.perf_counter()
-            matrix(rows)
-            best = min(best, time.perf_counter() - start)
-        return best
-    except (RuntimeError, AttributeError, NotImplementedError):
-        return float("inf")
+        for count in (1, 17, 64, 350):
+            rows = _extremes(count, inputs, device)
+            product = torch._int_mm(rows, weight.t())
+            if not torch.equal(product.double(), rows.double() @ weight.double().t()):
+                return False
+    except (RuntimeError, AttributeError):
+        return False
+    return True
+
+
+def _extremes(rows: int, columns: int, device: torch.device) -> Tensor:
+    """An int8 matrix of all numbers; a third of its rows are of the largest alone.
+
+    Where eight-bit instructions saturate, on older processors, it is there.
+    """
+    out = (torch.arange(rows * columns, device=device) * 7 % 255 - 127).view(rows, columns)
+    out[::6], out[3::6] = 127, -127
+    return out.to(torch.int8)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ..errors import ModelError
 from .arithmetic import ATTENTION_BITS, GELU_BITS, OCTAVE_BITS, UNIT_BITS, VALUE_BITS, VALUE_LIMIT
-from .blocks import HEAD_VALUE_LIMIT, QUERY_LIMIT
+from .blocks import PAST_LIMIT, QUERY_LIMIT
 from .config import LmConfig
 
 Array = npt.NDArray[np.float64]
@@ -95,8 +95,9 @@ def attention(
     reach = [r * factor for r in reach[:width]] + reach[width:]
     exponents = []
     for first in range(0, 2 * width, depth):
-        exponents += [_exponent(max(reach[first : first + depth]), QUERY_LIMIT)] * depth
-    exponents += [_exponent(r, HEAD_VALUE_LIMIT) for r in reach[2 * width :]]
+        limit = QUERY_LIMIT if first < width else PAST_LIMIT
+        exponents += [_exponent(max(reach[first : first + depth]), limit)] * depth
+    exponents += [_exponent(r, PAST_LIMIT) for r in reach[2 * width :]]
     units = np.ldexp(1.0, np.array(exponents))
     out = linear(f"{at}.qkv", weight / units[:, None], bias / units, unit_bits, 0)
     scores = [
@@ -135,7 +136,9 @@ def _embedding(source: Mapping[str, Array], at: str) -> Integers:
 
 def _rows(matrix: Array, at: str) -> tuple[Tensor, Tensor]:
     """Each row as integers within +-127 and a power of two: int8 [N, K] and int8 [N]."""
-    exponents = np.array([_exponent(np.abs(row).max(), 127.5) for row in matrix])
+    mantissas, exponents = np.frexp(np.abs(matrix).max(-1))
+    # 127.5 / 128 is where rounding to 127 ends.
+    exponents = np.maximum(exponents - np.where(mantissas < 127.5 / 128, 7, 6), -32)
     if not np.isfinite(matrix).all() or np.abs(exponents).max() > 60:
         raise ModelError(f"entropy model: {at} has numbers that are no sensible weights")
     integers = np.rint(np.ldexp(matrix, -exponents[:, None]))

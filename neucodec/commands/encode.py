@@ -15,13 +15,14 @@ from ..clock import format_time
 from ..console import Console, counted, shown
 from ..errors import NeucodecError
 from ..models.errors import ModelError
+from ..modes import ENTROPY, RATES
+from ..places import size as size_of
 from ..plan import Job
 from ..search import PIPE, Kind
 from .fetching import Codecs
 from .files import (
     Batch,
     Outputs,
-    file_size,
     is_there,
     open_output,
     run_batch,
@@ -71,8 +72,9 @@ Examples:
   ffmpeg -i film.mkv -f wav - | neucodec encode - > film.ncf
   arecord -f S16_LE -r 16000 -t raw | neucodec encode - --raw --rate 16000 -o memo.ncf
 
-Bitrates are those of the whole file, all channels together. A bitrate becomes the nearest
-number of codebooks; one that is out of reach is refused with a list of those that are not.
+Bitrates are those of the whole file, all channels together, container and all; with --rate-mode
+nominal those of the codes as they are, of which the nearest is taken. One that is out of reach is
+refused with a list of those that are not.
 """
 
 
@@ -83,6 +85,19 @@ number of codebooks; one that is out of reach is refused with a list of those th
 @click.option(
     "-m", "--model", type=Model(), default=DEFAULT_MODEL, show_default=True,
     help="See neucodec models; or the path of a checkpoint of your own.",
+)  # fmt: skip
+@click.option(
+    "--rate-mode", type=click.Choice(RATES, case_sensitive=False),
+    help="What -b means: the average of the whole file, for which the codebooks are chosen second "
+    "by second, or nominal, codes as they are with equally many codebooks throughout.  [default: "
+    "average where codes are squeezed]",
+)  # fmt: skip
+@click.option(
+    "--entropy", type=click.Choice(ENTROPY, case_sensitive=False), default="auto",
+    show_default=True,
+    help="How to squeeze the codes, which leaves the sound as it is: lm, with a model of the "
+    "codec's codes; adaptive, by what each second has shown so far; none; auto, the first of lm "
+    "and adaptive that there is for the codec.",
 )  # fmt: skip
 @output_options
 @batch_options
@@ -112,6 +127,8 @@ def encode(
     bitrate: float | None,
     codebooks: int | None,
     model: Card,
+    rate_mode: str | None,
+    entropy: str,
     output: str | None,
     force: bool,
     skip_existing: bool,
@@ -139,6 +156,8 @@ def encode(
     """
     if bitrate is not None and codebooks is not None:
         raise click.UsageError("-b and -n both choose the bitrate; give one of them")
+    if rate_mode == "average" and codebooks is not None:
+        raise click.UsageError("-n fixes the codebooks; --rate-mode average needs -b")
     if codebooks is not None and codebooks not in model.counts:
         possible = ", ".join(map(str, model.codebook_counts)) or f"1 to {model.codebooks}"
         raise click.UsageError(f"{model.name} has no {codebooks} codebooks; give {possible}")
@@ -147,6 +166,7 @@ def encode(
     outputs = Outputs(output, force, skip_existing, keep_time)
     work = _Encoding(
         model=model, codecs=Codecs(device, offline), bitrate=bitrate, codebooks=codebooks,
+        rate_mode=rate_mode, entropy=entropy,
         mono=mono, normalize_loudness=normalize_loudness, threads=threads,
         keep_tags=not no_tags, tags=tags, raw=raw_format,
         outputs=outputs,
@@ -180,6 +200,8 @@ class _Encoding:
     codecs: Codecs
     bitrate: float | None
     codebooks: int | None
+    rate_mode: str | None
+    entropy: str
     mono: bool
     normalize_loudness: bool
     threads: int | None
@@ -203,6 +225,7 @@ class _Encoding:
             options = EncodeOptions(
                 bitrate=self.bitrate, codebooks=self.codebooks, mono=self.mono,
                 threads=self.threads, tags=self._tags(audio.tags), gain_db=self._gain(job),
+                rate_mode=self.rate_mode, entropy=self.entropy,
             )  # fmt: skip
             seconds = None if audio.frames is None else audio.frames / audio.samplerate
             console.detail(_opened(job, audio, seconds))
@@ -220,7 +243,7 @@ class _Encoding:
         console.report(f"{shown(job.source)}: {_outcome(report, took)}")
         return replace(
             DONE,
-            input_bytes=file_size(job.source),
+            input_bytes=size_of(job.source),
             output_bytes=report.file_bytes,
             audio_seconds=report.seconds,
             kbps=report.kbps,
@@ -268,8 +291,9 @@ def _outcome(report: EncodeReport, took: float) -> str:
     if not report.frames:
         return f"{report.codec}, empty: {report.file_bytes} bytes, no samples"
     smaller = f"{report.ratio:.1f}x smaller" if report.ratio >= 1 else "larger than 16-bit PCM"
+    books = "1 codebook" if report.codebooks == 1 else f"{report.codebooks:.3g} codebooks"
     return (
-        f"{report.codec}, {counted(report.codebooks, 'codebook')}, "
-        f"{report.nominal_kbps:.2f} kbps nominal, {report.kbps:.2f} in the file, "
+        f"{report.codec}, {books}, "
+        f"{report.asked_kbps:.2f} kbps {report.rate_mode}, {report.kbps:.2f} in the file, "
         f"{smaller}, {report.seconds / took:.0f} x real time"
     )

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from ..bitrate import codebooks_for, parse_bitrate
+from ..bitrate import codebooks_for, format_kbps, parse_bitrate
 from ..console import Console, shown
 from ..errors import NeucodecError
 from ..outfile import output_file
@@ -19,7 +19,7 @@ from .options import COUNT, Model, Parsed, device_options, verbosity_options
 
 if TYPE_CHECKING:
     from ..evaluation.codecs import Neural
-    from ..evaluation.trial import Row, Trial
+    from ..evaluation.trial import Candidate, Row, Trial
     from ..models.card import Card
 
 DEFAULT_MODEL = "neu-44khz"
@@ -31,7 +31,7 @@ EPILOG = """
 Examples:
   neucodec evaluate clips/ -b 4kbps,8kbps,12kbps --against opus -o report/
                                   open report/index.html to listen and compare
-  neucodec evaluate clips/ -m neu-44khz -m dac-44khz -b 8kbps -o report/
+  neucodec evaluate clips/ -m neu-44khz -m dac-44khz -b 8kbps --against opus:16kbps -o report/
   neucodec evaluate clips/ --mono --metrics mel,stft,si-sdr -o report/
 
 Folders inside REF_DIR are kinds of sound (clips/speech, clips/music) with means of their own.
@@ -47,7 +47,13 @@ def _parse_bitrates(text: str) -> tuple[float, ...]:
     return tuple(parse_bitrate(part) for part in _parse_list(text))
 
 
+def _parse_rivals(text: str) -> tuple[tuple[str, float | None], ...]:
+    parts = (part.partition(":") for part in _parse_list(text))
+    return tuple((name, parse_bitrate(rate) if colon else None) for name, colon, rate in parts)
+
+
 NAMES = Parsed("names", _parse_list)
+RIVALS = Parsed("names", _parse_rivals)
 BITRATES = Parsed("rates", _parse_bitrates)
 
 
@@ -62,8 +68,8 @@ BITRATES = Parsed("rates", _parse_bitrates)
     show_default=True, help="One or more, of all channels together.",
 )  # fmt: skip
 @click.option(
-    "--against", type=NAMES, multiple=True,
-    help="opus, vorbis: others, at the same real bitrate as each model.",
+    "--against", type=RIVALS, multiple=True,
+    help="opus, vorbis: others, at the real bitrates of the models' files; opus:16kbps at that.",
 )  # fmt: skip
 @click.option(
     "-o", "--output", metavar="OUT", type=click.Path(path_type=str, file_okay=False),
@@ -101,7 +107,7 @@ def evaluate(
     folder: str,
     models: tuple[Card, ...],
     bitrates: tuple[tuple[float, ...], ...],
-    against: tuple[tuple[str, ...], ...],
+    against: tuple[tuple[tuple[str, float | None], ...], ...],
     output: str | None,
     force: bool,
     metrics: tuple[tuple[str, ...], ...],
@@ -124,8 +130,8 @@ def evaluate(
     """
     console = Console(verbose - quiet)
     rates = sorted({rate for group in bitrates for rate in group})
-    rivals = list(dict.fromkeys(name for group in against for name in group))
-    _check_bitrates(models, rates)
+    rivals = list(dict.fromkeys(pair for group in against for pair in group))
+    possible = _possible(models, rates, console)
     if output is not None:
         _check_output(Path(output))
     from ..evaluation.clips import find_clips
@@ -133,29 +139,31 @@ def evaluate(
     from ..evaluation.metrics import METRICS, choose_metrics
     from ..evaluation.page import page
     from ..evaluation.results import Results
-    from ..evaluation.trial import Trial
+    from ..evaluation.trial import Conditions, Trial
     from ..workers import available_threads
 
     names = [name for group in metrics for name in group]
     recordings = find_clips(folder, speech, every)
     chosen = choose_metrics(names or METRICS, any(clip.speech for clip in recordings))
-    for name in rivals:
+    for name in dict.fromkeys(name for name, _ in rivals):
         console.detail(f"{name} is by {rival(name).version}")
     with ExitStack() as stack:
         place = Path(output or stack.enter_context(tempfile.TemporaryDirectory()))
         kept = place / MEASUREMENTS
         kept.mkdir(parents=True, exist_ok=True)
         codecs = _load(models, device, offline, console)
-        trials = [
-            Trial(
-                clip=clip, card=card, fingerprint=codecs[card.name].codec.fingerprint.hex(),
-                bitrate=rate, rivals=rivals, metrics=[m.name for m in chosen], mono=mono,
-                device=device, folder=str(kept), fresh=force,
-            )
-            for clip in recordings for card in models for rate in rates
-        ]  # fmt: skip
+        conditions = Conditions([m.name for m in chosen], mono, device, str(kept), force)
+        matched = [name for name, rate in rivals if rate is None]
+        trials = []
+        for clip in recordings:
+            for candidate, _ in codecs:
+                trials += [
+                    Trial(clip, candidate, rate, matched, conditions)
+                    for rate in possible[candidate.card.name]
+                ]
+            trials += [Trial(clip, None, rate, [name], conditions) for name, rate in rivals if rate]
         rows, failed = _measure(trials, jobs or available_threads(), console)
-        results = Results(rows, codecs, kept)
+        results = Results(rows, {candidate.name: neural for candidate, neural in codecs}, kept)
         if rows:
             click.echo(results.text())
             if output is not None:
@@ -168,16 +176,28 @@ def evaluate(
         click.get_current_context().exit(1)
 
 
-def _check_bitrates(models: Sequence[Card], rates: Sequence[float]) -> None:
-    """Refuse at once what no recording could be encoded at, with one channel or two."""
+def _possible(
+    models: Sequence[Card], rates: Sequence[float], console: Console
+) -> dict[str, list[float]]:
+    """The bitrates that each model has, by its name; NeucodecError where one has none of them."""
+    possible = {}
     for card in models:
+        ours = [rate for rate in rates if any(_has(card, rate, channels) for channels in (1, 2))]
+        if not ours:
+            codebooks_for(card, 1, rates[0])
         for rate in rates:
-            for channels in (1, 2):
-                with suppress(NeucodecError):
-                    codebooks_for(card, channels, rate)
-                    break
-            else:
-                codebooks_for(card, 1, rate)
+            if rate not in ours:
+                console.warn(card.name, f"left out at {format_kbps(rate)}, which it does not have")
+        possible[card.name] = ours
+    return possible
+
+
+def _has(card: Card, bitrate: float, channels: int) -> bool:
+    try:
+        codebooks_for(card, channels, bitrate)
+    except NeucodecError:
+        return False
+    return True
 
 
 def _check_output(place: Path) -> None:
@@ -191,11 +211,20 @@ def _check_output(place: Path) -> None:
 
 def _load(
     models: Sequence[Card], device: str, offline: bool, console: Console
-) -> dict[str, Neural]:
-    from ..evaluation.trial import loaded
+) -> list[tuple[Candidate, Neural]]:
+    """Each codec once; those that share a name are told apart by their weights."""
+    from ..evaluation.trial import Candidate, loaded
 
     monitor = Downloads(console)
-    return {card.name: loaded(card, device, monitor, OFFLINE if offline else "") for card in models}
+    found = {}
+    for card in models:
+        neural = loaded(card, device, monitor, OFFLINE if offline else "")
+        found[card.name, neural.codec.fingerprint.hex()] = card, neural
+    names = [name for name, _ in found]
+    return [
+        (Candidate(name if names.count(name) == 1 else f"{name}:{weights}", card, weights), neural)
+        for (name, weights), (card, neural) in found.items()
+    ]
 
 
 def _measure(trials: Sequence[Trial], processes: int, console: Console) -> tuple[list[Row], bool]:

@@ -1,25 +1,45 @@
-"""``neucodec export``: a codec from a training run."""
+"""``neucodec export``: a codec from a training run, or as graphs for other runtimes."""
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ..console import Console, shown
-from .options import verbosity_options
+from ..errors import NeucodecError
+from .fetching import Codecs
+from .options import Model, verbosity_options
+
+if TYPE_CHECKING:
+    from ..models.card import Card
+
+EMBEDDED = "neu-44khz"
 
 EPILOG = """
 \b
 Examples:
   neucodec export runs/voice voice-16khz          voice-16khz.safetensors and .toml, here
   neucodec encode -m voice-16khz.toml talk.wav
+  neucodec export --onnx -o graphs/               encoder.onnx and decoder.onnx in there
 """
 
 
 @click.command(epilog=EPILOG)
-@click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.argument("name")
+@click.argument("run", required=False, type=click.Path(file_okay=False, path_type=Path))
+@click.argument("name", required=False)
+@click.option(
+    "--onnx",
+    "graphs",
+    type=Model(),
+    is_flag=False,
+    flag_value=EMBEDDED,
+    metavar="[MODEL]",
+    help="Not a run but a model's encoder (audio to codes) and decoder (codes to audio) as ONNX "
+    f"graphs; {EMBEDDED} unless one of its family is named. docs/use.md tells how to run them.",
+)
 @click.option(
     "-o",
     "--output",
@@ -43,8 +63,9 @@ Examples:
 @click.option("-f", "--force", is_flag=True, help="Overwrite files that exist.")
 @verbosity_options
 def export(
-    run: Path,
-    name: str,
+    run: Path | None,
+    name: str | None,
+    graphs: Card | None,
     output: Path,
     recipe: Path | None,
     title: str,
@@ -58,6 +79,16 @@ def export(
 
     encode -m and decode -m take the path of either.
     """
+    console = Console(verbose - quiet)
+    if graphs is not None:
+        if run or name:
+            raise click.UsageError("--onnx takes a model's name, not a run; give one of the two")
+        _export_graphs(graphs, output, force, console)
+        return
+    if run is None or name is None:
+        raise click.UsageError("give a run's folder and a name for the model, or --onnx")
+    if not run.is_dir():
+        raise click.UsageError(f"{shown(str(run))}: there is no such folder of a run")
     from ..training.export import export as write
     from ..training.recipe import Recipe
 
@@ -71,4 +102,16 @@ def export(
         embed=embed,
         force=force,
     )
-    Console(verbose - quiet).report(f"{name}: {shown(str(card))}, and the weights that it names")
+    console.report(f"{name}: {shown(str(card))}, and the weights that it names")
+
+
+def _export_graphs(card: Card, folder: Path, force: bool, console: Console) -> None:
+    from ..models.onnx import DECODER, ENCODER, export_onnx
+
+    for name in (ENCODER, DECODER):
+        if (folder / name).exists() and not force:
+            raise NeucodecError(f"{shown(str(folder / name))} exists; -f (--force) overwrites it")
+    # It warns of what it does not find and nobody needs here.
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    made = export_onnx(Codecs("cpu", offline=False).get(card, console), folder)
+    console.report(f"{card.name}: {' and '.join(shown(str(path)) for path in made)}")

@@ -29,7 +29,8 @@ Examples:
   neucodec info --json archive/ | jq -r 'select(.complete | not) | .file'
 
 Of a complete file only the head and the end are read, so that damage in between goes unseen;
---chunks reads everything, and so does neucodec verify.
+--chunks reads everything, and so does neucodec verify. Of one with squeezed codes everything is
+read, to say what that saved.
 """
 
 
@@ -61,17 +62,19 @@ def info(inputs: tuple[str, ...], as_json: bool, chunks: bool) -> None:
 
 def _describe(name: str, file: BinaryIO, list_chunks: bool) -> dict[str, Any]:
     """What there is to know, in the order in which one asks for it."""
-    from ..formats import NcfReader
-    from ..integrity import damaged_spans, length_of
+    from ..formats import EntropyCoder, NcfReader
+    from ..integrity import damaged_spans, length_of, payload_bytes
 
     reader, size = NcfReader(file), file.seek(0, os.SEEK_END)
     header, entries = reader.header, reader.table()
     chunks = [_describe_chunk(reader, entry) for entry in entries] if list_chunks else None
+    squeezed = header.entropy != EntropyCoder.NONE
+    stored, raw = payload_bytes(reader) if squeezed else (None, None)
     seconds = length_of(reader)
     pcm_bytes = 2 * header.channels * seconds * header.source_rate
     damaged = damaged_spans(header, reader.damaged, seconds)
     # Without an intact end the table was made by reading everything, chunks and all.
-    searched = list_chunks or not reader.complete
+    searched = list_chunks or squeezed or not reader.complete
     described = {
         "file": name,
         "complete": reader.complete,
@@ -84,6 +87,7 @@ def _describe(name: str, file: BinaryIO, list_chunks: bool) -> dict[str, Any]:
         "seconds": round(seconds, 6),
         "bytes": size,
         "nominal_bitrate": header.nominal_bitrate,
+        "average_bitrate": header.average_bitrate,
         "bitrate": round(8 * size / seconds) if seconds else None,
         "ratio": round(pcm_bytes / size, 2),
         "codebooks": header.codebooks,
@@ -98,6 +102,9 @@ def _describe(name: str, file: BinaryIO, list_chunks: bool) -> dict[str, Any]:
         "scales": header.scale_kind.name.lower(),
         "entropy": header.entropy.name.lower(),
         "entropy_model": header.entropy_model or None,
+        "entropy_fingerprint": header.entropy_fingerprint.hex() or None,
+        "payload_bytes": stored,
+        "raw_payload_bytes": raw,
         "gain_db": header.gain_db,
         "encoder": header.encoder,
         "format": ".".join(map(str, reader.version)),
@@ -127,10 +134,11 @@ def _describe_chunk(reader: NcfReader, entry: ChunkEntry) -> dict[str, Any]:
 def _text(found: dict[str, Any]) -> str:
     """The same for people."""
     seconds, rate = found["seconds"], found["bitrate"]
-    nominal = found["nominal_bitrate"]
+    nominal, average = found["nominal_bitrate"], found["average_bitrate"]
     ratio = found["ratio"]
     smaller = f", {ratio:.1f}x smaller than 16-bit PCM" if ratio >= 1 else ""
     bitrates = [f"{nominal / 1000:.2f} kbps nominal"] if nominal else []
+    bitrates += [f"{average / 1000:.2f} kbps aimed at"] if average else []
     bitrates += [f"{rate / 1000:.2f} in the file"] if rate else []
     samples = counted(found["frames"], "sample") if found["complete"] else "samples unknown"
     lines = [
@@ -142,7 +150,7 @@ def _text(found: dict[str, Any]) -> str:
         ("size", f"{counted(found['bytes'], 'byte')}{smaller}"),
         ("chunks", f"{found['chunk_count']} of "
                    f"{found['chunk_stride'] / found['model_rate']:.3f} s"),
-        ("entropy", ", ".join(filter(None, (found["entropy"], found["entropy_model"])))),
+        ("entropy", _entropy(found)),
         ("gain", f"{found['gain_db']:+.2f} dB, to be undone" if found["gain_db"] else ""),
         ("encoder", f"{found['encoder']}, format {found['format']}"),
         ("state", _state(found)),
@@ -153,6 +161,12 @@ def _text(found: dict[str, Any]) -> str:
         text.append(f"  {'chunk':>7} {'start':>10} {'offset':>10} {'bytes':>7}  codebooks")
         text += [_chunk_line(chunk) for chunk in found["chunks"]]
     return "\n".join(text)
+
+
+def _entropy(found: dict[str, Any]) -> str:
+    stored, raw = found["payload_bytes"], found["raw_payload_bytes"]
+    saved = f"{1 - stored / raw:.1%} saved" if raw else ""
+    return ", ".join(filter(None, (found["entropy"], found["entropy_model"], saved)))
 
 
 def _state(found: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from ..console import WARNINGS, Console, shown
+from ..errors import NeucodecError
 from .options import COUNT, verbosity_options
 
 EPILOG = """
@@ -47,23 +48,26 @@ def train(
     quiet: int,
     verbose: int,
 ) -> None:
-    """Train a codec as a recipe says, or go on with a run."""
+    """Train a codec, or an entropy model, as a recipe says, or go on with a run."""
     import torch
 
     from ..training.distributed import processes, rank
-    from ..training.recipe import Recipe
+    from ..training.recipe import Recipe, is_for_entropy
     from ..training.trainer import STATE, Trainer
 
     console = Console(verbose - quiet)
     if threads:
         torch.set_num_threads(threads)
+    folder = output or Path("runs") / recipe.stem
+    if is_for_entropy(recipe):
+        _train_entropy(recipe, folder, seed, steps)
+        return
     plan = Recipe.read(recipe)
     plan = replace(
         plan,
         seed=plan.seed if seed is None else seed,
         steps=plan.steps if steps is None else steps,
     )
-    folder = output or Path("runs") / recipe.stem
     with processes():
         trainer = Trainer(plan, folder, device)
         if (folder / STATE).is_file():
@@ -75,3 +79,22 @@ def train(
         trainer.run(quiet=console.verbosity <= WARNINGS or rank() > 0)
         if rank() == 0:
             console.report(f"{where}: step {trainer.step}, saved")
+
+
+def _train_entropy(recipe: Path, folder: Path, seed: int | None, steps: int | None) -> None:
+    """Code the corpus, as far as that is not done, and train an entropy model on the codes."""
+    from ..training.lm_recipe import LmRecipe
+    from ..training.lm_trainer import LmTrainer
+    from ..training.trainer import STATE
+
+    try:
+        plan = LmRecipe.read(recipe)
+    except (ValueError, TypeError) as error:
+        raise NeucodecError(f"{recipe}: {error}") from None
+    plan.seed = plan.seed if seed is None else seed
+    plan.steps = plan.steps if steps is None else steps
+    trainer = LmTrainer(plan, folder)
+    trainer.make_codes()
+    if (folder / STATE).is_file():
+        trainer.resume()
+    trainer.run()

@@ -124,7 +124,7 @@ def _versions(
             if value is not None
         ]
         yield Version(
-            f"{called[row.codec, row.matched]} {'' if neural else 'matched to '}"
+            f"{called[row.codec, row.matched]} {'' if row.codec == row.matched else 'matched to '}"
             f"{row.bitrate / 1000:g} kbps",
             "codec" if neural else "rival",
             ", ".join([f"{row.kbps:.2f} kbps", *scores]),

@@ -69,7 +69,7 @@ def labels(found: Iterable[Mean | Row]) -> dict[tuple[str, str], str]:
     """What to call each (codec, matched): rivals say to whom they were matched if there are
     several."""
     keys = list(dict.fromkeys((one.codec, one.matched) for one in found))
-    several = len({matched for _, matched in keys}) > 1
+    several = len({matched for codec, matched in keys if codec != matched}) > 1
     return {
         (codec, matched): f"{codec} (as {matched})" if several and codec != matched else codec
         for codec, matched in keys

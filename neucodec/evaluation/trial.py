@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import __version__
-from ..console import explain, is_expected
+from ..console import counted, explain, is_expected
+from ..errors import NeucodecError
 from ..models.monitor import SILENT, Monitor
 from ..outfile import output_file
 from .clips import Clip, read_clip
@@ -23,16 +24,20 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Trial:
-    """What is to be measured; can be sent to another process."""
+class Candidate:
+    """One of our codecs, as it can be sent to another process."""
 
-    clip: Clip
+    name: str
+    """Tells it from the others of an evaluation."""
     card: Card
     fingerprint: str
     """Of the weights, in hexadecimal."""
-    bitrate: float
-    """Asked for, in bit/s."""
-    rivals: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What all trials of an evaluation have in common."""
+
     metrics: Sequence[str]
     mono: bool
     device: str
@@ -43,6 +48,20 @@ class Trial:
 
 
 @dataclass(frozen=True)
+class Trial:
+    """What is to be measured; can be sent to another process."""
+
+    clip: Clip
+    candidate: Candidate | None
+    """None where only rivals are measured."""
+    bitrate: float
+    """Asked for, in bit/s."""
+    rivals: Sequence[str]
+    """Brought to the size of the candidate's file, or without one to the bitrate."""
+    conditions: Conditions
+
+
+@dataclass(frozen=True)
 class Row:
     """One measurement: a clip as one codec gave it back."""
 
@@ -50,7 +69,7 @@ class Row:
     kind: str
     codec: str
     matched: str
-    """The codec to whose size a rival was brought; of that codec itself its name."""
+    """The codec to whose size a rival was brought; of one that went by its bitrate its own name."""
     bitrate: float
     """That was asked for, in bit/s, of the codec or of the one it was matched to."""
     setting: str
@@ -90,48 +109,67 @@ def run_trial(trial: Trial) -> list[Row] | Failure:
 
 class _Runner:
     def __init__(self, trial: Trial) -> None:
-        self.trial = trial
+        self.trial, self.conditions = trial, trial.conditions
         self.metrics = [
-            METRICS[name] for name in trial.metrics if trial.clip.speech or not METRICS[name].speech
+            METRICS[name]
+            for name in trial.conditions.metrics
+            if trial.clip.speech or not METRICS[name].speech
         ]
 
     def rows(self) -> list[Row]:
         """All rows, from their files where they are there."""
         trial = self.trial
-        identity = {"codec": trial.card.name, "weights": trial.fingerprint, "for": trial.bitrate}
+        if trial.candidate is None:
+            audio, rate = self._audio
+            size = round(trial.bitrate * len(audio) / rate / 8)
+            return [self._rival(name, size, name) for name in trial.rivals]
+        row = self._candidate(trial.candidate)
+        return [row, *(self._rival(name, row.bytes, row.codec) for name in trial.rivals)]
+
+    def _candidate(self, candidate: Candidate) -> Row:
+        identity = {
+            "codec": candidate.card.name,
+            "weights": candidate.fingerprint,
+            "for": self.trial.bitrate,
+        }
         row = self._kept(identity)
         if row is None:
             audio, rate = self._audio
-            neural = loaded(trial.card, trial.device)
-            coded = neural.encode(audio, rate, trial.bitrate)
+            neural = loaded(candidate.card, self.conditions.device)
+            coded = neural.encode(audio, rate, self.trial.bitrate)
             decoded, seconds = timed(lambda: neural.decode(coded.data))
             row = self._measured(identity, neural.suffix, coded, decoded, seconds)
-        return [row, *(self._rival(name, row) for name in trial.rivals)]
+        return replace(row, codec=candidate.name, matched=candidate.name)
 
-    def _rival(self, name: str, row: Row) -> Row:
+    def _rival(self, name: str, size: int, matched: str) -> Row:
         other = rival(name)
-        identity = {"codec": name, "version": other.version, "size": row.bytes}
-        # Several codecs and bitrates may come to one size.
-        found = self._kept(identity)
-        if found is None:
+        identity = {"codec": name, "version": other.version, "size": size}
+        row = self._kept(identity)
+        if row is None:
             audio, rate = self._audio
-            coded = other.encode(audio, rate, row.bytes)
+            coded = other.encode(audio, rate, size)
             decoded, seconds = timed(lambda: other.decode(coded.data, rate, len(audio)))
-            found = self._measured(identity, other.suffix, coded, decoded, seconds)
-        return replace(found, matched=row.codec, bitrate=row.bitrate)
+            row = self._measured(identity, other.suffix, coded, decoded, seconds)
+        # Several codecs and bitrates may come to one size.
+        return replace(row, matched=matched, bitrate=self.trial.bitrate)
 
     def _measured(
         self, identity: dict[str, Any], suffix: str, coded: Coded, decoded: Audio, took: float
     ) -> Row:
         audio, rate = self._audio
         clip, key, name = self.trial.clip, self._key(identity), str(identity["codec"])
+        if decoded.shape != audio.shape:
+            raise NeucodecError(
+                f"{name} gives back {counted(decoded.shape[1], 'channel')} of {audio.shape[1]}: "
+                "--mono mixes them down first"
+            )
         row = Row(
             clip=clip.place, kind=clip.kind, codec=name, matched=name,
             bitrate=self.trial.bitrate, setting=coded.setting, bytes=len(coded.data),
             seconds=len(audio) / rate, encode_seconds=coded.seconds, decode_seconds=took,
             scores=measure(audio, decoded, rate, self.metrics), coded=key + suffix,
         )  # fmt: skip
-        folder = Path(self.trial.folder)
+        folder = Path(self.conditions.folder)
         with output_file(folder / row.coded, force=True) as file:
             file.write(coded.data)
         with output_file(folder / f"{key}.json", force=True) as file:
@@ -140,8 +178,8 @@ class _Runner:
 
     def _kept(self, identity: dict[str, Any]) -> Row | None:
         """The row of an earlier run, if there is one with all metrics."""
-        path = Path(self.trial.folder) / f"{self._key(identity)}.json"
-        if self.trial.fresh:
+        path = Path(self.conditions.folder) / f"{self._key(identity)}.json"
+        if self.conditions.fresh:
             return None
         try:
             row = Row(**json.loads(path.read_bytes()))
@@ -159,13 +197,13 @@ class _Runner:
         """Names all that a measurement depends on."""
         everything = identity | {
             "neucodec": __version__, "clip": _digest(self.trial.clip.path),
-            "mono": self.trial.mono,
+            "mono": self.conditions.mono,
         }  # fmt: skip
         return hashlib.sha256(json.dumps(everything).encode()).hexdigest()[:32]
 
     @cached_property
     def _audio(self) -> tuple[Audio, int]:
-        return read_clip(self.trial.clip.path, mono=self.trial.mono)
+        return read_clip(self.trial.clip.path, mono=self.conditions.mono)
 
 
 @lru_cache(maxsize=256)
@@ -173,14 +211,14 @@ def _digest(path: str) -> str:
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
-_loaded: dict[tuple[str, str, str], Neural] = {}
+_loaded: dict[tuple[str, str, str, str], Neural] = {}
 
 
 def loaded(card: Card, device: str, monitor: Monitor = SILENT, offline: str = "") -> Neural:
     """A codec, loaded once in each process."""
     from ..models.registry import load
 
-    key = (card.name, str(card.folder), device)
+    key = (card.name, card.weights, str(card.folder), device)
     if key not in _loaded:
         _loaded[key] = Neural(load(card, device, monitor=monitor, offline=offline))
     return _loaded[key]

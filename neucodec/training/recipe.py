@@ -102,6 +102,9 @@ class Recipe:
     """Vary what is excerpted, and mix in sounds that are made up."""
     validation: list[str] = field(default_factory=list)
     """Folders of audio that is held out."""
+    metrics: list[str] = field(default_factory=lambda: ["mel", "si-sdr", "visqol"])
+    """What to measure on it, of those that `neucodec evaluate` has; what is not installed is left
+    out."""
     validate_every: int = 1000
     validation_items: int = 16
     log_every: int = 50
@@ -143,6 +146,14 @@ class Recipe:
     def fall(self, step: int) -> float:
         """What the decay at the end leaves of a learning rate."""
         return min(1.0, (self.steps - step) / max(1, self.decay))
+
+
+def is_for_entropy(path: Path) -> bool:
+    """Whether a recipe names a ``codec``: it is for an entropy model on that codec's codes."""
+    try:
+        return "codec" in tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
+        return False  # reading it as a codec's recipe says what is wrong
 
 
 def _filled(kind: type[Any], data: Mapping[str, Any]) -> Any:

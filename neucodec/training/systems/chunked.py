@@ -50,6 +50,11 @@ class ChunkedSystem(System):
         """Latents [N, F, D] to chunks [N, width], ready to overlap-add."""
 
     @property
+    def most(self) -> int:
+        """All the codebooks that there are."""
+        return self.codebooks
+
+    @property
     def width(self) -> int:
         """Samples of a chunk, context included."""
         return self.recipe.frames * self.hop + 2 * self.context

@@ -48,6 +48,11 @@ class EncodecSystem(System):
         return int(np.prod(self.config.ratios))
 
     @property
+    def most(self) -> int:
+        """All the codebooks that there are."""
+        return self.config.codebooks
+
+    @property
     def length(self) -> int:
         """Samples of an item: whole frames."""
         return round(self.recipe.seconds * self.recipe.sample_rate / self.hop) * self.hop
@@ -106,7 +111,8 @@ class EncodecSystem(System):
             chunk_stride=c.stride or segment,
             chunk_warmup=0 if c.segment else WARMUP,
             level="codec" if c.normalise else "none",
-            parameters=count_parameters(self.network),
+            # Entries of codebooks are not counted among the published ones' parameters.
+            parameters=sum(map(count_parameters, (self.network.encoder, self.network.decoder))),
             license_code="MIT",
             license_weights="your own",
             paper="arXiv 2210.13438",

@@ -49,6 +49,11 @@ class HifiCodecSystem(System):
         return [list(cast("Iterable[EuclideanCodebook]", q.codebooks)) for q in quantisers]
 
     @property
+    def most(self) -> int:
+        """All the codebooks that there are."""
+        return self.config.codebooks
+
+    @property
     def length(self) -> int:
         """Samples of an item: whole frames."""
         hop = self.config.hop

@@ -50,6 +50,11 @@ class System(nn.Module, ABC):
 
     @property
     @abstractmethod
+    def most(self) -> int:
+        """All the codebooks that there are."""
+
+    @property
+    @abstractmethod
     def length(self) -> int:
         """Samples of an item."""
 

@@ -1,0 +1,139 @@
+"""Range coding of codes by integer frequencies: the entropy coded payload. See NCF.md."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import constriction
+import numpy as np
+import numpy.typing as npt
+
+TOTAL_BITS = 24
+TOTAL = 1 << TOTAL_BITS
+"""What the frequencies of one code's alternatives sum to."""
+SMALLEST_CODEBOOK = 3
+"""Entries of a codebook that can be range coded."""
+
+Integers = npt.NDArray[np.integer[Any]]
+
+_WORD_BITS = 32
+_STATE_BYTES = 8
+# Given frequencies less one each, it takes floating-point weights for those very integers.
+_INTERVALS = constriction.stream.model.Categorical(lazy=True)
+
+
+def intervals_of(
+    rows: npt.NDArray[np.int32], codes: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Left ends and widths [...] of the intervals of codes [...] with frequencies [..., size]."""
+    flat = rows.reshape(-1)
+    # All rows laid end to end; it may wrap around, since 2**24 divides 2**32.
+    ends = np.cumsum(flat, dtype=np.uint32)
+    at = np.arange(codes.size) * rows.shape[-1] + codes.reshape(-1)
+    width = flat[at].astype(np.int64)
+    left = (ends[at] - width) % TOTAL
+    return left.reshape(codes.shape), width.reshape(codes.shape)
+
+
+def encode_intervals(left: Integers, width: Integers) -> bytes:
+    """The shortest payload from which symbols with these intervals [n] are decoded.
+
+    Of 0 to 2**24, a symbol has the interval from ``left`` on that is as wide as its frequency.
+    """
+    # Only the symbol's own interval matters. Where nothing lies on one side of it, the other
+    # side is cut in two, so that there always are three.
+    right = TOTAL - left - width
+    rows = np.stack([left, width, right], axis=1)
+    symbols = np.ones(len(rows), np.int32)
+    first, last = left == 0, right == 0
+    one = np.ones_like(left)
+    rows[first] = np.stack([width, right - 1, one], axis=1)[first]
+    rows[last] = np.stack([one, left - 1, width], axis=1)[last]
+    symbols[first], symbols[last] = 0, 2
+    if len(rows) and (rows.min() < 1 or np.any(first & last)):
+        raise ValueError("intervals of codebooks with fewer than three entries cannot be coded")
+    coder = constriction.stream.queue.RangeEncoder()
+    coder.encode(symbols, _INTERVALS, rows.astype(np.float64) - 1)
+    words, (low_end, span) = coder.pos()
+    size = 4 * words + _STATE_BYTES
+    # What it would write lies within the final interval, of which the state has the low end's
+    # last 64 bits.
+    within = int.from_bytes(
+        coder.get_compressed().astype(">u4").tobytes().ljust(size, b"\0"), "big"
+    )
+    return _shortest(within - (within - low_end) % 2**64, span, size)
+
+
+def _shortest(low: int, span: int, size: int) -> bytes:
+    """The fewest bytes, but for the last eight all, that with zeros behind them are within
+    [low, low + span) / 256**size."""
+    for spare in range(_STATE_BYTES, 0, -1):
+        value = -(-low >> 8 * spare)
+        if value << 8 * spare < low + span:
+            return value.to_bytes(size - spare, "big")
+    return low.to_bytes(size, "big")
+
+
+class RangeDecoder:
+    """Decodes many payloads in step, one symbol of each at a time.
+
+    `constriction` decodes the same one by one; in step it is faster than its calls are.
+    """
+
+    def __init__(self, payloads: Sequence[bytes]) -> None:
+        self._payloads = list(payloads)
+        longest = max(map(len, payloads), default=0)
+        # Behind its end a payload reads as zeros; the last column stands for all that follows.
+        width = -(-longest // 4) + 3
+        data = b"".join(payload.ljust(4 * width, b"\0") for payload in payloads)
+        self._words = np.frombuffer(data, ">u4").reshape(-1, width).astype(np.uint64)
+        count = len(self._payloads)
+        self._lanes = np.arange(count)
+        self._taken = np.full(count, 2)
+        # Where in the present interval the payload's value is, and how wide that interval is.
+        self._offset = self._words[:, 0] << np.uint64(_WORD_BITS) | self._words[:, 1]
+        self._span = np.full(count, 2**64 - 1, np.uint64)
+        self._lost = np.zeros(count, np.bool_)
+
+    def decode(self, rows: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
+        """The next symbols [n] of the first n payloads, which have these frequencies [n, size].
+
+        Every frequency is at least 1 and every row sums to 2**24.
+        """
+        count, size = rows.shape
+        if not count:
+            return np.zeros(0, np.int64)
+        lanes, offset, span = self._lanes[:count], self._offset[:count], self._span[:count]
+        scale = span >> np.uint64(TOTAL_BITS)
+        target = offset // scale
+        # At the top of an interval there is a remainder that no encoder ends in.
+        self._lost[:count] |= target >= TOTAL
+        # All rows laid end to end, row i from i * 2**24 on.
+        kind = np.int32 if count < 128 else np.int64
+        ends = np.cumsum(rows.reshape(-1), dtype=kind)
+        if ends[-1] != count << TOTAL_BITS:
+            raise ValueError("frequencies do not sum to 2**24")
+        start = (lanes << TOTAL_BITS).astype(kind)
+        found = start + np.minimum(target, np.uint64(TOTAL - 1)).astype(kind)
+        at = np.searchsorted(ends, found, side="right")
+        width = rows.reshape(-1)[at]
+        left = ends[at] - width - start
+        offset -= scale * left.astype(np.uint64)
+        np.multiply(scale, width.astype(np.uint64), out=span)
+        (short,) = np.nonzero(span < 2**_WORD_BITS)
+        if len(short):
+            column = np.minimum(self._taken[short], self._words.shape[1] - 1)
+            offset[short] = offset[short] << np.uint64(_WORD_BITS) | self._words[short, column]
+            span[short] <<= np.uint64(_WORD_BITS)
+            self._taken[short] += 1
+        symbols: npt.NDArray[np.int64] = at - lanes * size
+        return symbols
+
+    def is_whole(self, lane: int) -> bool:
+        """Whether a payload is, to its last byte, what encoding the symbols so far gives."""
+        payload, size = self._payloads[lane], 4 * int(self._taken[lane])
+        if self._lost[lane] or len(payload) > size:
+            return False
+        value = int.from_bytes(payload.ljust(size, b"\0"), "big")
+        return _shortest(value - int(self._offset[lane]), int(self._span[lane]), size) == payload

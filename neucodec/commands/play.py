@@ -1,0 +1,146 @@
+"""``neucodec play``: decode to a player."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+import click
+
+from ..batch import DONE, Result, run_jobs
+from ..console import Console, shown
+from ..errors import NeucodecError
+from ..plan import Job
+from ..search import find_files
+from .fetching import Codecs
+from .files import DECODABLE, open_input
+from .options import TIME, Model, device_options, inputs_argument, verbosity_options
+
+if TYPE_CHECKING:
+    from ..models.card import Card
+    from ..models.codec import Codec
+
+PLAYERS = {
+    "ffplay": ("-nodisp", "-autoexit", "-loglevel", "error", "-i", "-"),
+    "mpv": ("--no-video", "--really-quiet", "-"),
+    "aplay": ("-q", "-"),
+}
+"""Programs that play a WAV from their standard input, in order of preference."""
+
+EPILOG = """
+\b
+Examples:
+  neucodec play song.ncf
+  neucodec play --start 1:30 talk.ncf
+  neucodec play archive/
+
+What plays is the first of ffplay, mpv and aplay that is there, while decoding goes on.
+"""
+
+
+@click.command(epilog=EPILOG)
+@inputs_argument
+@click.option(
+    "--player", type=click.Choice(list(PLAYERS)), help="Else the first of these that is there."
+)
+@click.option("--start", type=TIME, help="From here on: seconds, mm:ss or h:mm:ss.")
+@click.option("--end", type=TIME, help="Up to here.")
+@click.option(
+    "-m", "--model", type=Model(), metavar="PATH",
+    help="The checkpoint of your own that the files were made with; else the one they name.",
+)  # fmt: skip
+@device_options
+@verbosity_options
+def play(
+    inputs: tuple[str, ...],
+    player: str | None,
+    start: float | None,
+    end: float | None,
+    model: Card | None,
+    device: str,
+    offline: bool,
+    quiet: int,
+    verbose: int,
+) -> None:
+    """Decode .ncf files, .ecdc and .dac, and play them one after the other.
+
+    INPUT is a file, a directory of them, or '-' for standard input.
+    """
+    console = Console(verbose - quiet)
+    work = _Playing(
+        command=_command(player), start=start, end=end, model=model,
+        codecs=Codecs(device, offline),
+    )  # fmt: skip
+    search = find_files(inputs, DECODABLE)
+    jobs = [Job(name, "-") for name, _ in search.files]
+    if not run_jobs(jobs, search.failures, work, console):
+        click.get_current_context().exit(1)
+
+
+def _command(player: str | None) -> Sequence[str]:
+    """What to run; ClickException where it is not there."""
+    for name, arguments in PLAYERS.items():
+        if player in (None, name) and (found := shutil.which(name)):
+            return (found, *arguments)
+    wanted = player or "none of ffplay, mpv and aplay"
+    raise click.ClickException(
+        f"{wanted} is here to play: install one, or pipe neucodec decode FILE -o - to your player"
+    )
+
+
+@dataclass(kw_only=True)
+class _Playing:
+    """Plays one file after the other."""
+
+    command: Sequence[str]
+    start: float | None
+    end: float | None
+    model: Card | None
+    codecs: Codecs
+
+    def __call__(self, job: Job, console: Console) -> Result:
+        from ..audio_output import open_sink
+        from ..convert import as_ncf
+        from ..decoder import DecodeOptions, Decoder, card_for
+        from ..formats import NcfReader
+
+        def load(card: Card) -> Codec:
+            return self.codecs.get(card, console)
+
+        with open_input(job.source) as opened:
+            reader = NcfReader(as_ncf(opened, load, self.model))
+            codec = load(self.model or card_for(reader.header))
+            decoder = Decoder(reader, codec, DecodeOptions(start=self.start, end=self.end))
+            console.report(f"{shown(job.source)}: {reader.header.codec}")
+            with (
+                _player(self.command) as pipe,
+                open_sink(
+                    pipe, decoder.samplerate, decoder.channels, frames=decoder.frames
+                ) as sink,
+            ):
+                for block in decoder.blocks():
+                    sink.write(block)
+        return DONE
+
+
+@contextmanager
+def _player(command: Sequence[str]) -> Iterator[BinaryIO]:
+    """What a player reads; it may stop reading whenever its user wants it to."""
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    pipe = cast(BinaryIO, process.stdin)
+    try:
+        with suppress(BrokenPipeError):
+            yield pipe
+        with suppress(BrokenPipeError):
+            pipe.close()
+        code = process.wait()
+    except BaseException:
+        process.terminate()
+        process.wait()
+        raise
+    if code:
+        raise NeucodecError(f"{command[0]} gave up with exit status {code}")

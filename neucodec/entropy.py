@@ -1,0 +1,273 @@
+"""Codes of chunks to payloads and back: where models that foresee codes meet the range coder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import NeucodecError
+from .formats import (
+    AdaptiveStepper,
+    Chunk,
+    EntropyCoder,
+    Header,
+    NcfError,
+    RangeDecoder,
+    adaptive_intervals,
+    can_adapt,
+    coded_streams,
+    encode_intervals,
+    intervals_of,
+    pack_codes,
+    unpack_codes,
+)
+from .models.card import Card
+from .models.errors import ModelError
+from .modes import ENTROPY
+
+if TYPE_CHECKING:
+    from .models.lm.frequencies import FrequencyModel
+    from .models.lm.frequencies import Stepper as TorchStepper
+
+Codes = npt.NDArray[np.int64]
+
+
+class Stepper(Protocol):
+    """Frequencies symbol by symbol: for each frame, for each codebook."""
+
+    def row(self) -> npt.NDArray[np.int32]:
+        """Of the next symbol of every stream [streams, size]; each row sums to 2**24."""
+        ...
+
+    def push(self, codes: Codes) -> None:
+        """What the symbols [streams] turned out to be."""
+        ...
+
+
+class EntropyModel(Protocol):
+    """What foresees codes; the same bits on every machine. Safe to use in several threads."""
+
+    coder: EntropyCoder
+    name: str
+    """Empty where a file need not name it."""
+    fingerprint: bytes
+    codebooks: int
+    """The most that it can take."""
+    left: float
+    """The part of the bytes that usually is left."""
+
+    def intervals(self, codes: Codes) -> tuple[Codes, Codes]:
+        """Left ends and widths [S, K, F] of the intervals of a chunk's codes [S, K, F]."""
+        ...
+
+    def stepper(self, streams: int, codebooks: int) -> Stepper:
+        """The same while the codes become known."""
+        ...
+
+
+class Adaptive:
+    """Foresees each code by those before it in its chunk."""
+
+    coder = EntropyCoder.ADAPTIVE
+    name = ""
+    fingerprint = b""
+    codebooks = 255
+    left = 0.97
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+
+    def intervals(self, codes: Codes) -> tuple[Codes, Codes]:
+        """See `EntropyModel`."""
+        flat = codes.reshape(-1, codes.shape[-1])
+        left, width = adaptive_intervals(flat, self._size)
+        return left.reshape(codes.shape), width.reshape(codes.shape)
+
+    def stepper(self, streams: int, codebooks: int) -> Stepper:
+        """See `EntropyModel`."""
+        return AdaptiveStepper(streams, codebooks, self._size)
+
+
+class Learned:
+    """A model of `neucodec.models.lm`, with arrays for tensors."""
+
+    coder = EntropyCoder.LM
+    left = 0.82
+
+    def __init__(self, model: FrequencyModel) -> None:
+        self._model = model
+        self.name, self.fingerprint = model.name, model.fingerprint
+        self.codebooks = model.codebooks
+
+    def intervals(self, codes: Codes) -> tuple[Codes, Codes]:
+        """See `EntropyModel`."""
+        import torch
+
+        in_order = codes.transpose(0, 2, 1)
+        rows = self._model.frequencies(torch.from_numpy(np.ascontiguousarray(codes))).numpy()
+        left, width = intervals_of(rows, in_order)
+        return left.transpose(0, 2, 1), width.transpose(0, 2, 1)
+
+    def stepper(self, streams: int, codebooks: int) -> Stepper:
+        """See `EntropyModel`."""
+        return _LearnedStepper(self._model.stepper(streams, codebooks))
+
+
+class _LearnedStepper:
+    def __init__(self, stepper: TorchStepper) -> None:
+        self._stepper = stepper
+
+    def row(self) -> npt.NDArray[np.int32]:
+        """See `Stepper`."""
+        rows: npt.NDArray[np.int32] = self._stepper.row().numpy()
+        return rows
+
+    def push(self, codes: Codes) -> None:
+        """See `Stepper`."""
+        import torch
+
+        self._stepper.push(torch.from_numpy(codes))
+
+
+def choose_entropy(card: Card, mode: str) -> EntropyModel | None:
+    """What an encoder is to use; None for codes as they are. ``mode`` is one of
+    `neucodec.modes.ENTROPY`.
+
+    Raises NeucodecError where there is no such model for the codec.
+    """
+    if mode not in ENTROPY:
+        raise NeucodecError(f"entropy coder {mode!r}: give {', '.join(ENTROPY)}")
+    if mode in ("auto", "lm"):
+        from .models.lm.registry import entropy_model_for
+
+        found = entropy_model_for(card)
+        if found is not None:
+            return Learned(found)
+        if mode == "lm":
+            raise NeucodecError(
+                f"there is no entropy model for {card.name}: use --entropy adaptive or none"
+            )
+    if mode == "none" or not can_adapt(card.codebook_size, card.chunk_frames):
+        return None
+    return Adaptive(card.codebook_size)
+
+
+def entropy_of(header: Header, card: Card) -> EntropyModel | None:
+    """What a file's payloads were coded with; None where they are raw.
+
+    Raises NeucodecError where that is not here. Another version of the model will not do, and
+    there is no forcing it: nothing but noise would come of it.
+    """
+    if header.entropy == EntropyCoder.NONE:
+        return None
+    if header.entropy == EntropyCoder.ADAPTIVE:
+        return Adaptive(header.codebook_size)
+    from .models.lm.registry import entropy_model_for
+
+    try:
+        found = entropy_model_for(card)
+    except ModelError as error:
+        raise NeucodecError(f"needs the entropy model {header.entropy_model}: {error}") from None
+    maker = f", which {header.encoder} had" if header.encoder else ""
+    if found is None or found.name != header.entropy_model:
+        raise NeucodecError(
+            f"its codes need the entropy model {header.entropy_model}, which is not here: use a "
+            f"version that has it{maker}"
+        )
+    if found.fingerprint != header.entropy_fingerprint:
+        raise NeucodecError(
+            f"its codes need another version of the entropy model {header.entropy_model} "
+            f"({header.entropy_fingerprint.hex()}) than is here ({found.fingerprint.hex()}): use a "
+            f"version that has it{maker}"
+        )
+    return Learned(found)
+
+
+def encode_payload(codes: Codes, bits: int, model: EntropyModel | None) -> tuple[bytes, bool]:
+    """The payload of codes [S, K, F], and whether it is raw although there is a model."""
+    raw = pack_codes(codes, bits)
+    if model is None:
+        return raw, False
+    # For each frame, for each codebook, for each stream.
+    left, width = (part.transpose(2, 1, 0).reshape(-1) for part in model.intervals(codes))
+    coded = encode_intervals(left, width)
+    return (coded, False) if len(coded) < len(raw) else (raw, True)
+
+
+def decode_payloads(
+    chunks: Sequence[Chunk], header: Header, model: EntropyModel | None
+) -> list[Codes | None]:
+    """Codes [S, K, F] of each of these chunks, none of them silent; None where that fails.
+
+    Chunks with equally many codebooks go through the model together.
+    """
+    found: list[Codes | None] = [None] * len(chunks)
+    together: dict[int, list[int]] = {}
+    for at, chunk in enumerate(chunks):
+        if chunk.raw or model is None:
+            found[at] = _unpacked(chunk, header)
+        elif chunk.codebooks <= model.codebooks:
+            together.setdefault(chunk.codebooks, []).append(at)
+    if model is not None:
+        for group in together.values():
+            # Chunks with most streams first, so that those that have one more stand in front.
+            group.sort(key=lambda at: -len(coded_streams(header, chunks[at])))
+            decoded = _decode([chunks[at] for at in group], header, model)
+            for at, codes in zip(group, decoded, strict=True):
+                found[at] = codes
+    return found
+
+
+def chunk_codes(chunk: Chunk, header: Header, model: EntropyModel | None = None) -> Codes | None:
+    """The codes [streams that are not silent, codebooks, frames] of one chunk; None where that
+    fails. ``model`` is needed in files with entropy coder LM."""
+    if not chunk.codebooks:
+        return np.zeros((0, 0, chunk.frames), np.int64)
+    if header.entropy == EntropyCoder.ADAPTIVE:
+        model = Adaptive(header.codebook_size)
+    return decode_payloads([chunk], header, model)[0]
+
+
+def _unpacked(chunk: Chunk, header: Header) -> Codes | None:
+    if not chunk.raw and header.entropy != EntropyCoder.NONE:
+        raise ValueError(f"payloads of coder {header.entropy.name} without its model")
+    streams = len(coded_streams(header, chunk))
+    try:
+        return unpack_codes(
+            chunk.payload, streams, chunk.codebooks, chunk.frames, header.codebook_size
+        )
+    except NcfError:
+        return None
+
+
+def _decode(chunks: Sequence[Chunk], header: Header, model: EntropyModel) -> list[Codes | None]:
+    """Decode in step: the first symbol of every chunk, the second of every chunk, and so on."""
+    codebooks, frames = chunks[0].codebooks, max(chunk.frames for chunk in chunks)
+    streams = [len(coded_streams(header, chunk)) for chunk in chunks]
+    # Rows of the model: the first streams of all chunks, then all second ones, and so on.
+    having = [sum(1 for count in streams if count > k) for k in range(streams[0])]
+    starts = [sum(having[:k]) for k in range(len(having))]
+    codes = np.zeros((sum(having), codebooks, frames), np.int64)
+    decoder = RangeDecoder([chunk.payload for chunk in chunks])
+    stepper = model.stepper(len(codes), codebooks)
+    whole = [False] * len(chunks)
+    for frame in range(frames):
+        for book in range(codebooks):
+            rows = stepper.row()
+            for start, count in zip(starts, having, strict=True):
+                here = slice(start, start + count)
+                codes[here, book, frame] = decoder.decode(rows[here])
+            stepper.push(codes[:, book, frame])
+        # A short chunk goes on for nothing.
+        for lane, chunk in enumerate(chunks):
+            if chunk.frames == frame + 1:
+                whole[lane] = decoder.is_whole(lane)
+    return [
+        codes[[starts[k] + lane for k in range(streams[lane])], :, : chunk.frames]
+        if whole[lane]
+        else None
+        for lane, chunk in enumerate(chunks)
+    ]

@@ -1,0 +1,192 @@
+"""A loaded codec for those who work with tensors: whole signals to codes and back, batched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .bitrate import codebooks_for
+from .chunks import Audio, ChunkSplitter, Geometry, OverlapAdder, Piece
+from .errors import NeucodecError
+from .level import normalise
+from .models.card import Card
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from .models.codec import Codec, CodeChunk, State
+
+
+@dataclass(frozen=True, eq=False)
+class Tokens:
+    """What `Model.encode` gives and `Model.decode` takes."""
+
+    codes: Tensor
+    """[batch, streams, codebooks, frames], int64. Any first codebooks of a residual quantiser can
+    be decoded alone, at lower quality: slice them off with `first`."""
+    scales: Tensor | None
+    """[batch, streams, chunks], float32: the level of each chunk, where the codec has levels."""
+    samples: int
+    """Of the signal, at the model's rate."""
+
+    def first(self, codebooks: int) -> Tokens:
+        """The same with so many codebooks only."""
+        return Tokens(self.codes[:, :, :codebooks], self.scales, self.samples)
+
+
+class Model:
+    """A codec that works on tensors. Safe to share between threads; results do not depend on what
+    else is in a batch."""
+
+    def __init__(self, codec: Codec) -> None:
+        self.codec = codec
+        """What `neucodec.encode` and `neucodec.decode` run, chunk by chunk."""
+        self._geometry = Geometry.of(codec.card)
+
+    @property
+    def card(self) -> Card:
+        """All that is to be known about the model, its licence included."""
+        return self.codec.card
+
+    @property
+    def name(self) -> str:
+        """As files carry it."""
+        return self.card.name
+
+    @property
+    def sample_rate(self) -> int:
+        """Hz, of the audio that goes in and comes out."""
+        return self.card.sample_rate
+
+    @property
+    def frame_rate(self) -> float:
+        """Frames of codes per second."""
+        return self.card.sample_rate / self.card.hop
+
+    @property
+    def codebooks(self) -> int:
+        """The most that there are."""
+        return self.card.codebooks
+
+    @property
+    def codebook_size(self) -> int:
+        """Entries of each; codes are below it."""
+        return self.card.codebook_size
+
+    def encode(
+        self, audio: Tensor, *, bitrate: float | None = None, codebooks: int | None = None
+    ) -> Tokens:
+        """Audio [batch, channels, samples], floats at the model's rate with full scale 1, to codes.
+
+        A mono codec codes every channel as a stream of its own, a stereo codec two channels as
+        one. ``bitrate`` is nominal, in bit/s, of all channels together; without it and
+        ``codebooks`` the model's usual number is used. Raises NeucodecError for what cannot be.
+        """
+        import torch
+
+        if audio.ndim != 3 or not audio.is_floating_point() or audio.shape[-1] < 1:
+            raise NeucodecError(
+                f"audio of shape {list(audio.shape)} and {audio.dtype}: give floats "
+                "[batch, channels, samples]"
+            )
+        batch, channels, samples = audio.shape
+        lacking = -channels % self.card.channels
+        count = self._count(channels, bitrate, codebooks)
+        filled = torch.cat([audio, audio[:, -1:].expand(-1, lacking, -1)], dim=1)
+        signal = filled.detach().reshape(-1, samples).float().cpu().numpy()
+        codes, scales, state = [], [], None
+        for piece in self._pieces(signal):
+            chunk, scale, state = self._encode(piece, count, state)
+            codes.append(chunk.codes)
+            scales.append(scale)
+        whole = torch.cat(codes, dim=-1)
+        levels = [scale for scale in scales if scale is not None]
+        return Tokens(
+            whole.reshape(batch, -1, *whole.shape[1:]),
+            torch.stack(levels, dim=-1).reshape(batch, -1, len(levels)) if levels else None,
+            samples,
+        )
+
+    def decode(self, tokens: Tokens) -> Tensor:
+        """Codes to audio [batch, channels, samples], float32."""
+        import torch
+
+        card, g = self.card, self._geometry
+        if tokens.codes.ndim != 4 or not 1 <= tokens.codes.shape[2] <= card.codebooks:
+            raise NeucodecError(
+                f"codes of shape {list(tokens.codes.shape)}: give [batch, streams, codebooks, "
+                f"frames], with 1 to {card.codebooks} codebooks"
+            )
+        batch, streams = tokens.codes.shape[:2]
+        codes = tokens.codes.flatten(0, 1).cpu()
+        scales = None if tokens.scales is None else tokens.scales.flatten(0, 1).cpu()
+        window = lru_cache(maxsize=2)(lambda frames: self.codec.window(frames).numpy())
+        adder = OverlapAdder(g, batch * streams * card.channels, window)
+        parts: list[Audio] = []
+        state: State = None
+        starts = range(0, codes.shape[-1], g.frames)
+        for index, start in enumerate(starts):
+            own = min(g.frames, codes.shape[-1] - start)
+            before = min(start, g.code_context)
+            seen = codes[..., start - before : start + own + g.code_context]
+            level = None if scales is None else scales[:, index]
+            last = index == len(starts) - 1
+            audio, state = self._decode(seen, own, before, level, last, state)
+            joined = audio.reshape(-1, audio.shape[-1]).numpy()
+            parts.append(adder.push(index, joined, own))
+        parts.append(adder.finish())
+        whole = torch.from_numpy(np.concatenate(parts, axis=1)[:, : tokens.samples].copy())
+        return whole.reshape(batch, streams * card.channels, -1)
+
+    def _count(self, channels: int, bitrate: float | None, codebooks: int | None) -> int:
+        if codebooks is None:
+            if bitrate is None:
+                return self.card.default_codebooks
+            return codebooks_for(self.card, channels, bitrate)
+        if codebooks not in self.card.counts:
+            possible = ", ".join(map(str, self.card.codebook_counts)) or f"1 to {self.codebooks}"
+            raise NeucodecError(f"{self.name} has no {codebooks} codebooks: give {possible}")
+        return codebooks
+
+    def _pieces(self, signal: Audio) -> Iterator[Piece]:
+        splitter, step = ChunkSplitter(self._geometry, len(signal)), self.sample_rate
+        for start in range(0, signal.shape[1], step):
+            yield from splitter.push(signal[:, start : start + step])
+        yield from splitter.finish()
+
+    def _encode(
+        self, piece: Piece, codebooks: int, state: State
+    ) -> tuple[CodeChunk, Tensor | None, State]:
+        """Codes [streams of the batch, codebooks, frames] of a chunk, their scales, the state."""
+        import torch
+
+        from .formats import byte_to_scale
+        from .models.codec import AudioChunk
+
+        audio, scale = piece.audio, None
+        if self.card.level == "rms":
+            audio, levels = normalise(audio)
+            scale = torch.tensor([byte_to_scale(level) if level else 0.0 for level in levels])
+        streams = torch.from_numpy(audio.reshape(-1, self.card.channels, audio.shape[-1]))
+        chunk = AudioChunk(audio=streams, before=piece.before, frames=piece.frames, last=piece.last)
+        coded, state = self.codec.encode(chunk, codebooks, state)
+        return coded, coded.scales if scale is None else scale, state
+
+    def _decode(
+        self, codes: Tensor, own: int, before: int, scale: Tensor | None, last: bool, state: State
+    ) -> tuple[Tensor, State]:
+        """Audio [streams of the batch, channels, width] of a chunk."""
+        from .models.codec import CodeChunk
+
+        levelled = self.card.level == "rms"
+        chunk = CodeChunk(
+            codes=codes, frames=own, before=before, scales=None if levelled else scale, last=last
+        )
+        audio, state = self.codec.decode(chunk, state)
+        if levelled and scale is not None:
+            audio = audio * scale[:, None, None]
+        return audio, state

@@ -1,0 +1,132 @@
+"""How many codebooks each chunk gets, so that a file has the bitrate that was asked for."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Protocol
+
+DELAY = 6
+"""A chunk's codebooks depend on the sizes of chunks so far before it and further, so that as many
+can be in work at once, and the choice is the same whatever the number of threads."""
+HORIZON = 8
+"""Chunks over which what was saved or overspent is made good, and from which is learnt what chunks
+cost."""
+MOST_SAVED = 30
+"""Chunks' worth of what silence may save up for what comes after it."""
+
+_HEAD_BYTES = 12
+
+
+class Rate(Protocol):
+    """The number of codebooks of one chunk after the other. Safe to use in several threads."""
+
+    most: int
+    """The largest number that it may give."""
+
+    def choose(self, index: int) -> int:
+        """For chunk ``index``; chunks are asked for in order."""
+        ...
+
+    def done(self, index: int, codebooks: int, size: int) -> None:
+        """Chunk ``index`` has so many codebooks, 0 for silence, and bytes."""
+        ...
+
+    def stop(self) -> None:
+        """A chunk has failed: let no other wait for it."""
+        ...
+
+
+class NominalRate:
+    """The same number for every chunk."""
+
+    def __init__(self, codebooks: int) -> None:
+        self.most = codebooks
+
+    def choose(self, index: int) -> int:
+        """See `Rate`."""
+        return self.most
+
+    def done(self, index: int, codebooks: int, size: int) -> None:
+        """See `Rate`."""
+
+    def stop(self) -> None:
+        """See `Rate`."""
+
+
+class AverageRate:
+    """Numbers that bring a file's size to a budget per chunk.
+
+    Where material is much alike, they are the two next to what the budget allows, in turn. What
+    is saved or overspent is spread over the chunks to come.
+    """
+
+    def __init__(
+        self, counts: Sequence[int], budget: float, book_bytes: float, left: float, spent: float
+    ) -> None:
+        """``counts`` are the possible numbers of codebooks, lowest first; ``budget`` is in bytes
+        per chunk. A codebook of a chunk has ``book_bytes`` raw, of which the part ``left`` is
+        expected to remain, until there are chunks to tell. ``spent`` bytes go to all that is not
+        chunks."""
+        self.most = counts[-1]
+        self._counts, self._budget = counts, budget
+        # What one codebook more costs: the last ones are the hardest to foresee.
+        self._step = book_bytes * (1 + left) / 2
+        # Running means over chunks that are not silent, beginning as if there had been a few.
+        self._mean_size = budget
+        self._mean_count = max(budget - _HEAD_BYTES, 0) / (book_bytes * left)
+        self._weight = 2
+        self._saved, self._rest = -spent, 0.0
+        self._chosen: list[int] = []
+        self._sizes: dict[int, tuple[int, int]] = {}
+        self._stopped = False
+        self._changed = threading.Condition()
+
+    def choose(self, index: int) -> int:
+        """See `Rate`. Waits until the sizes that the choice depends on are known."""
+        with self._changed:
+            while len(self._chosen) <= index:
+                due = len(self._chosen) - DELAY
+                if due < 0 or due in self._sizes:
+                    self._chosen.append(self._next(due))
+                elif self._stopped:
+                    return self.most
+                else:
+                    self._changed.wait()
+            return self._chosen[index]
+
+    def done(self, index: int, codebooks: int, size: int) -> None:
+        """See `Rate`."""
+        with self._changed:
+            self._sizes[index] = codebooks, size
+            self._changed.notify_all()
+
+    def stop(self) -> None:
+        """See `Rate`."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+
+    def _next(self, due: int) -> int:
+        if due >= 0:
+            self._learn(*self._sizes.pop(due))
+        in_work = self._chosen[max(0, due + 1) :]
+        saved = self._saved + sum(self._budget - self._expected(count) for count in in_work)
+        target = self._budget + min(saved, MOST_SAVED * self._budget) / HORIZON
+        wanted = self._mean_count + (target - self._mean_size) / self._step + self._rest
+        count = min(self._counts, key=lambda count: (abs(count - wanted), count))
+        # What rounding leaves over, the next chunk gets; but not what is out of reach.
+        within = self._counts[0] <= wanted <= self.most
+        self._rest = wanted - count if within else 0.0
+        return count
+
+    def _learn(self, count: int, size: int) -> None:
+        self._saved = min(self._saved + self._budget - size, MOST_SAVED * self._budget)
+        if count:
+            self._weight = min(self._weight + 1, HORIZON)
+            self._mean_size += (size - self._mean_size) / self._weight
+            self._mean_count += (count - self._mean_count) / self._weight
+
+    def _expected(self, count: int) -> float:
+        """Bytes of a chunk with so many codebooks."""
+        return self._mean_size + (count - self._mean_count) * self._step
