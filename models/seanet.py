@@ -64,7 +64,8 @@ def convolve(x: Tensor, conv: nn.Conv1d) -> Tensor:
         out: Tensor = conv(x)
         return out
     outputs, inputs, taps = conv.weight.shape
-    shares = (conv.weight.transpose(1, 2).reshape(-1, inputs) @ x).unflatten(1, (outputs, taps))
+    products = conv.weight.transpose(1, 2).reshape(-1, inputs) @ x
+    shares = products.view(len(x), outputs, taps, -1)
     count = x.shape[-1] - taps + 1
     total = shares[:, :, 0, :count] + cast(Tensor, conv.bias)[:, None]
     for tap in range(1, taps):
