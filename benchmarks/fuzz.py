@@ -2,6 +2,7 @@
 
     python benchmarks/fuzz.py bytes --cases 1000000      the container, without the network
     python benchmarks/fuzz.py decode --cases 10000       to audio, by the embedded codec
+    python benchmarks/fuzz.py peers --cases 1000000      .ecdc and .dac
     python benchmarks/fuzz.py cards --cases 1000000      model cards
     python benchmarks/fuzz.py bytes --only 1234567       one case again
 
@@ -186,6 +187,54 @@ def decode_cases() -> Case:
     return case
 
 
+def peers_cases() -> Case:
+    """Files of the packages encodec and descript-audio-codec."""
+    from neucodec.formats.dac import DacFile, read_dac, write_dac
+    from neucodec.formats.ecdc import Ecdc, Segment, read_ecdc, write_ecdc
+
+    rng = np.random.default_rng(0)
+    files: list[bytes] = []
+    for channels, codebooks, windows, window in ((1, 9, 1, 5), (2, 3, 2, 4), (1, 1, 1, 1)):
+        codes = rng.integers(0, 1024, (channels, codebooks, windows * window))
+        files.append(
+            write_dac(
+                DacFile(
+                    codes=codes, chunk_length=window, original_length=512 * windows * window,
+                    sample_rate=44100, input_db=-20.5, padding=windows == 1,
+                )
+            )
+        )  # fmt: skip
+    for model, codebooks, frames, scale in (
+        ("encodec_24khz", 2, 5, None), ("encodec_24khz", 32, 1, None), ("encodec_48khz", 4, 9, 0.5),
+    ):  # fmt: skip
+        codes = rng.integers(0, 1024, (codebooks, frames))
+        files.append(write_ecdc(Ecdc(model, 320 * frames - 7, [Segment(codes, scale)])))
+
+    def case(number: int) -> tuple[bytes, Callable[[], str]]:
+        data = mutations.peer(files, random.Random(number))
+
+        def run() -> str:
+            again: bytes
+            try:
+                if data.startswith(b"ECDC"):
+                    ecdc = read_ecdc(data)
+                    again, found = write_ecdc(ecdc), [part.codes for part in ecdc.segments]
+                    same = [part.codes for part in read_ecdc(again).segments]
+                else:
+                    dac = read_dac(data)
+                    again, found = write_dac(dac), [dac.codes]
+                    same = [read_dac(again).codes]
+            except NcfError as error:
+                assert "MemoryError" not in str(error), "more memory than a gigabyte"
+                return "refused"
+            assert all(map(np.array_equal, found, same)), "other codes after writing"
+            return "read"
+
+        return data, run
+
+    return case
+
+
 def cards_cases() -> Case:
     """Model cards."""
     from importlib.resources import files
@@ -218,6 +267,7 @@ def cards_cases() -> Case:
 TARGETS: dict[str, Callable[[], Case]] = {
     "bytes": bytes_cases,
     "decode": decode_cases,
+    "peers": peers_cases,
     "cards": cards_cases,
 }
 

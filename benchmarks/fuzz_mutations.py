@@ -202,6 +202,78 @@ def ncf(files: list[Parts], rng: random.Random) -> bytes:
     return data
 
 
+_OPCODES = (
+    b"\x80\x04",
+    b"c__builtin__\neval\n",
+    b"\x93",
+    b"R",
+    b"b",
+    b"}",
+    b"]",
+    b")",
+    b"(",
+    b"t",
+    b"u",
+    b"s",
+    b"e",
+    b"a",
+    b"0",
+    b"2",
+    b"q\0",
+    b"h\0",
+    b"j\xff\xff\xff\x7f",
+    b"r\xff\xff\xff\x7f",
+    b"N",
+    b"\x88",
+    b"J\xff\xff\xff\x7f",
+    b"\x8a\xff" + b"\xff" * 255,
+    b"\x8b\xff\xff\xff\x7f",
+    b"M\xff\xff",
+    b"K\xff",
+    b"B\xff\xff\xff\x7f",
+    b"X\xff\xff\xff\x7f",
+    b"\x8e" + b"\xff" * 8,
+    b"G\x7f\xf8" + bytes(6),
+    b"T\xff\xff\xff\x7f",
+    b"\x95" + b"\xff" * 8,
+    b"i__builtin__\neval\n",
+    b"P0\n",
+    b"Q",
+    b".",
+    b"\x81",
+    b"I999999999999999999999\n",
+    b"L1e9L\n",
+    b"(" * 3000,
+    b"(l" * 3000 + b".",
+    b"d",
+    b"l",
+    b"\x85" * 3000,
+)
+"""Pieces of pickles: names of functions, sizes that are not there, nesting without end."""
+
+
+def peer(files: list[bytes], rng: random.Random) -> bytes:
+    """One of the files of other programs, damaged in one way or several."""
+    data = rng.choice(files)
+    for _ in range(rng.choice((1, 1, 2, 4))):
+        at = rng.randint(0, len(data))
+        match rng.randrange(5):
+            case 0 | 1:
+                data = data[:at] + rng.choice(_OPCODES) + data[at + rng.randint(0, 8) :]
+            case 2:
+                other = rng.choice(files)
+                data = data[:at] + other[rng.randint(0, len(other)) :]
+            case 3 if data.startswith(b"ECDC") and b"}" in data:
+                end = data.index(b"}") + 1
+                keys = rng.choice(('"m"', '"al"', '"nc"', '"lm"', '"x"'))
+                value = rng.choice((*map(str, INTEGERS), *_VALUES, "null", '"encodec_48khz"'))
+                text = data[9 : end - 1] + f", {keys}: {value}}}".encode()
+                data = data[:5] + struct.pack(">I", len(text)) + text + data[end:]
+            case _:
+                data = bytes_at_random(data, rng)
+    return data
+
+
 _VALUES = (
     "0", "-1", "1", "1e308", "nan", "inf", "true", '""', '"a"', "[]", "{}", "[[]]", "9" * 30,
     '"\\u0000"', '"../../etc/passwd"', '"' + "x" * 300 + '"', "1979-05-27", "[1, 2]", '["a"]',

@@ -146,7 +146,7 @@ def _metadata(text: bytes) -> tuple[str, int, int]:
     if not isinstance(found, dict):
         raise NcfError("its metadata are not those of an .ecdc: damaged")
     model, samples, codebooks = (found.get(key) for key in ("m", "al", "nc"))
-    if model not in LAYOUTS:
+    if not isinstance(model, str) or model not in LAYOUTS:
         raise NcfError(f".ecdc made with {model!r}: {' and '.join(LAYOUTS)} are known")
     if found.get("lm"):
         raise NcfError(

@@ -23,10 +23,11 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from . import pcm, sndfile, wav
+from . import pcm, remote, sndfile, wav
 from .errors import NeucodecError
 from .fileio import Prelude, copy_rest, is_seekable, open_spool, read_up_to, write_all
 from .pcm import RawFormat
+from .remote import is_remote
 
 __all__ = ["AudioSource", "RawFormat", "open_audio"]
 
@@ -175,7 +176,7 @@ class _SoundFileSource(AudioSource):
 def open_audio(
     source: str | os.PathLike[str] | BinaryIO, *, raw: RawFormat | None = None
 ) -> AudioSource:
-    """Open a file by name, an open binary file from where it stands, or "-", standard input.
+    """Open a file by name or URL, an open binary file from where it stands, or "-", stdin.
 
     `raw` says that there is no header, and what the samples are. Raises NeucodecError where
     there is nothing to read or nothing that can be read.
@@ -194,6 +195,12 @@ def _open(source: str | os.PathLike[str] | BinaryIO, raw: RawFormat | None) -> A
         return _open_binary(sys.stdin.buffer, "standard input", raw)
     if not isinstance(source, (str, os.PathLike)):
         return _open_binary(source, str(getattr(source, "name", "input")), raw)
+    if isinstance(source, str) and is_remote(source):
+        with ExitStack() as opening:
+            elsewhere = opening.enter_context(remote.open_to_read(source))
+            opened = _open_binary(elsewhere, source, raw)
+            opened.closing.push(opening.pop_all())
+        return opened
     path = Path(source)
     if path.is_dir():
         raise NeucodecError(f"{path}: this is a directory, not an audio file")

@@ -18,6 +18,7 @@ from .commands.info import info
 from .commands.man import man
 from .commands.models import models
 from .commands.play import play
+from .commands.tokens import tokens
 from .commands.train import train
 from .commands.verify import verify
 from .ending import PIPE_GONE, Ended
@@ -66,7 +67,7 @@ def cli(ctx: click.Context) -> None:
 
 
 for command in (
-    encode, decode, play, info, verify, convert, models, evaluate, compare, train, export,
-    completion, man,
+    encode, decode, play, info, verify, convert, tokens, models, evaluate, compare, train,
+    export, completion, man,
 ):  # fmt: skip
     cli.add_command(command)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 
 from .formats import Chunk, Header, NcfError, NcfReader, coded_streams
+from .places import open_to_read
 
 Spans = list[tuple[float, float]]
 """Stretches of time in seconds, (start, end) each, in order."""
@@ -83,7 +83,7 @@ def damaged_spans(header: Header, indices: list[int], seconds: float) -> Spans:
 
 def is_whole_ncf(path: str) -> bool:
     """Whether there is an .ncf of that name, complete and undamaged."""
-    with Path(path).open("rb") as file:
+    with open_to_read(path) as file:
         try:
             return check_ncf(NcfReader(file)).whole
         except NcfError:
@@ -95,7 +95,7 @@ def is_whole_audio(path: str, samplerate: int, channels: int, frames: int) -> bo
     import soundfile
 
     try:
-        with soundfile.SoundFile(path) as file:
+        with open_to_read(path) as opened, soundfile.SoundFile(opened) as file:
             if (file.samplerate, file.channels) != (samplerate, channels):
                 return False
             return frames == sum(len(b) for b in file.blocks(_BLOCK, dtype="int16"))

@@ -17,8 +17,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from . import remote
 from .errors import NeucodecError
 from .fileio import HAS_LOCKS, lock
+from .remote import is_remote
 
 _NAME_KEPT = 40  # characters of the target's name in the temporary one, within NAME_MAX in UTF-8
 _PARTIAL = re.compile(rf"\.(.{{0,{_NAME_KEPT}}})\.[0-9a-f]{{8}}\.partial", re.DOTALL)
@@ -36,9 +38,16 @@ def output_file(
 
     An existing file is replaced with `force` only, also where it comes to exist meanwhile.
     `sync` waits until the bytes are on the disk. `modified` is the modification time that the
-    file is to have, in nanoseconds. Devices and named pipes are written directly.
+    file is to have, in nanoseconds. Devices and named pipes are written directly. What is at a URL
+    is replaced as a whole too, but not guarded against others who write it at the same time.
     Raises NeucodecError where `path` cannot be written.
     """
+    if isinstance(path, str) and is_remote(path):
+        if not force and remote.is_file(path):
+            raise _exists(path)
+        with remote.open_to_write(path) as elsewhere:
+            yield elsewhere
+        return
     target = _checked_target(path, force)
     if _is_special(target):
         with _closing(_open(target, "wb", path)) as file:

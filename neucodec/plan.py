@@ -6,8 +6,10 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from functools import lru_cache
+from pathlib import PurePath
 
+from . import places
 from .console import shown
 from .errors import NeucodecError
 from .search import PIPE
@@ -27,12 +29,12 @@ class Job:
 
 def is_folder(output: str) -> bool:
     """Whether an output means a directory: there is one, or the name ends like one."""
-    return output != PIPE and (output.endswith(("/", os.sep)) or Path(output).is_dir())
+    return output != PIPE and (output.endswith(("/", os.sep)) or places.is_folder(output))
 
 
 def names_file(inputs: Sequence[str], output: str) -> bool:
     """Whether an output is to be one file: that of one input which is no directory."""
-    return len(inputs) == 1 and not Path(inputs[0]).is_dir() and not is_folder(output)
+    return len(inputs) == 1 and not places.is_folder(inputs[0]) and not is_folder(output)
 
 
 def plan_jobs(
@@ -52,12 +54,13 @@ def plan_jobs(
     """
     if len(inputs) > 1 and PIPE in inputs:
         raise NeucodecError("'-' (standard input) cannot be mixed with other inputs")
-    single = len(inputs) == 1 and not Path(inputs[0]).is_dir()
-    if output is not None and not single and (output == PIPE or Path(output).is_file()):
+    single = len(inputs) == 1 and not places.is_folder(inputs[0])
+    if output is not None and not single and (output == PIPE or places.is_file(output)):
         raise NeucodecError(
             f"-o {shown(output) if output != PIPE else PIPE}: several inputs need a directory "
             "to go to, not one file"
         )
+    to_file = output is not None and names_file(inputs, output)
     jobs = []
     for source, place in files:
         renamed = place.with_suffix("") if place.suffix.lower() in drop else place
@@ -67,30 +70,31 @@ def plan_jobs(
         if source == PIPE:
             jobs.append(Job(source, output or PIPE))
         elif output is None:
-            jobs.append(Job(source, str(Path(source).with_name(renamed.name))))
-        elif names_file(inputs, output):
+            jobs.append(Job(source, places.sibling(source, renamed.name)))
+        elif to_file:
             jobs.append(Job(source, output))
         else:
-            jobs.append(Job(source, str(Path(output) / renamed), in_tree=True))
+            jobs.append(Job(source, places.join(output, renamed), in_tree=True))
     return _checked(jobs)
 
 
 def _checked(jobs: list[Job]) -> list[Job]:
     """The jobs without those given twice; outputs must not meet each other nor an input."""
-    sources = {_identity(job.source): job.source for job in jobs}
+    identity = lru_cache(None)(_identity)
+    sources = {identity(job.source): job.source for job in jobs}
     taken: dict[str, Job] = {}
     for job in jobs:
         if job.target == PIPE:
             taken[PIPE] = job
             continue
-        target = _identity(job.target)
+        target = identity(job.target)
         if target in sources:
             raise NeucodecError(
                 f"{shown(job.target)} is an input and would be overwritten by the output of "
                 f"{shown(job.source)}; name another output with -o"
             )
         other = taken.setdefault(target, job)
-        if _identity(other.source) != _identity(job.source):
+        if identity(other.source) != identity(job.source):
             raise NeucodecError(
                 f"{shown(other.source)} and {shown(job.source)} would both be written to "
                 f"{shown(job.target)}; give them separately, each with its own -o, or leave one "
@@ -99,9 +103,7 @@ def _checked(jobs: list[Job]) -> list[Job]:
     return list(taken.values())
 
 
-def _identity(path: str) -> str:
+def _identity(name: str) -> str:
     """The same text for the same file, letter case aside where file systems leave it aside."""
-    if path == PIPE:
-        return PIPE
-    real = os.path.normcase(os.path.realpath(path))
-    return real.casefold() if sys.platform == "darwin" else real
+    found = name if name == PIPE else places.identity(name)
+    return found.casefold() if sys.platform == "darwin" else found

@@ -9,6 +9,12 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path, PurePath
 
+from . import remote
+from .console import explain
+from .errors import NeucodecError
+from .places import file_name, is_folder, join
+from .remote import is_remote
+
 PIPE = "-"
 """Standard input as an input, standard output as an output."""
 
@@ -50,6 +56,8 @@ class Selection:
 
 
 ALL = Selection()
+_Listing = tuple[PurePath, list[str], list[str]]
+"""A directory's place below the one that was given, its directories, its files."""
 
 
 @dataclass
@@ -75,8 +83,8 @@ def find_files(inputs: Iterable[str], kind: Kind, selection: Selection = ALL) ->
     for name in inputs:
         if not name:
             search.failures.append(("''", "this is no name; give a file, a directory or '-'"))
-        elif name == PIPE or not Path(name).is_dir():
-            search.files.append((name, Path(Path(name).name)))
+        elif name == PIPE or not is_folder(name):
+            search.files.append((name, file_name(name)))
         else:
             _take_folder(name, kind, selection, search)
     return search
@@ -95,12 +103,28 @@ def _take_folder(name: str, kind: Kind, selection: Selection, search: Search) ->
 
 
 def _below(folder: str, place: PurePath) -> str:
-    path = str(Path(folder) / place)
+    path = join(folder, place)
     return path if path != PIPE else f".{os.sep}{path}"  # a file that has this name
 
 
 def _walk(folder: str, search: Search, selection: Selection) -> Iterator[PurePath]:
     """Places of the files below ``folder``, sorted."""
+    for place, folders, names in (_walk_elsewhere if is_remote(folder) else _walk_here)(
+        folder, search, selection
+    ):
+        folders[:] = sorted(f for f in folders if selection.takes_folder(place / f))
+        yield from (place / n for n in sorted(names) if selection.takes_file(place / n))
+
+
+def _walk_elsewhere(folder: str, search: Search, selection: Selection) -> Iterator[_Listing]:
+    try:
+        yield from remote.walk(folder)
+    except (NeucodecError, OSError) as error:
+        search.failures.append((folder, explain(error, folder)))
+
+
+def _walk_here(folder: str, search: Search, selection: Selection) -> Iterator[_Listing]:
+    """As os.walk, with places below the directory."""
 
     def failed(error: OSError) -> None:
         search.failures.append((str(error.filename), error.strerror or str(error)))
@@ -109,14 +133,12 @@ def _walk(folder: str, search: Search, selection: Selection) -> Iterator[PurePat
     for parent, folders, names in os.walk(
         folder, onerror=failed, followlinks=selection.follow_links
     ):
-        place = Path(parent).relative_to(folder)
         if selection.follow_links and not _is_new(parent, seen):
             folders.clear()
             continue
-        folders[:] = sorted(f for f in folders if selection.takes_folder(place / f))
+        yield Path(parent).relative_to(folder), folders, names
         if not selection.follow_links:
             search.links[folder] += sum(1 for f in folders if Path(parent, f).is_symlink())
-        yield from (place / n for n in sorted(names) if selection.takes_file(place / n))
 
 
 def _is_new(folder: str, seen: set[tuple[int, int]]) -> bool:

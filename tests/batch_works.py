@@ -15,6 +15,17 @@ from neucodec.console import Console
 from neucodec.plan import Job
 
 
+class Lines:
+    """A report that keeps its lines."""
+
+    def __init__(self) -> None:
+        self.results: dict[str, Result] = {}
+
+    def write(self, source: str, target: str | None, result: Result) -> None:
+        assert source not in self.results
+        self.results[source] = result
+
+
 @dataclass
 class Copying:
     """Copies files. The content of an input may ask for something worse."""

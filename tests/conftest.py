@@ -14,6 +14,7 @@ import pytest
 import soundfile
 
 from neucodec.__main__ import main
+from neucodec.plan import Job
 
 # Tensors are small here: more threads would only wait for each other, above all on a busy machine.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -29,6 +30,7 @@ class Ran(NamedTuple):
 
 Run = Callable[..., Ran]
 MakeClip = Callable[..., Path]
+MakeJobs = Callable[..., list[Job]]
 
 
 @pytest.fixture
@@ -72,3 +74,18 @@ def clip(tmp_path: Path) -> MakeClip:
         return path
 
     return clip
+
+
+@pytest.fixture
+def jobs(tmp_path: Path) -> MakeJobs:
+    """Makes a file of each text, to be copied."""
+
+    def jobs(*texts: str) -> list[Job]:
+        made = []
+        for number, text in enumerate(texts):
+            source = tmp_path / f"{number}.in"
+            source.write_text(text)
+            made.append(Job(str(source), str(source.with_suffix(".out"))))
+        return made
+
+    return jobs

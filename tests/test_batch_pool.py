@@ -3,46 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import click
 import pytest
-from batch_works import Copying
+from batch_works import Copying, Lines
+from conftest import MakeJobs
 
-from neucodec.batch import Outcome, Result, run_jobs
+from neucodec.batch import Outcome, run_jobs
 from neucodec.console import Console
-from neucodec.plan import Job
 from neucodec.pool import Pool
 
 posix = pytest.mark.skipif(os.name != "posix", reason="signals of Unix")
-MakeJobs = Callable[..., list[Job]]
-
-
-@pytest.fixture
-def jobs(tmp_path: Path) -> MakeJobs:
-    """Makes a file of each text, to be copied."""
-
-    def jobs(*texts: str) -> list[Job]:
-        made = []
-        for number, text in enumerate(texts):
-            source = tmp_path / f"{number}.in"
-            source.write_text(text)
-            made.append(Job(str(source), str(source.with_suffix(".out"))))
-        return made
-
-    return jobs
-
-
-class Lines:
-    """A report that keeps its lines."""
-
-    def __init__(self) -> None:
-        self.results: dict[str, Result] = {}
-
-    def write(self, source: str, target: str | None, result: Result) -> None:
-        assert source not in self.results
-        self.results[source] = result
 
 
 def test_every_job_is_done_once_by_one_of_the_processes(

@@ -78,6 +78,7 @@ GOOD = {"m": "encodec_24khz", "al": 320, "nc": 2, "lm": False}
         (file_of(b"[" * 60_000), "its metadata are not those of an .ecdc: damaged"),
         (file_of(b"[1]"), "its metadata are not those of an .ecdc: damaged"),
         (file_of(GOOD | {"m": "encodec_96khz"}), "'encodec_96khz': encodec_24khz and encodec_48kh"),
+        (file_of(GOOD | {"m": ["encodec_24khz"]}), "made with ['encodec_24khz']: encodec_24khz"),
         (file_of(GOOD | {"lm": True}, b"abc"), "decode it with encodec itself"),
         (file_of(GOOD | {"al": 0}), ".ecdc of 0 samples: 1 or more are possible"),
         (file_of(GOOD | {"al": True}, b"abc"), ".ecdc of True samples"),

@@ -19,7 +19,9 @@ import torch
 from conftest import MakeClip, Run
 
 from neucodec.errors import NeucodecError
+from neucodec.models.card import find_card
 from neucodec.training.recipe import Recipe
+from neucodec.training.systems import system_of
 from neucodec.training.trainer import Trainer
 
 RECIPES = Path(__file__).parent.parent / "recipes"
@@ -100,7 +102,7 @@ def test_a_recipe_learns_resumes_and_exports_a_codec_that_codes(
         assert torch.equal(mine, theirs[key]), key
     rows = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert rows[0]["step"] == 20 and rows[0]["speed"] > 0 and math.isfinite(rows[0]["mel"])
-    assert rows[1]["valid mel"] > 0
+    assert rows[1]["valid/mel"] > 0
 
     done = run("export", tmp_path / "run", "narrow", "-o", tmp_path)
     assert done.code == 0, done.err
@@ -218,3 +220,13 @@ def test_a_run_of_another_recipe_is_not_gone_on_with(corpus: Path, tmp_path: Pat
 def test_what_is_no_run_is_not_exported(tmp_path: Path, run: Run) -> None:
     done = run("export", tmp_path, "x")
     assert done.code == 1 and "holds no run: neither recipe.json nor state.pt" in done.err
+
+
+@pytest.mark.parametrize("name", ["neu-44khz", "encodec-24khz", "spectokenizer-16khz-mini"])
+def test_a_recipe_makes_the_network_of_the_card_of_its_name(name: str) -> None:
+    card = system_of(Recipe.read(RECIPES / f"{name}.toml")).card("x", "x")
+    published = find_card(name)
+    for key in ("family", "sample_rate", "channels", "hop", "codebooks", "codebook_size",
+                "chunk_strategy", "chunk_frames", "chunk_stride", "chunk_context", "chunk_warmup",
+                "level", "parameters"):  # fmt: skip
+        assert getattr(card, key) == getattr(published, key), key

@@ -11,6 +11,7 @@ import click
 
 from ..batch import DONE, SKIPPED, Result
 from ..console import Console, counted, shown
+from ..places import size as size_of
 from ..plan import Job, names_file
 from ..search import Kind
 from .fetching import Codecs
@@ -18,7 +19,6 @@ from .files import (
     NCF,
     Batch,
     Outputs,
-    file_size,
     is_there,
     open_input,
     open_output,
@@ -137,7 +137,7 @@ class _Converting:
             self._to_ncf(job, data, load, console)
         else:
             self._from_ncf(job, data, load, console)
-        return replace(DONE, input_bytes=len(data), output_bytes=file_size(job.target))
+        return replace(DONE, input_bytes=len(data), output_bytes=size_of(job.target))
 
     def _to_ncf(self, job: Job, data: bytes, load: Load, console: Console) -> None:
         from ..convert import to_ncf

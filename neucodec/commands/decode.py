@@ -17,13 +17,13 @@ from ..console import Console, counted, shown
 from ..errors import NeucodecError
 from ..models.card import cards
 from ..models.registry import PRECISIONS
+from ..places import size as size_of
 from ..plan import Job, names_file
 from .fetching import Codecs
 from .files import (
     DECODABLE,
     Batch,
     Outputs,
-    file_size,
     is_there,
     make_folder,
     modification_time,
@@ -252,11 +252,11 @@ class _Decoding:
             f"{decoder.samplerate} Hz, {counted(decoder.channels, 'channel')}, "
             f"{self.container} {self.subtype}, {speed:.0f} x real time"
         )
-        size = file_size(job.source)
+        size = size_of(job.source)
         return replace(
             DONE,
             input_bytes=size,
-            output_bytes=file_size(job.target),
+            output_bytes=size_of(job.target),
             audio_seconds=seconds,
             kbps=size * 8 / 1000 / seconds if size and seconds and self._all else None,
         )
@@ -315,7 +315,7 @@ class _Decoding:
         channels = 1 if self.mono else reader.header.channels
         if self.container == "raw":
             form = wav.SUBTYPES.get(self.subtype) or pcm.sample_format(self.subtype)
-            return Path(job.target).stat().st_size == frames * channels * form.width
+            return size_of(job.target) == frames * channels * form.width
         return is_whole_audio(job.target, self.rate or reader.header.source_rate, channels, frames)
 
 

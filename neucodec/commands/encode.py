@@ -16,13 +16,13 @@ from ..console import Console, counted, shown
 from ..errors import NeucodecError
 from ..models.errors import ModelError
 from ..modes import ENTROPY, RATES
+from ..places import size as size_of
 from ..plan import Job
 from ..search import PIPE, Kind
 from .fetching import Codecs
 from .files import (
     Batch,
     Outputs,
-    file_size,
     is_there,
     open_output,
     run_batch,
@@ -247,7 +247,7 @@ class _Encoding:
         console.report(f"{shown(job.source)}: {_outcome(report, took)}")
         return replace(
             DONE,
-            input_bytes=file_size(job.source),
+            input_bytes=size_of(job.source),
             output_bytes=report.file_bytes,
             audio_seconds=report.seconds,
             kbps=report.kbps,

@@ -12,10 +12,12 @@ from typing import BinaryIO, cast
 
 import click
 
+from .. import places
 from ..batch import Runner, Work, one_by_one, run_jobs
 from ..console import Console, counted, shown
 from ..errors import NeucodecError
 from ..plan import Job, plan_jobs
+from ..remote import is_remote
 from ..report import open_report
 from ..search import PIPE, Kind, Search, Selection, find_files
 
@@ -48,6 +50,8 @@ class Batch:
     """Files at once."""
     fail_fast: bool = False
     report: str | None = None
+    scheduler: str | None = None
+    """Address of that of a Dask cluster, if the files are for one."""
 
 
 def run_batch(
@@ -69,18 +73,35 @@ def run_batch(
     _warn_of_what_is_left_out(search, console)
     from ..outfile import sweep
 
-    if swept := sweep(job.target for job in jobs if job.target != PIPE):
+    here = [job.target for job in jobs if job.target != PIPE and not is_remote(job.target)]
+    if outputs.keep_time and (len(here) < len(jobs) or any(is_remote(j.source) for j in jobs)):
+        raise click.UsageError("--keep-time is for files on this machine, not for URLs and pipes")
+    if swept := sweep(here):
         console.detail(f"{counted(swept, 'file')} removed that a run which was killed had begun")
+    runner = _runner(batch, len(jobs), outputs, console)
     with open_report(batch.report) as report:
         fine = run_jobs(
             jobs, search.failures, work, console,
-            runner=_runner(batch, len(jobs)), fail_fast=batch.fail_fast, report=report,
+            runner=runner, fail_fast=batch.fail_fast, report=report,
         )  # fmt: skip
     if not fine:
         click.get_current_context().exit(1)
 
 
-def _runner(batch: Batch, count: int) -> Runner:
+def _runner(batch: Batch, count: int, outputs: Outputs, console: Console) -> Runner:
+    if batch.scheduler is not None:
+        try:
+            from ..cluster import Cluster
+        except ImportError:
+            raise click.ClickException(
+                "--scheduler needs Dask: pip install 'neucodec-cli[cluster]'"
+            ) from None
+
+        def refuse(job: Job) -> None:
+            if not outputs.skip_existing:
+                is_there(job, outputs, lambda: False, console)
+
+        return Cluster(batch.scheduler, refuse)
     if min(batch.jobs, count) < 2:
         return one_by_one
     from ..pool import Pool
@@ -123,7 +144,7 @@ def is_there(job: Job, outputs: Outputs, is_whole: Callable[[], bool], console: 
 
     ``is_whole`` checks it. Raises NeucodecError where it may not be overwritten.
     """
-    if job.target == PIPE or not Path(job.target).is_file():
+    if job.target == PIPE or not places.is_file(job.target):
         return False
     check = outputs.skip_existing or (job.again and not outputs.force)
     if check and is_whole():
@@ -144,7 +165,7 @@ def open_input(source: str) -> Iterator[BinaryIO]:
     if source == PIPE:
         yield sys.stdin.buffer
         return
-    with Path(source).open("rb") as file:
+    with places.open_to_read(source) as file:
         yield file
 
 
@@ -194,15 +215,9 @@ def _state(source: str) -> tuple[int, int, int] | None:
     return status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def file_size(path: str) -> int | None:
-    """Bytes of a file; None of what is none."""
-    state = _state(path)
-    return None if state is None else state[1]
-
-
 def make_folder(job: Job) -> None:
     """Make the directory that a job's output goes to, if the tree of outputs still lacks it."""
-    if job.in_tree:
+    if job.in_tree and not is_remote(job.target):
         Path(job.target).parent.mkdir(parents=True, exist_ok=True)
 
 

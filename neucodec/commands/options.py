@@ -134,10 +134,13 @@ def batch_options(command: Command) -> Command:
         jobs: int,
         fail_fast: bool,
         report: str | None,
+        scheduler: str | None,
         **others: Any,
     ) -> Any:
+        if scheduler is not None and jobs > 1:
+            raise click.UsageError("-j is for this machine; a cluster has its own workers")
         selection = Selection(include, exclude, follow_links)
-        batch = Batch(selection, jobs=jobs, fail_fast=fail_fast, report=report)
+        batch = Batch(selection, jobs=jobs, fail_fast=fail_fast, report=report, scheduler=scheduler)
         return command(*args, batch=batch, **others)
 
     return _all(
@@ -173,6 +176,11 @@ def batch_options(command: Command) -> Command:
             metavar="FILE",
             type=click.Path(path_type=str),
             help="Append a line of JSON per file: sizes, kbps, seconds, what went wrong.",
+        ),
+        click.option(
+            "--scheduler",
+            metavar="ADDRESS",
+            help="Have a Dask cluster do the work, as in tcp://host:8786.",
         ),
     )(cast(Command, collect))
 

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from ...models.card import Card
 from ...models.codebook import CosineCodebook
 from ...models.dac import Dac, DacConfig
+from ...models.dac_windows import trim_of
+from ...models.receptive import convolutions
 from ..mel import MelDistance
 from ..quantisers import learn_factorised
 from ..recipe import Recipe
@@ -110,6 +112,7 @@ class DacSystem(System):
             chunk_stride=frames * hop,
             chunk_context=-(-network.encoder_reach // hop) * hop,
             chunk_code_context=network.decoder_reach,
+            chunk_trim=trim_of(convolutions(network.decoder)),
             level="none",
             parameters=count_parameters(network),
             license_code="MIT",

@@ -111,7 +111,8 @@ class EncodecSystem(System):
             chunk_stride=c.stride or segment,
             chunk_warmup=0 if c.segment else WARMUP,
             level="codec" if c.normalise else "none",
-            parameters=count_parameters(self.network),
+            # Entries of codebooks are not counted among the published ones' parameters.
+            parameters=sum(map(count_parameters, (self.network.encoder, self.network.decoder))),
             license_code="MIT",
             license_weights="your own",
             paper="arXiv 2210.13438",

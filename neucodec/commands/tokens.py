@@ -1,0 +1,216 @@
+"""``neucodec tokens``: the codes of .ncf files as arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ..batch import DONE, SKIPPED, Result, run_jobs
+from ..console import Console, counted, shown
+from ..errors import NeucodecError
+from ..places import size as size_of
+from ..plan import Job, names_file
+from ..report import open_report
+from ..search import find_files
+from .files import NCF, Batch, Outputs, is_there, open_input, open_output, run_batch, target_name
+from .options import COUNT, batch_options, inputs_argument, output_options, verbosity_options
+
+if TYPE_CHECKING:
+    from ..tokens import Tokens
+
+FORMATS = ("npz", "npy", "parquet")
+EPILOG = """
+\b
+Examples:
+  neucodec tokens song.ncf                        song.npz: codes, scales, rates
+  neucodec tokens archive/ -o tokens/ --format npy
+  neucodec tokens archive/ -o tokens/ --format parquet
+                                                  tokens-00000.parquet and so on
+
+Codes are [streams, codebooks, frames], -1 where there are none: silence, or damage.
+"""
+
+
+@click.command(epilog=EPILOG)
+@inputs_argument
+@output_options
+@batch_options
+@click.option(
+    "--format", "kind", type=click.Choice(FORMATS),
+    help="npz with all there is, npy with the codes alone, or parquet with a row for every file; "
+    "else by the suffix of -o, else npz.",
+)  # fmt: skip
+@click.option(
+    "--shard", type=COUNT, default=1000, show_default=True, metavar="N",
+    help="Files in a Parquet file.",
+)  # fmt: skip
+@verbosity_options
+def tokens(
+    inputs: tuple[str, ...],
+    output: str | None,
+    force: bool,
+    skip_existing: bool,
+    keep_time: bool,
+    batch: Batch,
+    kind: str | None,
+    shard: int,
+    quiet: int,
+    verbose: int,
+) -> None:
+    """Write the codes of .ncf files as arrays, to train on.
+
+    INPUT is an .ncf, a directory of them, or '-' for standard input.
+    """
+    kind = kind or _kind_of(inputs, output)
+    console = Console(verbose - quiet)
+    if kind == "parquet":
+        if output is None or skip_existing or keep_time or batch.jobs > 1 or batch.scheduler:
+            raise click.UsageError(
+                "Parquet files hold many inputs each: give a directory with -o, and neither -j, "
+                "--scheduler, --skip-existing nor --keep-time"
+            )
+        _write_shards(inputs, Path(output), force, shard, batch, console)
+        return
+    outputs = Outputs(output, force, skip_existing, keep_time)
+    run_batch(inputs, NCF, batch, outputs, f".{kind}", _Taking(kind, outputs), console)
+
+
+def _kind_of(inputs: tuple[str, ...], output: str | None) -> str:
+    if output is None or not names_file(inputs, output):
+        return "npz"
+    suffix = Path(output).suffix.lower().removeprefix(".")
+    if suffix and suffix not in ("npz", "npy"):
+        raise click.UsageError(
+            f"cannot write .{suffix} files; to .npz and .npy, or say which with --format"
+        )
+    return suffix or "npz"
+
+
+@dataclass
+class _Taking:
+    """Takes the codes out of one file after the other."""
+
+    kind: str
+    outputs: Outputs
+
+    def __call__(self, job: Job, console: Console) -> Result:
+        from ..tokens import write_npy, write_npz
+
+        if is_there(job, self.outputs, lambda: self._is_whole(job.target), console):
+            return SKIPPED
+        found = _read(job.source)
+        with open_output(job, self.outputs) as target:
+            (write_npy if self.kind == "npy" else write_npz)(found, target)
+        console.report(f"{shown(job.source)}: {_summary(found)} to {target_name(job)}")
+        return _done(job, found, size_of(job.target))
+
+    def _is_whole(self, path: str) -> bool:
+        """Whether there are arrays of that name that can be read to their end."""
+        import zipfile
+
+        import numpy as np
+
+        with open_input(path) as file:
+            try:
+                if self.kind == "npy":
+                    return bool(np.load(file, allow_pickle=False).ndim == 3)
+                return zipfile.ZipFile(file).testzip() is None
+            except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+                return False
+
+
+def _write_shards(
+    inputs: tuple[str, ...], folder: Path, force: bool, size: int, batch: Batch, console: Console
+) -> None:
+    try:
+        import pyarrow  # noqa: F401
+    except ImportError:
+        raise click.ClickException(
+            "Parquet needs PyArrow: pip install 'neucodec-cli[parquet]'"
+        ) from None
+    if not force and (there := sorted(folder.glob("tokens-*.parquet"))):
+        raise click.UsageError(f"{shown(str(there[0]))} exists; -f overwrites such files")
+    folder.mkdir(parents=True, exist_ok=True)
+    search = find_files(inputs, NCF, batch.selection)
+    jobs = [Job(name, str(folder)) for name, _ in search.files]
+    shards = _Shards(folder, size, console)
+    with open_report(batch.report) as report:
+        fine = run_jobs(
+            jobs, search.failures, shards, console, fail_fast=batch.fail_fast, report=report
+        )
+    shards.write()
+    if not fine:
+        click.get_current_context().exit(1)
+
+
+@dataclass
+class _Shards:
+    """Collects the rows of files, and writes them when there are enough."""
+
+    folder: Path
+    size: int
+    console: Console
+    rows: list[tuple[str, Tokens]] = field(default_factory=list)
+    written: int = 0
+
+    def __call__(self, job: Job, console: Console) -> Result:
+        found = _read(job.source)
+        if self.rows and self.rows[0][1].codes.dtype != found.codes.dtype:
+            self.write()
+        self.rows.append((shown(job.source), found))
+        if len(self.rows) == self.size:
+            self.write()
+        return _done(job, found, None)
+
+    def write(self) -> None:
+        """Write what has been collected, if there is anything."""
+        import pyarrow.parquet
+
+        from ..outfile import output_file
+        from ..tokens import arrow_table
+
+        if not self.rows:
+            return
+        path = self.folder / f"tokens-{self.written:05}.parquet"
+        with output_file(path, force=True) as file:
+            pyarrow.parquet.write_table(arrow_table(self.rows), file)
+        self.console.report(f"{shown(str(path))}: {counted(len(self.rows), 'file')}")
+        self.rows, self.written = [], self.written + 1
+
+
+def _read(source: str) -> Tokens:
+    import io
+
+    from ..reader import NcfFile
+    from ..tokens import read_tokens
+
+    with open_input(source) as opened:
+        seekable = opened if opened.seekable() else io.BytesIO(opened.read())
+        with NcfFile(seekable) as file:
+            if not file.reader.complete:
+                raise NeucodecError("cut off, or its end damaged: decode and encode it again")
+            return read_tokens(file)
+
+
+def _summary(found: Tokens) -> str:
+    streams, codebooks, frames = found.codes.shape
+    return (
+        f"{found.codec}, {counted(streams, 'stream')}, {counted(codebooks, 'codebook')}, "
+        f"{counted(frames, 'frame')}"
+    )
+
+
+def _done(job: Job, found: Tokens, output_bytes: int | None) -> Result:
+    input_bytes = size_of(job.source)
+    seconds = found.samples / found.source_rate
+    kbps = input_bytes * 8 / 1000 / seconds if input_bytes and seconds else None
+    return replace(
+        DONE,
+        input_bytes=input_bytes,
+        output_bytes=output_bytes,
+        audio_seconds=seconds,
+        kbps=kbps,
+    )
