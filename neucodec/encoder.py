@@ -124,7 +124,7 @@ def averages(card: Card, options: EncodeOptions, squeezed: bool) -> bool:
     if options.rate_mode not in (None, *RATES):
         raise NeucodecError(f"rate mode {options.rate_mode!r}: give {' or '.join(RATES)}")
     # A chunk's neighbours must have its codebooks, where decoding it takes their codes.
-    possible = not card.chunk_code_context
+    possible = not card.chunk_code_context and len(card.counts) > 1
     if options.rate_mode is None:
         return possible and squeezed and options.bitrate is not None
     if options.rate_mode == "average":
@@ -132,7 +132,7 @@ def averages(card: Card, options: EncodeOptions, squeezed: bool) -> bool:
             raise NeucodecError("a fixed number of codebooks cannot average a bitrate: give either")
         if not possible:
             raise NeucodecError(
-                f"chunks of {card.name} all need the same codebooks: use --rate-mode nominal"
+                f"chunks of {card.name} all take the same codebooks: use --rate-mode nominal"
             )
     return options.rate_mode == "average"
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import MakeClip, Run
+from lm_models import fixed_transformer
 from test_encode_decode import sound
 from torch import Tensor
 
@@ -40,12 +41,14 @@ from neucodec.formats import (
     Header,
     NcfReader,
     NcfWriter,
+    encode_intervals,
 )
 from neucodec.models.card import find_card
 from neucodec.models.codec import Codec
 from neucodec.models.errors import ModelError
 from neucodec.models.lm import registry
-from neucodec.models.lm.frequencies import Stepper
+from neucodec.models.lm.frequencies import Stepper, fixed_integers
+from neucodec.models.lm.integer import IntegerTransformer
 from neucodec.models.store import EMBEDDED
 from neucodec.reader import NcfFile
 
@@ -240,6 +243,33 @@ def test_a_payload_of_other_codes_than_its_chunk_claims_is_lost_alone(model: Ent
         zip(decode_payloads(chunks, header, model), expected, strict=True)
     ):
         assert found is None if n == at else np.array_equal(found, codes)
+
+
+@pytest.mark.parametrize("model", MODELS, ids=["adaptive", "lm"])
+def test_any_bytes_decode_to_codes_or_to_nothing(model: EntropyModel) -> None:
+    rng = np.random.default_rng(0)
+    header = header_of(model, channels=3, streams=3, codebooks=4, chunk_frames=20)
+    chunks = [
+        Chunk(
+            index=index, codebooks=int(rng.integers(1, 5)), frames=20, scales=(9, 0, 9),
+            payload=rng.bytes(int(rng.integers(0, 50))),
+        )
+        for index in range(100)
+    ]  # fmt: skip
+    for chunk, codes in zip(chunks, decode_payloads(chunks, header, model), strict=True):
+        if codes is not None:
+            assert encode_payload(codes, 10, model) == (chunk.payload, False)
+
+
+def test_payloads_of_a_model_are_the_same_bytes_for_ever() -> None:
+    model = Learned(IntegerTransformer("small", fixed_transformer()))
+    left, width = model.intervals(fixed_integers((2, 3, 12), 64, seed=5).numpy())
+    payload = encode_intervals(*(p.transpose(2, 1, 0).reshape(-1) for p in (left, width)))
+    assert payload.hex() == (
+        "900710a2dc7394ab718899949fe0670c6dc582949af890fe8074ee68e86b3f33ca1d5715d071e4e86d1d0cab52"
+        "b100d214551984301d019f0524e456f65ed49649e9d58ffc1b979605db817e18f07aae45184c2308324de0de65"
+        "a4310760e0f3b919db993d1703f76cd46d2b55f23e07"
+    )
 
 
 @MODES
