@@ -26,6 +26,7 @@ from pathlib import Path
 import fuzz_mutations as mutations
 import numpy as np
 
+from neucodec.entropy import Adaptive, chunk_codes, encode_payload
 from neucodec.formats import (
     Chunk,
     EntropyCoder,
@@ -34,7 +35,6 @@ from neucodec.formats import (
     NcfReader,
     NcfWriter,
     ScaleKind,
-    pack_codes,
 )
 
 SLOW_SECONDS = 10.0
@@ -59,6 +59,10 @@ def small_files() -> list[bytes]:
         mono | {"channels": 9, "streams": 9, "codebook_size": 65536, "nominal_bitrate": 8000},
         mono | {"entropy": EntropyCoder.ADAPTIVE, "frames": 12345},
         mono | {
+            "entropy": EntropyCoder.ADAPTIVE, "channels": 2, "streams": 2, "chunk_frames": 12,
+            "chunk_stride": 6144,
+        },
+        mono | {
             "entropy": EntropyCoder.LM, "entropy_model": "lm", "entropy_fingerprint": bytes(8),
             "codebooks": 255, "chunk_frames": 86, "chunk_stride": 44032,
         },
@@ -74,7 +78,13 @@ def _small_file(header: Header, count: int) -> bytes:
         if index == 3:
             writer.write(Chunk(index=index, codebooks=0, frames=frames))
             continue
-        codes = rng.integers(0, header.codebook_size, (header.streams, 1 + index % 2, frames))
+        # Alike from frame to frame, so that there is something to squeeze.
+        codes = rng.integers(0, header.codebook_size, (header.streams, 1 + index % 2, 1))
+        codes = np.repeat(codes, frames, axis=2)
+        adaptive = header.entropy == EntropyCoder.ADAPTIVE
+        payload, raw = encode_payload(
+            codes, header.code_bits, Adaptive(header.codebook_size) if adaptive else None
+        )
         level: float = {ScaleKind.LOG: 140, ScaleKind.FLOAT: 0.5, ScaleKind.NONE: 0}[
             header.scale_kind
         ]
@@ -84,8 +94,8 @@ def _small_file(header: Header, count: int) -> bytes:
                 codebooks=1 + index % 2,
                 frames=frames,
                 scales=(level,) * (header.streams * (header.scale_kind != ScaleKind.NONE)),
-                payload=pack_codes(codes, header.code_bits),
-                raw=header.entropy != EntropyCoder.NONE,
+                payload=payload,
+                raw=raw or header.entropy == EntropyCoder.LM,
             )
         )
     samples = count * header.chunk_stride - (count == 6) * header.hop
@@ -95,8 +105,6 @@ def _small_file(header: Header, count: int) -> bytes:
 
 def bytes_cases() -> Case:
     """Headers, chunks, tables and codes, from files and from pipes."""
-    from neucodec.entropy import chunk_codes
-
     files = [mutations.Parts.of(data) for data in small_files()]
 
     class Pipe:
@@ -158,7 +166,9 @@ def decode_cases() -> Case:
     for seconds, channels, rate in ((0.05, 1, 44100), (1.05, 2, 44100), (2.1, 1, 48000)):
         target = io.BytesIO()
         audio = noise.normal(0, 0.1, (round(seconds * rate), channels))
-        encode_source(ArraySource(audio, rate), target, codec, EncodeOptions(codebooks=2))
+        entropy = "adaptive" if channels == 2 else "none"
+        chosen = EncodeOptions(codebooks=2, entropy=entropy)
+        encode_source(ArraySource(audio, rate), target, codec, chosen)
         files.append(mutations.Parts.of(target.getvalue()))
 
     def case(number: int) -> tuple[bytes, Callable[[], str]]:
