@@ -142,6 +142,17 @@ def test_what_a_model_does_not_have_is_left_out(run: Run, corpus: Path) -> None:
     assert table(ran.out)[0]["files"] == "2"
 
 
+def test_a_rival_that_mixes_channels_down_is_not_measured(run: Run, clip: MakeClip) -> None:
+    if not shutil.which("opusenc"):
+        pytest.skip("opus-tools are not installed")
+    path = clip("three/chord.wav", seconds=1.2, channels=3)
+    ran = run("evaluate", path.parent, *FAST, "--against", "opus")
+    assert (ran.code, ran.out) == (1, b"")
+    assert ran.err == (
+        f"neucodec: {path}: opus gives back 2 channels of 3: --mono mixes them down first\n"
+    )
+
+
 def test_a_bad_file_is_told_of_once_and_the_others_are_measured(run: Run, corpus: Path) -> None:
     (corpus / "music" / "broken.wav").write_bytes(b"RIFF no more")
     soundfile.write(corpus / "music" / "click.wav", np.ones(100), 16000)

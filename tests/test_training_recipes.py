@@ -102,7 +102,7 @@ def test_a_recipe_learns_resumes_and_exports_a_codec_that_codes(
         assert torch.equal(mine, theirs[key]), key
     rows = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert rows[0]["step"] == 20 and rows[0]["speed"] > 0 and math.isfinite(rows[0]["mel"])
-    assert rows[1]["valid mel"] > 0
+    assert rows[1]["valid/mel"] > 0
 
     done = run("export", tmp_path / "run", "narrow", "-o", tmp_path)
     assert done.code == 0, done.err

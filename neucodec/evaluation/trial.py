@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import __version__
-from ..console import explain, is_expected
+from ..console import counted, explain, is_expected
+from ..errors import NeucodecError
 from ..models.monitor import SILENT, Monitor
 from ..outfile import output_file
 from .clips import Clip, read_clip
@@ -157,6 +158,11 @@ class _Runner:
     ) -> Row:
         audio, rate = self._audio
         clip, key, name = self.trial.clip, self._key(identity), str(identity["codec"])
+        if decoded.shape != audio.shape:
+            raise NeucodecError(
+                f"{name} gives back {counted(decoded.shape[1], 'channel')} of {audio.shape[1]}: "
+                "--mono mixes them down first"
+            )
         row = Row(
             clip=clip.place, kind=clip.kind, codec=name, matched=name,
             bitrate=self.trial.bitrate, setting=coded.setting, bytes=len(coded.data),

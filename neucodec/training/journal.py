@@ -44,7 +44,7 @@ class Journal:
         if step % self.every:
             return
         now = time.monotonic()
-        row = {name: round(value / self._count, 5) for name, value in self._sums.items()}
+        row = {name: _short(value / self._count) for name, value in self._sums.items()}
         row["speed"] = round(self._count * self.seconds / (now - self._began), 1)
         self.note(step, row)
         self._sums, self._count, self._began = {}, 0, now
@@ -68,3 +68,8 @@ def _board(folder: Path) -> Any:
     except ImportError:
         return None
     return SummaryWriter(str(folder))
+
+
+def _short(value: float) -> float:
+    """Six digits are enough for anyone who reads a log."""
+    return float(f"{value:.6g}")

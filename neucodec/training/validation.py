@@ -64,7 +64,7 @@ class Validation:
             if all(map(find_spec, metric.packages)) and (long or not metric.packages)
         ]
         found = measure(pair[0], pair[1], self.recipe.sample_rate, chosen)
-        return {f"valid {name}": value for name, value in found.items() if value is not None}
+        return {f"valid/{name}": value for name, value in found.items() if value is not None}
 
 
 def _middle(audio: npt.NDArray[np.int16], length: int) -> npt.NDArray[np.float32]:

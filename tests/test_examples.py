@@ -1,0 +1,38 @@
+"""Every example runs as it stands."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+NEEDS = {"onnx_chunk.py": ("onnx", "onnxscript", "onnxruntime")}
+ARGUMENTS = {"make_clip.py": ("clip.wav", "--seconds", "4"), "token_dataset.py": (".",)}
+BEFORE = {
+    "onnx_chunk.py": [("export", "--onnx")],
+    "token_dataset.py": [("encode", "clip.wav")],
+}
+"""What makes the files that an example takes."""
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in EXAMPLES.glob("*.py")))
+def test_an_example_runs(name: str, tmp_path: Path) -> None:
+    for package in NEEDS.get(name, ()):
+        if importlib.util.find_spec(package) is None:
+            pytest.skip(f"needs the package {package}")
+    if name == "token_dataset.py":
+        noise = 0.1 * np.random.default_rng(0).standard_normal(6 * 16000)
+        soundfile.write(tmp_path / "clip.wav", noise, 16000)
+    for arguments in BEFORE.get(name, ()):
+        command = [sys.executable, "-m", "neucodec", *arguments]
+        subprocess.run(command, cwd=tmp_path, check=True, timeout=600)
+    command = [sys.executable, str(EXAMPLES / name), *ARGUMENTS.get(name, ())]
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout or (tmp_path / "clip.wav").is_file()
