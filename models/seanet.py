@@ -48,8 +48,29 @@ class SeanetConfig:
 def reflect(x: Tensor, left: int, right: int) -> Tensor:
     """Pad by reflection; a signal too short to reflect is first lengthened by zeros."""
     short = max(0, max(left, right) + 1 - x.shape[-1])
-    padded = F.pad(F.pad(x, (0, short)), (left, right), mode="reflect")
+    if short:
+        x = F.pad(x, (0, short))
+    # The same as F.pad's reflection, in a fraction of its time.
+    last = x.shape[-1] - 1
+    parts = [x[..., 1 : left + 1].flip(-1), x, x[..., last - right : last].flip(-1)]
+    padded = torch.cat(parts, dim=-1)
     return padded[..., : padded.shape[-1] - short]
+
+
+def convolve(x: Tensor, conv: nn.Conv1d) -> Tensor:
+    """What the convolution gives of [B, C, T]. To one or two channels it is a product: of every
+    sample the share in each output that it is seen by, then the shares' sums."""
+    if conv.out_channels > 2 or conv.in_channels < 8 or x.device.type != "cpu":
+        out: Tensor = conv(x)
+        return out
+    outputs, inputs, taps = conv.weight.shape
+    products = conv.weight.transpose(1, 2).reshape(-1, inputs) @ x
+    shares = products.view(len(x), outputs, taps, -1)
+    count = x.shape[-1] - taps + 1
+    total = shares[:, :, 0, :count] + cast(Tensor, conv.bias)[:, None]
+    for tap in range(1, taps):
+        total += shares[:, :, tap, tap : tap + count]
+    return total
 
 
 class Conv(nn.Module):
@@ -81,7 +102,7 @@ class Conv(nn.Module):
         start = behind if carry.first else 0
         if start or self.ahead + fill:
             x = reflect(x, start, self.ahead + fill)
-        out: Tensor = self.norm(self.conv(x))
+        out: Tensor = self.norm(convolve(x, self.conv))
         return out
 
 
@@ -140,7 +161,7 @@ class ResidualUnit(nn.Module):
             [
                 nn.ELU(),
                 Conv(c, width, width // 2, RESIDUAL_KERNEL),
-                nn.ELU(),
+                nn.ELU(inplace=True),
                 Conv(c, width // 2, width, 1),
             ]
         )
@@ -148,8 +169,8 @@ class ResidualUnit(nn.Module):
 
     def forward(self, x: Tensor, carry: Carry) -> Tensor:
         """Chunk [B, width, T] to the same shape."""
-        out: Tensor = self.shortcut(x, carry) + run(self.block, x, carry)
-        return out
+        out: Tensor = self.shortcut(x, carry)
+        return out.add_(run(self.block, x, carry))
 
 
 def run(layers: nn.ModuleList, x: Tensor, carry: Carry) -> Tensor:

@@ -1,5 +1,8 @@
 """Training of the entropy model: codes from audio, what may see what, and a short run."""
 
+import hashlib
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +12,16 @@ import torch
 
 import neucodec
 from neucodec.models.lm.config import LmConfig
+from neucodec.models.lm.integer import IntegerTransformer
 from neucodec.models.lm.transformer import CodeTransformer
 from neucodec.training.codes import coded_file
 from neucodec.training.lm_recipe import LmRecipe
 from neucodec.training.lm_trainer import LmTrainer
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 TINY = {"width": 32, "layers": 1, "heads": 2, "hidden": 64, "code_rank": 8, "head_hidden": 32}
 
@@ -83,3 +92,17 @@ def test_a_run_learns_and_resumes_to_the_same_weights(recipe: LmRecipe, tmp_path
     ):
         torch.testing.assert_close(a, b, msg=name)
     assert (tmp_path / "run" / "average.safetensors").exists()
+
+
+def test_a_run_becomes_integers_and_a_table_for_the_codecs_card(
+    recipe: LmRecipe, tmp_path: Path
+) -> None:
+    trainer = LmTrainer(recipe, tmp_path / "run")
+    trainer.save()
+    command = [sys.executable, "-m", "neucodec", "export", tmp_path / "run", "mine", "-o", tmp_path]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    table = tomllib.loads(result.stdout)["entropy"]
+    data = (tmp_path / "mine.safetensors").read_bytes()
+    assert table["sha256"] == hashlib.sha256(data).hexdigest()
+    model = IntegerTransformer.load(tmp_path / "mine.safetensors", table["name"])
+    assert (model.codebooks, model.codebook_size, model.frames) == (16, 1024, 86)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save as serialised
 from torch import Tensor
 
 from ..errors import ModelError
@@ -235,9 +235,9 @@ def embedding(weights: Weights, size: int, width: int) -> Tensor:
     return (codes.double() @ project.double().t()).round_().float()
 
 
-def save(path: Path, integers: Mapping[str, Tensor]) -> None:
-    """Write what `quantise` made, as safetensors."""
-    save_file(dict(integers), path, _METADATA)
+def serialise(integers: Mapping[str, Tensor]) -> bytes:
+    """What `quantise` made, as safetensors."""
+    return serialised(dict(integers), _METADATA)
 
 
 def _keep_memory() -> None:

@@ -77,7 +77,8 @@ def export(
 ) -> None:
     """Make a codec of a run's averaged weights: a card, and float16 safetensors beside it.
 
-    encode -m and decode -m take the path of either.
+    encode -m and decode -m take the path of either. Of an entropy model's run it makes the integers
+    that code files, and prints what the codec's card is to say of them.
     """
     console = Console(verbose - quiet)
     if graphs is not None:
@@ -89,6 +90,13 @@ def export(
         raise click.UsageError("give a run's folder and a name for the model, or --onnx")
     if not run.is_dir():
         raise click.UsageError(f"{shown(str(run))}: there is no such folder of a run")
+    from ..training.lm_export import export_entropy, is_entropy_run
+
+    if is_entropy_run(run):
+        entry = export_entropy(run, name, output, licence=licence, embed=embed, force=force)
+        console.report(f"{name}: {name}.safetensors; this goes onto the card of its codec:")
+        click.echo(entry, nl=False)
+        return
     from ..training.export import export as write
     from ..training.recipe import Recipe
 

@@ -8,6 +8,9 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from ..models.card import Card
+from ..models.lm.config import LmConfig
+
 if sys.version_info >= (3, 11):
     import tomllib
 else:
@@ -55,6 +58,15 @@ class LmRecipe:
         if unknown:
             raise ValueError(f"{path}: unknown {', '.join(unknown)}; known: {sorted(known)}")
         return cls(**data)
+
+    def config(self, card: Card) -> LmConfig:
+        """The network's constructor arguments, for the codes of a codec."""
+        sizes = {
+            "codebooks": card.codebooks,
+            "codebook_size": card.codebook_size,
+            "frames": card.chunk_frames,
+        }
+        return LmConfig(**(sizes | self.model))
 
     def plain(self) -> dict[str, Any]:
         """The recipe as a dictionary, for checkpoints."""

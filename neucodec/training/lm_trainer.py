@@ -16,7 +16,6 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ..models.codec import Codec
-from ..models.lm.config import LmConfig
 from ..models.lm.transformer import CodeTransformer
 from ..models.neu import NeuCodec
 from ..models.registry import load
@@ -34,13 +33,7 @@ class LmTrainer:
         torch.manual_seed(recipe.seed)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.codec: Codec = load(recipe.codec)
-        card = self.codec.card
-        sizes = {
-            "codebooks": card.codebooks,
-            "codebook_size": card.codebook_size,
-            "frames": card.chunk_frames,
-        }
-        config = LmConfig(**(sizes | recipe.model))
+        config = recipe.config(self.codec.card)
         self.model = CodeTransformer(config, recipe.dropout)
         if isinstance(self.codec, NeuCodec):
             books = self.codec.network.quantiser.stages()
