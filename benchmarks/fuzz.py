@@ -64,7 +64,7 @@ def small_files() -> list[bytes]:
         },
         mono | {
             "entropy": EntropyCoder.LM, "entropy_model": "lm", "entropy_fingerprint": bytes(8),
-            "codebooks": 255, "chunk_frames": 86, "chunk_stride": 44032,
+            "codebooks": 64, "chunk_frames": 86, "chunk_stride": 44032,
         },
     ]  # fmt: skip
     return [_small_file(Header(**kind), count) for kind in kinds for count in (0, 1, 6)]
