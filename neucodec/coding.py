@@ -27,7 +27,7 @@ Codes = npt.NDArray[np.int64]
 
 SCALES = {"rms": ScaleKind.LOG, "codec": ScaleKind.FLOAT, "none": ScaleKind.NONE}
 """How the scales of each level on a card stand in a file."""
-MOST_STREAMS = 64
+MOST_STREAMS = 128
 """Streams that an entropy model decodes in step."""
 MOST_ENTROPY_THREADS = 4
 """Each has a batch of chunks in work, and the memory for it."""
