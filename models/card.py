@@ -8,11 +8,12 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 from .errors import ModelError
+from .lm.card import EntropyCard
 from .source import Source
+from .stored import Stored
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -42,6 +43,7 @@ _KINDS: dict[str, tuple[type, str]] = {
     "Sequence[int]": (list, "a list"),
     "Sequence[Source]": (list, "tables [[sources]]"),
     "dict[str, Any]": (dict, "a table"),
+    "EntropyCard | None": (dict, "a table, [entropy]"),
 }
 # What an .ncf can hold, and a bound for all else.
 _RANGES = {
@@ -61,10 +63,9 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Card:
+class Card(Stored):
     """One checkpoint, as its TOML file under ``cards/`` says. Samples are at the model's rate."""
 
-    name: str
     family: str
     """Module and network that the weights belong to."""
     title: str
@@ -98,19 +99,8 @@ class Card:
     level: str = "rms"
     """How loud chunks are coded, see ``LEVELS``."""
     parameters: int
-    license_code: str
-    license_weights: str
-    paper: str = ""
-    weights: str = ""
-    """File name of the weights, where they lie in the package or beside the card."""
-    sha256: str = ""
-    """SHA-256 of the weights' file, lower-case hexadecimal; of a loaded codec always known."""
-    embedded: bool = False
-    """Whether the weights are part of the package."""
-    sources: Sequence[Source] = ()
-    """Where else the weights are, one source as good as the other; the first is preferred."""
-    folder: Path | None = None
-    """Where a card that is not the package's own lies; never in its file."""
+    entropy: EntropyCard | None = None
+    """The model that foresees its codes, if there is one."""
     config: dict[str, Any] = field(default_factory=dict)
     """Constructor arguments of the network that differ from its defaults."""
 
@@ -175,6 +165,8 @@ class Card:
                 raise ModelError(f"{source}: {key} {value} is not within {low} to {high}")
         try:
             data["sources"] = [Source.of(table) for table in data.get("sources", [])]
+            if "entropy" in data:
+                data["entropy"] = EntropyCard.of(data["entropy"])
             card = cls(**data)
         except TypeError as error:
             raise ModelError(f"{source}: incomplete card: {error}") from None
@@ -184,13 +176,19 @@ class Card:
             raise ModelError(
                 f"{source}: name {card.name!r}: 1 to 64 letters, digits and . _ + - fit"
             )
+        if card.entropy and not _NAME.fullmatch(card.entropy.name):
+            raise ModelError(
+                f"{source}: name {card.entropy.name!r} of [entropy]: 1 to 64 letters, digits and "
+                ". _ + - fit"
+            )
         counts = [card.default_codebooks, *card.codebook_counts]
         if not all(type(n) is int and 1 <= n <= card.codebooks for n in counts):
             raise ModelError(
                 f"{source}: default_codebooks and codebook_counts are to be within 1 to codebooks"
             )
-        if not _SHA256.fullmatch(card.sha256):
-            raise ModelError(f"{source}: sha256 {card.sha256!r} is not 64 of 0-9a-f")
+        for sha256 in (card.sha256, card.entropy.sha256 if card.entropy else ""):
+            if not _SHA256.fullmatch(sha256):
+                raise ModelError(f"{source}: sha256 {sha256!r} is not 64 of 0-9a-f")
         for key, known in (("chunk_strategy", STRATEGIES), ("level", LEVELS)):
             if (value := getattr(card, key)) not in known:
                 raise ModelError(f"{source}: {key} {value!r}: there are {', '.join(known)}")
@@ -203,6 +201,11 @@ def cards() -> dict[str, Card]:
     found = sorted((p for p in folder.iterdir() if p.name.endswith(".toml")), key=lambda p: p.name)
     parsed = (Card.parse(p.read_text(encoding="utf-8"), p.name) for p in found)
     return {card.name: card for card in parsed}
+
+
+def entropy_cards() -> dict[str, EntropyCard]:
+    """The entropy models of all cards in the package, by name."""
+    return {card.entropy.name: card.entropy for card in cards().values() if card.entropy}
 
 
 def find_card(name: str) -> Card:

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from . import hub
 from .cache import CACHE, cache_dir, offline_by
-from .card import Card
 from .digest import read_record, sha256_of, write_record
 from .errors import ModelError, UnavailableError
 from .monitor import SILENT, Monitor
 from .source import Source
+from .stored import Stored
 
 EMBEDDED = Path(__file__).parent / "weights"
 
@@ -24,7 +24,7 @@ EMBEDDED = Path(__file__).parent / "weights"
 class Found:
     """A weights file that is here."""
 
-    card: Card
+    card: Stored
     path: Path
     source: Source | None = None
     """Where it is from; None if it is the package's, or lies beside a card of one's own."""
@@ -50,12 +50,12 @@ class Found:
         return self.source is None or self.path == _home(self.card, self.source)
 
 
-def find(card: Card) -> Found | None:
+def find(card: Stored) -> Found | None:
     """The card's weights if they are here, without asking anyone; None if not."""
     return next(_found(card), None)
 
 
-def fetch(card: Card, *, offline: str = "", monitor: Monitor = SILENT) -> Found:
+def fetch(card: Stored, *, offline: str = "", monitor: Monitor = SILENT) -> Found:
     """The card's weights: found, else downloaded from the first source that has them.
 
     ``offline`` names what forbids downloads; the environment may, too. Licence and place are
@@ -95,7 +95,7 @@ def check(found: Found) -> str:
     return sha256
 
 
-def add(card: Card, file: Path, load: Callable[[Path], object]) -> Found:
+def add(card: Stored, file: Path, load: Callable[[Path], object]) -> Found:
     """Copy a file that was brought by hand to where the card's weights are looked for.
 
     It is taken for the source whose SHA-256 it has or, where none is known, whose name it has;
@@ -115,7 +115,7 @@ def add(card: Card, file: Path, load: Callable[[Path], object]) -> Found:
     return Found(card, home, source)
 
 
-def remove(card: Card) -> list[Path]:
+def remove(card: Stored) -> list[Path]:
     """Remove what was downloaded or brought by hand, records and beginnings too; the files."""
     if not card.sources:
         place = "part of the package" if card.embedded else "your own file"
@@ -131,14 +131,14 @@ def remove(card: Card) -> list[Path]:
     return removed
 
 
-def licences(card: Card) -> str:
+def licences(card: Stored) -> str:
     """What one may do with the checkpoint, and who it is from, for people."""
     unstated = "not stated"
     weights, code = card.license_weights or unstated, card.license_code or unstated
     return f"weights: {weights}, code: {code}" + (f", {card.paper}" if card.paper else "")
 
 
-def _found(card: Card) -> Iterator[Found]:
+def _found(card: Stored) -> Iterator[Found]:
     own = EMBEDDED if card.embedded else card.folder
     if own is not None and card.weights and (own / card.weights).is_file():
         yield Found(card, own / card.weights)
@@ -149,7 +149,7 @@ def _found(card: Card) -> Iterator[Found]:
             yield Found(card, path, source)
 
 
-def _fetched(card: Card, source: Source, monitor: Monitor) -> Found:
+def _fetched(card: Stored, source: Source, monitor: Monitor) -> Found:
     if source.url:
         from .download import download
 
@@ -171,17 +171,17 @@ def _fetched(card: Card, source: Source, monitor: Monitor) -> Found:
     return Found(card, path, source)
 
 
-def _home(card: Card, source: Source) -> Path:
+def _home(card: Stored, source: Source) -> Path:
     """Where our own cache has the file; the folder of one place is of no other one."""
     return cache_dir() / f"{card.name}-{source.tag}" / source.name
 
 
-def _record(card: Card, source: Source) -> Path:
+def _record(card: Stored, source: Source) -> Path:
     home = _home(card, source)
     return home.with_name(home.name + ".sha256")
 
 
-def _source_of(card: Card, file: Path, sha256: str) -> Source:
+def _source_of(card: Stored, file: Path, sha256: str) -> Source:
     for source in card.sources:
         if source.sha256 and sha256.startswith(source.sha256):
             return source
@@ -215,7 +215,7 @@ def _written(target: Path) -> Iterator[Path]:
         ) from None
 
 
-def _missing(card: Card, why: str) -> str:
+def _missing(card: Stored, why: str) -> str:
     source = card.sources[0]
     return (
         f"{card.name} is not here, and {why}: bring {source.where} by hand, "
@@ -223,7 +223,7 @@ def _missing(card: Card, why: str) -> str:
     )
 
 
-def _lost(card: Card) -> str:
+def _lost(card: Stored) -> str:
     if card.embedded:
         return f"the weights of {card.name} ({card.weights}) are not here: reinstall the package"
     if card.folder is not None:

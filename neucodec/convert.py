@@ -12,7 +12,7 @@ import numpy as np
 from . import __version__
 from .chunks import Geometry
 from .errors import NeucodecError
-from .formats import Chunk, EntropyCoder, Header, NcfReader, NcfWriter, ScaleKind, pack_codes
+from .formats import Chunk, Header, NcfReader, NcfWriter, ScaleKind, pack_codes
 from .formats import dac as dac_format
 from .formats import ecdc as ecdc_format
 from .formats.dac import DacFile, read_dac, write_dac
@@ -263,8 +263,7 @@ def _all_codes(reader: NcfReader) -> list[tuple[Codes, tuple[float, ...]]]:
     from .entropy import chunk_codes, entropy_of
 
     header = reader.header
-    squeezed = header.entropy == EntropyCoder.LM
-    model = entropy_of(header, find_card(header.codec)) if squeezed else None
+    model = entropy_of(header)
     found: list[tuple[Codes, tuple[float, ...]]] = []
     for chunk in reader:
         codes = chunk_codes(chunk, header, model)

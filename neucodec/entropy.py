@@ -24,8 +24,9 @@ from .formats import (
     pack_codes,
     unpack_codes,
 )
-from .models.card import Card
+from .models.card import Card, find_card
 from .models.errors import ModelError
+from .models.monitor import SILENT, Monitor
 from .modes import ENTROPY
 
 if TYPE_CHECKING:
@@ -132,51 +133,60 @@ class _LearnedStepper:
         self._stepper.push(torch.from_numpy(codes))
 
 
-def choose_entropy(card: Card, mode: str) -> EntropyModel | None:
+def choose_entropy(
+    card: Card, mode: str, *, offline: str = "", monitor: Monitor = SILENT
+) -> EntropyModel | None:
     """What an encoder is to use; None for codes as they are. ``mode`` is one of
-    `neucodec.modes.ENTROPY`.
+    `neucodec.modes.ENTROPY`; only where it is ``lm`` is anything fetched.
 
-    Raises NeucodecError where there is no such model for the codec.
+    Raises NeucodecError where there is no such model for the codec, ModelError where it cannot be
+    had.
     """
     if mode not in ENTROPY:
         raise NeucodecError(f"entropy coder {mode!r}: give {', '.join(ENTROPY)}")
-    if mode in ("auto", "lm"):
+    # What is in the cache must not decide what comes of the same command.
+    own = card.entropy is not None and not card.entropy.sources
+    if mode == "lm" or (mode == "auto" and own):
         from .models.lm.registry import entropy_model_for
 
-        found = entropy_model_for(card)
-        if found is not None:
-            return Learned(found)
-        if mode == "lm":
+        found = entropy_model_for(card, offline=offline, monitor=monitor)
+        if found is None:
             raise NeucodecError(
                 f"there is no entropy model for {card.name}: use --entropy adaptive or none"
             )
+        return Learned(found)
     if mode == "none" or not can_adapt(card.codebook_size, card.chunk_frames):
         return None
     return Adaptive(card.codebook_size)
 
 
-def entropy_of(header: Header, card: Card) -> EntropyModel | None:
-    """What a file's payloads were coded with; None where they are raw.
+def entropy_of(
+    header: Header, card: Card | None = None, *, offline: str = "", monitor: Monitor = SILENT
+) -> EntropyModel | None:
+    """What a file's payloads were coded with; None where they are raw. ``card`` is the codec's,
+    found by its name unless given.
 
-    Raises NeucodecError where that is not here. Another version of the model will not do, and
+    Raises NeucodecError where that cannot be had. Another version of the model will not do, and
     there is no forcing it: nothing but noise would come of it.
     """
     if header.entropy == EntropyCoder.NONE:
         return None
     if header.entropy == EntropyCoder.ADAPTIVE:
         return Adaptive(header.codebook_size)
-    from .models.lm.registry import entropy_model_for
-
-    try:
-        found = entropy_model_for(card)
-    except ModelError as error:
-        raise NeucodecError(f"needs the entropy model {header.entropy_model}: {error}") from None
+    card = card or find_card(header.codec)
     maker = f", which {header.encoder} had" if header.encoder else ""
-    if found is None or found.name != header.entropy_model:
+    if card.entropy is None or card.entropy.name != header.entropy_model:
         raise NeucodecError(
             f"its codes need the entropy model {header.entropy_model}, which is not here: use a "
             f"version that has it{maker}"
         )
+    from .models.lm.registry import entropy_model_for
+
+    try:
+        found = entropy_model_for(card, offline=offline, monitor=monitor)
+    except ModelError as error:
+        raise NeucodecError(f"its codes need an entropy model: {error}") from None
+    assert found is not None
     if found.fingerprint != header.entropy_fingerprint:
         raise NeucodecError(
             f"its codes need another version of the entropy model {header.entropy_model} "
@@ -223,12 +233,17 @@ def decode_payloads(
 
 def chunk_codes(chunk: Chunk, header: Header, model: EntropyModel | None = None) -> Codes | None:
     """The codes [streams that are not silent, codebooks, frames] of one chunk; None where that
-    fails. ``model`` is needed in files with entropy coder LM."""
+    fails. ``model`` saves looking up what the header names."""
     if not chunk.codebooks:
         return np.zeros((0, 0, chunk.frames), np.int64)
-    if header.entropy == EntropyCoder.ADAPTIVE:
-        model = Adaptive(header.codebook_size)
-    return decode_payloads([chunk], header, model)[0]
+    return decode_payloads([chunk], header, model or entropy_of(header))[0]
+
+
+def undecodable(chunks: Sequence[Chunk], header: Header, model: EntropyModel | None) -> list[int]:
+    """Indices of those chunks whose payloads are not codes."""
+    coded = [chunk for chunk in chunks if chunk.codebooks]
+    found = zip(coded, decode_payloads(coded, header, model), strict=True)
+    return [chunk.index for chunk, codes in found if codes is None]
 
 
 def _unpacked(chunk: Chunk, header: Header) -> Codes | None:

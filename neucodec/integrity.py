@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 
-from .formats import Header, NcfError, NcfReader, coded_streams
+from .formats import Chunk, Header, NcfError, NcfReader, coded_streams
 from .places import open_to_read
 
 Spans = list[tuple[float, float]]
 """Stretches of time in seconds, (start, end) each, in order."""
+FindUndecodable = Callable[[list[Chunk]], list[int]]
+"""Indices of those intact chunks whose payloads are not codes."""
 _BLOCK = 65536
+_CHUNKS = 64
 
 
 @dataclass(frozen=True)
@@ -31,12 +36,16 @@ class Integrity:
         return self.complete and not self.damaged
 
 
-def check_ncf(reader: NcfReader) -> Integrity:
-    """Read the file to its end and check every CRC."""
-    chunks = sum(1 for _ in reader)
+def check_ncf(reader: NcfReader, undecodable: FindUndecodable | None = None) -> Integrity:
+    """Read the file to its end and check every CRC and, by ``undecodable``, every payload."""
+    chunks, failed = 0, []
+    chunk_iterator = iter(reader)
+    while batch := list(islice(chunk_iterator, _CHUNKS)):
+        chunks += len(batch)
+        failed += undecodable(batch) if undecodable else []
     seconds = length_of(reader)
-    damaged = damaged_spans(reader.header, reader.damaged, seconds)
-    return Integrity(chunks, seconds, reader.complete, damaged)
+    damaged = damaged_spans(reader.header, [*reader.damaged, *failed], seconds)
+    return Integrity(chunks - len(failed), seconds, reader.complete, damaged)
 
 
 def payload_bytes(reader: NcfReader) -> tuple[int, int]:

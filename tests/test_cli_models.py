@@ -466,3 +466,18 @@ def test_looking_after_models_loads_nothing_heavy(command: str) -> None:
     words = [sys.executable, "-c", script, "models", command, *names]
     ran = subprocess.run(words, capture_output=True)
     assert (ran.returncode, ran.stderr.decode()) == (0, "set()\n")
+
+
+def test_entropy_models_are_brought_checked_and_removed_like_others(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, file = "encodec-24khz-lm", tmp_path / "encodec_lm_24khz-1608e3c0.th"
+    ran = run("models", "path", name)
+    assert ran.code == 1 and f"{name} is not here" in ran.err
+    ran = run("models", "check", name)
+    assert ran.code == 1 and f"{name} is not here" in ran.err
+    ran = run("models", "check", "dac-44khz")
+    assert ran.code == 1 and "dac-44khz has no entropy model" in ran.err
+    file.write_bytes(b"something else")
+    ran = run("models", "add", name, "--from", file)
+    assert ran.code == 1 and "1608e3c0… was expected" in ran.err

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
+from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
 
 import ncf_examples as ncf
 import numpy as np
 import pytest
 import torch
 from conftest import MakeClip, Run
-from test_encode_decode import samples, sound
+from test_encode_decode import sound
 from torch import Tensor
 
 import neucodec
 from neucodec.api import ArraySource
+from neucodec.chunks import Audio
+from neucodec.decoder import DecodeOptions, Decoder
 from neucodec.encoder import EncodeOptions
 from neucodec.encoder import encode as encode_source
 from neucodec.entropy import (
@@ -23,13 +27,27 @@ from neucodec.entropy import (
     Codes,
     EntropyModel,
     Learned,
+    choose_entropy,
     decode_payloads,
     encode_payload,
+    entropy_of,
 )
 from neucodec.errors import NeucodecError
-from neucodec.formats import Chunk, EntropyCoder, Header, NcfReader, NcfWriter
+from neucodec.formats import (
+    AdaptiveStepper,
+    Chunk,
+    EntropyCoder,
+    Header,
+    NcfReader,
+    NcfWriter,
+)
+from neucodec.models.card import find_card
+from neucodec.models.codec import Codec
+from neucodec.models.errors import ModelError
 from neucodec.models.lm import registry
-from neucodec.models.lm.frequencies import FrequencyModel, Stepper
+from neucodec.models.lm.frequencies import Stepper
+from neucodec.models.store import EMBEDDED
+from neucodec.reader import NcfFile
 
 
 class Hashed:
@@ -77,31 +95,86 @@ class HashedStepper:
         self._book = (self._book + 1) % self._codebooks
 
 
-@pytest.fixture
-def learned(monkeypatch: pytest.MonkeyPatch) -> FrequencyModel:
-    """The embedded codec has this entropy model."""
-    model: FrequencyModel = Hashed()
-    monkeypatch.setattr(registry, "entropy_model_for", lambda card: model)
-    return model
+class Counted:
+    """A model that fits any codes a little, by counting them."""
+
+    name = "test-lm"
+    fingerprint = bytes(range(8))
+    codebooks, codebook_size, frames = 16, 1024, 86
+
+    def frequencies(self, codes: Tensor) -> Tensor:
+        """See `FrequencyModel`."""
+        batch, books, frames = codes.shape
+        stepper, rows = self.stepper(batch, books), []
+        for at in range(frames * books):
+            rows.append(stepper.row())
+            stepper.push(codes[:, at % books, at // books])
+        return torch.stack(rows, dim=1).reshape(batch, frames, books, 1024)
+
+    def stepper(self, batch: int, codebooks: int) -> Stepper:
+        """See `FrequencyModel`."""
+        return CountedStepper(AdaptiveStepper(batch, codebooks, 1024))
 
 
-@pytest.fixture(params=["adaptive", "lm"])
-def mode(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Each way to squeeze."""
-    if request.param == "lm":
-        request.getfixturevalue("learned")
-    yield request.param
+class CountedStepper:
+    def __init__(self, stepper: AdaptiveStepper) -> None:
+        self._stepper = stepper
+
+    def row(self) -> Tensor:
+        return torch.from_numpy(self._stepper.row())
+
+    def push(self, codes: Tensor) -> None:
+        self._stepper.push(codes.numpy())
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The embedded codec as one's own, with an entropy model."""
+    folder = tmp_path_factory.mktemp("own")
+    card = (files("neucodec.models") / "cards" / "neu-44khz.toml").read_text(encoding="utf-8")
+    head, config = card.split("[config]")
+    head = head.split("[entropy]")[0].replace("embedded = true", "")
+    entropy = "\n".join(
+        f'{key} = "{value}"'
+        for key, value in {
+            "name": "test-lm", "weights": "lm.safetensors", "license_code": "MIT",
+            "license_weights": "MIT",
+        }.items()
+    )  # fmt: skip
+    (folder / "card.toml").write_text(f"{head}[entropy]\n{entropy}\n[config]{config}")
+    weights = find_card("neu-44khz").weights
+    (folder / weights).symlink_to(EMBEDDED / weights)
+    (folder / "lm.safetensors").write_bytes(b"integers")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is loaded as its entropy model counts codes."""
+    monkeypatch.setattr(registry, "build", lambda card, path: Counted())
+    monkeypatch.setattr(registry, "_loaded", {})
+
+
+@pytest.fixture(scope="module")
+def codec(folder: Path) -> Codec:
+    return neucodec.load_model(str(folder)).codec
+
+
+MODES = pytest.mark.parametrize("mode", ["adaptive", "lm"])
 MODELS: list[EntropyModel] = [Adaptive(1024), Learned(Hashed())]
 
 
-def encoded(seconds: float, entropy: str, channels: int = 1, **options: int) -> bytes:
+def encoded(codec: Codec, seconds: float, entropy: str, channels: int = 1, **options: int) -> bytes:
     target = io.BytesIO()
     source = ArraySource(sound(seconds, channels=channels), 44100)
-    given = EncodeOptions(entropy=entropy, **options)  # type: ignore[arg-type]
-    encode_source(source, target, neucodec.load_model().codec, given)
+    given = EncodeOptions(entropy=entropy, **{"codebooks": 4, **options})  # type: ignore[arg-type]
+    encode_source(source, target, codec, given)
     return target.getvalue()
+
+
+def decoded(codec: Codec, file: io.BytesIO | ncf.Pipe, **options: float) -> Audio:
+    given = DecodeOptions(**options)  # type: ignore[arg-type]
+    return np.concatenate(list(Decoder(NcfReader(file), codec, given).blocks()))
 
 
 def header_of(model: EntropyModel, **changes: object) -> Header:
@@ -169,86 +242,128 @@ def test_a_payload_of_other_codes_than_its_chunk_claims_is_lost_alone(model: Ent
         assert found is None if n == at else np.array_equal(found, codes)
 
 
+@MODES
 @pytest.mark.parametrize("channels", [1, 2])
-def test_squeezing_leaves_the_sound_as_it_is(mode: str, channels: int) -> None:
-    plain, squeezed = (encoded(4.3, entropy, channels) for entropy in ("none", mode))
-    whole = samples(plain)
-    np.testing.assert_array_equal(samples(squeezed), whole)
-    np.testing.assert_array_equal(samples(squeezed, start=1.5, end=3.2), whole[66150:141120])
-    pipe = Decoder_of(ncf.Pipe(squeezed, most=100))
-    np.testing.assert_array_equal(np.concatenate(list(pipe)), whole)
-
-
-def Decoder_of(pipe: ncf.Pipe) -> Iterator[np.ndarray]:  # noqa: N802
-    from neucodec.decoder import Decoder
-
-    return Decoder(NcfReader(pipe), neucodec.load_model().codec).blocks()
-
-
-def test_adaptive_files_are_smaller() -> None:
-    plain, squeezed = (encoded(4, entropy, codebooks=4) for entropy in ("none", "adaptive"))
+def test_squeezing_leaves_the_sound_as_it_is(codec: Codec, mode: str, channels: int) -> None:
+    plain, squeezed = (encoded(codec, 4.3, entropy, channels) for entropy in ("none", mode))
     assert len(squeezed) < 0.95 * len(plain)
+    assert not all(chunk.raw for chunk in NcfReader(io.BytesIO(squeezed)))
+    whole = decoded(codec, io.BytesIO(plain))
+    np.testing.assert_array_equal(decoded(codec, io.BytesIO(squeezed)), whole)
+    np.testing.assert_array_equal(decoded(codec, ncf.Pipe(squeezed, most=100)), whole)
+    part = decoded(codec, io.BytesIO(squeezed), start=1.5, end=3.2)
+    np.testing.assert_array_equal(part, whole[66150:141120])
 
 
-def test_the_bytes_do_not_depend_on_the_threads(mode: str) -> None:
-    assert len({encoded(3, mode, threads=threads) for threads in (1, 3)}) == 1
+@MODES
+def test_the_bytes_do_not_depend_on_the_threads(codec: Codec, mode: str) -> None:
+    assert len({encoded(codec, 3, mode, threads=threads) for threads in (1, 3)}) == 1
 
 
-def test_codes_are_at_hand(mode: str) -> None:
-    files = [neucodec.open(io.BytesIO(encoded(2.5, entropy, 2))) for entropy in ("none", mode)]
+@MODES
+def test_codes_are_at_hand(codec: Codec, mode: str) -> None:
+    files = [
+        NcfFile(io.BytesIO(encoded(codec, 2.5, entropy, 2)), codec) for entropy in ("none", mode)
+    ]
     for index in range(3):
         one, other = (file.codes(index) for file in files)
         assert one is not None and other is not None and np.array_equal(one, other)
 
 
-def test_a_flipped_bit_costs_one_chunk(mode: str) -> None:
-    data = bytearray(encoded(5, mode))
-    whole = samples(bytes(data))
+@MODES
+def test_a_flipped_bit_costs_one_chunk(codec: Codec, mode: str) -> None:
+    data = bytearray(encoded(codec, 5, mode))
+    whole = decoded(codec, io.BytesIO(data))
     data[len(data) // 2] ^= 4
-    found = samples(bytes(data))
+    found = decoded(codec, io.BytesIO(data))
     different = np.nonzero((found != whole).any(axis=1))[0]
     assert 35000 < different[-1] - different[0] < 44100 + 2 * 2560
 
 
-def test_a_chunk_whose_codes_do_not_fit_is_silence_and_said_so(learned: FrequencyModel) -> None:
-    """Its checksum holds, but another program has written it."""
-    reader = NcfReader(io.BytesIO(encoded(4, "lm")))
-    chunks = list(reader)
-    wrong = Chunk(**{**vars(chunks[1]), "payload": chunks[2].payload[:-3], "raw": False})
-    target = io.BytesIO()
+def with_a_wrong_payload(data: bytes) -> bytes:
+    """The same file, but that a program in error has written the second chunk of it."""
+    reader, target = NcfReader(io.BytesIO(data)), io.BytesIO()
     writer = NcfWriter(target, reader.header)
-    for chunk in (chunks[0], wrong, *chunks[2:]):
-        writer.write(chunk)
-    writer.close(4 * 44100)
-    from neucodec.decoder import Decoder
+    for chunk in list(reader):
+        wrong = chunk.index == 1
+        writer.write(replace(chunk, payload=chunk.payload[:-20]) if wrong else chunk)
+    writer.close(reader.frames or 0)
+    return target.getvalue()
 
-    decoder = Decoder(NcfReader(io.BytesIO(target.getvalue())), neucodec.load_model().codec)
+
+@MODES
+def test_a_chunk_whose_codes_do_not_fit_is_silence_and_said_so(codec: Codec, mode: str) -> None:
+    data = with_a_wrong_payload(encoded(codec, 4, mode))
+    decoder = Decoder(NcfReader(io.BytesIO(data)), codec)
     audio = np.concatenate(list(decoder.blocks()))
     [(start, end)] = decoder.damaged
     assert (round(start, 3), round(end, 3)) == (0.975, 1.95)
     assert not audio[round(start * 44100) + 2560 : round(end * 44100) - 2560].any()
 
 
-def test_a_file_names_its_entropy_model(learned: FrequencyModel) -> None:
-    header = NcfReader(io.BytesIO(encoded(1, "lm"))).header
+def test_verify_finds_such_a_chunk_if_it_unpacks_codes(
+    codec: Codec, run: Run, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.ncf"
+    path.write_bytes(encoded(codec, 4, "adaptive"))
+    for options in ([], ["--codes"]):
+        assert run("verify", *options, path).code == 0
+    path.write_bytes(with_a_wrong_payload(path.read_bytes()))
+    assert run("verify", path).code == 0
+    ran = run("verify", "--codes", path)
+    assert ran.code == 1 and "damaged at 0:01.0-0:02.0" in ran.err
+
+
+def test_a_file_names_its_entropy_model(codec: Codec) -> None:
+    header = NcfReader(io.BytesIO(encoded(codec, 1, "auto"))).header
     assert header.entropy == EntropyCoder.LM
     assert (header.entropy_model, header.entropy_fingerprint) == ("test-lm", bytes(range(8)))
 
 
 def test_another_version_of_the_model_is_refused(
-    learned: FrequencyModel, monkeypatch: pytest.MonkeyPatch
+    codec: Codec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    data = encoded(1, "lm")
-    other = Hashed()
+    data = encoded(codec, 1, "lm")
+    other = Counted()
     other.fingerprint = bytes(8)
-    monkeypatch.setattr(registry, "entropy_model_for", lambda card: other)
-    with pytest.raises(NeucodecError, match="another version of the entropy model test-lm"):
-        samples(data)
-    with pytest.raises(NeucodecError, match="another version of the entropy model test-lm"):
-        samples(data, any_weights=True)
-    monkeypatch.setattr(registry, "entropy_model_for", lambda card: None)
+    monkeypatch.setattr(registry, "build", lambda card, path: other)
+    monkeypatch.setattr(registry, "_loaded", {})
+    for any_weights in (False, True):
+        with pytest.raises(NeucodecError, match="another version of the entropy model test-lm"):
+            decoded(codec, io.BytesIO(data), any_weights=any_weights)
+    plain = replace(codec.card, entropy=None)
     with pytest.raises(NeucodecError, match="need the entropy model test-lm, which is not here"):
-        samples(data)
+        entropy_of(NcfReader(io.BytesIO(data)).header, plain)
+
+
+def test_a_model_that_cannot_be_had_is_asked_for_in_one_line(codec: Codec, folder: Path) -> None:
+    header = NcfReader(io.BytesIO(encoded(codec, 1, "lm"))).header
+    assert codec.card.entropy is not None
+    entropy = replace(codec.card.entropy, weights="gone.safetensors")
+    lost = replace(codec.card, entropy=entropy)
+    with pytest.raises(NeucodecError, match=r"gone\.safetensors is not there"):
+        entropy_of(header, lost)
+    with pytest.raises(ModelError, match=r"gone\.safetensors is not there"):
+        choose_entropy(lost, "lm")
+
+
+def test_what_is_fetched_is_used_only_if_asked_for() -> None:
+    assert find_card("encodec-24khz").entropy is not None
+    assert isinstance(choose_entropy(find_card("encodec-24khz"), "auto"), Adaptive)
+    with pytest.raises(ModelError, match="encodec-24khz-lm is not here, and --offline forbids"):
+        choose_entropy(find_card("encodec-24khz"), "lm", offline="--offline")
+    with pytest.raises(NeucodecError, match="no entropy model for dac-44khz: use --entropy adap"):
+        choose_entropy(find_card("dac-44khz"), "lm")
+
+
+def test_the_command_line_squeezes_with_a_model(run: Run, clip: MakeClip, folder: Path) -> None:
+    path = clip(seconds=2)
+    target, back = path.with_suffix(".ncf"), path.with_name("back.wav")
+    assert run("encode", path, "-m", folder, "--entropy", "lm", "-n", "4").code == 0
+    assert "  entropy  lm, test-lm, " in run("info", target).out.decode()
+    assert run("decode", target, "-m", folder, "-o", back).code == 0
+    ran = run("encode", path, "-f", "-m", "dac-44khz", "--entropy", "lm")
+    assert ran.code == 2 and "no entropy model for dac-44khz" in ran.err
 
 
 def test_info_says_what_squeezing_saved(run: Run, clip: MakeClip) -> None:
@@ -263,6 +378,8 @@ def test_info_says_what_squeezing_saved(run: Run, clip: MakeClip) -> None:
     assert f"  entropy  adaptive, {saved} saved\n" in run("info", target).out.decode()
 
 
-def test_an_entropy_model_that_there_is_not_is_refused(run: Run, clip: MakeClip) -> None:
-    ran = run("encode", clip(), "-m", "neu-44khz", "--entropy", "strong")
+def test_an_entropy_coder_that_there_is_not_is_refused(run: Run, clip: MakeClip) -> None:
+    ran = run("encode", clip(), "--entropy", "strong")
     assert ran.code == 2 and "'strong' is not one of 'auto', 'none'" in ran.err
+    with pytest.raises(NeucodecError, match="'strong': give auto, none, adaptive, lm"):
+        neucodec.encode(sound(1), 44100, entropy="strong")

@@ -290,6 +290,7 @@ class _Decoding:
 
     def _codec(self, header: Header, console: Console) -> Codec:
         from ..decoder import card_for, check_header
+        from ..formats import EntropyCoder
 
         if self.model is not None:
             check_header(header, self.model)
@@ -299,6 +300,8 @@ class _Decoding:
                 f"checkpoint of your own, give its path with -m"
             )
         card = self.model or card_for(header)
+        if header.entropy == EntropyCoder.LM:
+            self.codecs.prepare_entropy(card, console)
         return self.codecs.get(card, console)
 
     def _is_whole(self, job: Job, reader: NcfReader) -> bool:

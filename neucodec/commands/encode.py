@@ -158,6 +158,10 @@ def encode(
         raise click.UsageError("-b and -n both choose the bitrate; give one of them")
     if rate_mode == "average" and codebooks is not None:
         raise click.UsageError("-n fixes the codebooks; --rate-mode average needs -b")
+    if entropy == "lm" and model.entropy is None:
+        raise click.UsageError(
+            f"there is no entropy model for {model.name}; give --entropy adaptive or none"
+        )
     if codebooks is not None and codebooks not in model.counts:
         possible = ", ".join(map(str, model.codebook_counts)) or f"1 to {model.codebooks}"
         raise click.UsageError(f"{model.name} has no {codebooks} codebooks; give {possible}")
@@ -251,6 +255,8 @@ class _Encoding:
 
     def _codec(self, console: Console) -> Codec:
         try:
+            if self.entropy == "lm":
+                self.codecs.prepare_entropy(self.model, console)
             return self.codecs.get(self.model, console)
         except ModelError as error:
             # No other file would fare better.

@@ -43,6 +43,13 @@ class Codecs:
                 )  # fmt: skip
             return self._loaded[card.name]
 
+    def prepare_entropy(self, card: Card, console: Console) -> None:
+        """Have the entropy model of a card at hand, if it has one. Raises ModelError."""
+        from ..models.lm.registry import entropy_model_for
+
+        _, offline, _ = self._choice
+        entropy_model_for(card, offline=OFFLINE if offline else "", monitor=Downloads(console))
+
 
 class Downloads(Monitor):
     """Lines on standard error, and a bar where it is a person who looks on."""

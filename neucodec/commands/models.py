@@ -11,9 +11,10 @@ import click
 
 from ..console import WARNINGS, Console, is_expected, shown
 from ..models import store
-from ..models.card import Card, cards
+from ..models.card import Card, cards, entropy_cards
+from ..models.stored import Stored
 from .fetching import Downloads
-from .options import Model, verbosity_options
+from .options import Weights, verbosity_options
 
 EPILOG = """
 \b
@@ -22,6 +23,7 @@ Examples:
   neucodec models pull dac-44khz encodec-24khz     fetch, to be without a network later
   neucodec models add dac-44khz --from weights.pth bring a file by hand
   neucodec models verify                           check everything that is here
+  neucodec models check                            do entropy models compute here what they must?
 
 Weights come from where the model's authors have published them, under the licence that is
 shown. Those on the Hugging Face Hub go to its own cache (HF_HOME), others to NEUCODEC_CACHE.
@@ -59,13 +61,13 @@ def list_models(as_json: bool = False) -> None:
 
 
 @models.command()
-@click.argument("names", metavar="NAME...", nargs=-1, required=True, type=Model())
+@click.argument("names", metavar="NAME...", nargs=-1, required=True, type=Weights())
 @verbosity_options
-def pull(names: tuple[Card, ...], quiet: int, verbose: int) -> None:
+def pull(names: tuple[Stored, ...], quiet: int, verbose: int) -> None:
     """Fetch the weights of models that are not here yet, and check them."""
     console = Console(verbose - quiet)
 
-    def fetch(card: Card) -> None:
+    def fetch(card: Stored) -> None:
         here = store.find(card)
         found = here or store.fetch(card, monitor=Downloads(console))
         store.check(found)
@@ -77,31 +79,57 @@ def pull(names: tuple[Card, ...], quiet: int, verbose: int) -> None:
 
 
 @models.command()
-@click.argument("names", metavar="[NAME...]", nargs=-1, type=Model())
+@click.argument("names", metavar="[NAME...]", nargs=-1, type=Weights())
 @verbosity_options
-def verify(names: tuple[Card, ...], quiet: int, verbose: int) -> None:
+def verify(names: tuple[Stored, ...], quiet: int, verbose: int) -> None:
     """Check the weights that are here against their SHA-256; without names, all of them.
 
     Where nobody has published one, it is that which the file had when it was first used.
     """
     console = Console(verbose - quiet)
 
-    def check(card: Card) -> None:
+    def check(card: Stored) -> None:
         sha256 = store.check(_here(card))
         if console.verbosity > WARNINGS:
             click.echo(f"{card.name}: intact, SHA-256 {sha256}")
 
-    _each(names or filter(store.find, cards().values()), check, console)
+    _each(names or filter(store.find, _all()), check, console)
+
+
+@models.command("check")
+@click.argument("names", metavar="[NAME...]", nargs=-1, type=Weights())
+@verbosity_options
+def check_models(names: tuple[Stored, ...], quiet: int, verbose: int) -> None:
+    """Print what entropy models compute here, which must be the same on every machine.
+
+    It is a SHA-256 of their integer frequencies for fixed codes, after the model's name and
+    fingerprint. NAMEs are of entropy models or their codecs; without, all that are here.
+    """
+    console = Console(verbose - quiet)
+
+    def check(card: Stored) -> None:
+        from ..models.lm.frequencies import digest
+        from ..models.lm.registry import entropy_model_for
+
+        codec = card if isinstance(card, Card) else _codec_of(card)
+        if codec.entropy is None:
+            raise click.ClickException(f"{codec.name} has no entropy model")
+        _here(codec.entropy)
+        model = entropy_model_for(codec)
+        assert model is not None
+        click.echo(f"{model.name} {model.fingerprint.hex()} {digest(model)}")
+
+    _each(names or filter(store.find, entropy_cards().values()), check, console)
 
 
 @models.command("rm")
-@click.argument("names", metavar="NAME...", nargs=-1, required=True, type=Model())
+@click.argument("names", metavar="NAME...", nargs=-1, required=True, type=Weights())
 @verbosity_options
-def remove(names: tuple[Card, ...], quiet: int, verbose: int) -> None:
+def remove(names: tuple[Stored, ...], quiet: int, verbose: int) -> None:
     """Remove the downloaded weights of models."""
     console = Console(verbose - quiet)
 
-    def remove(card: Card) -> None:
+    def remove(card: Stored) -> None:
         for path in store.remove(card):
             console.report(f"{card.name}: removed {shown(str(path))}")
 
@@ -109,33 +137,50 @@ def remove(names: tuple[Card, ...], quiet: int, verbose: int) -> None:
 
 
 @models.command()
-@click.argument("name", type=Model())
-def path(name: Card) -> None:
+@click.argument("name", type=Weights())
+def path(name: Stored) -> None:
     """Print where the weights of a model are."""
     click.echo(_here(name).path)
 
 
 @models.command()
-@click.argument("name", type=Model())
+@click.argument("name", type=Weights())
 @click.option(
     "--from", "file", metavar="FILE", required=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="A file as its authors have published it, from wherever you have it.",
 )  # fmt: skip
 @verbosity_options
-def add(name: Card, file: Path, quiet: int, verbose: int) -> None:
+def add(name: Stored, file: Path, quiet: int, verbose: int) -> None:
     """Bring the weights of a model by hand: check the file, copy it into the cache."""
 
     def load(path: Path) -> None:
+        from ..models.lm.registry import build as build_entropy
         from ..models.registry import build
 
-        build(name, path, "cpu")
+        if isinstance(name, Card):
+            build(name, path, "cpu")
+        else:
+            build_entropy(_codec_of(name), path)
 
     found = store.add(name, file, load)
     Console(verbose - quiet).report(f"{name.name} is here now: {shown(str(found.path))}")
 
 
-def _each(names: Iterable[Card], work: Callable[[Card], None], console: Console) -> None:
+def _all() -> Iterable[Stored]:
+    """Everything that has weights."""
+    yield from cards().values()
+    yield from entropy_cards().values()
+
+
+def _codec_of(entropy: Stored) -> Card:
+    """The codec whose codes an entropy model foresees."""
+    return next(
+        card for card in cards().values() if card.entropy and card.entropy.name == entropy.name
+    )
+
+
+def _each(names: Iterable[Stored], work: Callable[[Stored], None], console: Console) -> None:
     """Do the work for every one, whatever becomes of the others; exit with 1 if any failed."""
     failed = False
     for card in names:
@@ -150,7 +195,7 @@ def _each(names: Iterable[Card], work: Callable[[Card], None], console: Console)
         click.get_current_context().exit(1)
 
 
-def _here(card: Card) -> store.Found:
+def _here(card: Stored) -> store.Found:
     if found := store.find(card):
         return found
     raise click.ClickException(f"{card.name} is not here; neucodec models pull fetches it")
@@ -174,6 +219,7 @@ def _describe(card: Card) -> dict[str, Any]:
         "license_code": card.license_code,
         "license_weights": card.license_weights,
         "paper": card.paper,
+        "entropy_model": card.entropy.name if card.entropy else None,
         "embedded": card.embedded,
         "here": found is not None,
         "path": str(found.path) if found else None,

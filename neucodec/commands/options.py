@@ -12,7 +12,7 @@ from click.shell_completion import CompletionItem
 from ..bitrate import parse_bitrate
 from ..clock import parse_time
 from ..errors import NeucodecError
-from ..models.card import cards
+from ..models.card import cards, entropy_cards
 from ..models.errors import ModelError
 from ..models.registry import resolve
 from ..search import Selection
@@ -63,6 +63,15 @@ class Model(ParamType):
         found = [card for card in cards().values() if card.name.startswith(incomplete)]
         names = [CompletionItem(card.name, help=card.title) for card in found]
         return names or [CompletionItem(incomplete, type="file")]
+
+
+class Weights(Model):
+    """A model or the entropy model of one, by name; the value is its card."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Find the card."""
+        found = entropy_cards().get(value) if isinstance(value, str) else value
+        return found or super().convert(value, param, ctx)
 
 
 def _parse_tag(text: str) -> tuple[str, str]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import TYPE_CHECKING
+
 import click
 
 from ..batch import DONE, Result, run_jobs
@@ -13,18 +16,28 @@ from ..search import find_files
 from .files import NCF, open_input
 from .options import inputs_argument, verbosity_options
 
+if TYPE_CHECKING:
+    from ..formats import NcfReader
+    from ..integrity import FindUndecodable
+
 EPILOG = """
 \b
 Examples:
   neucodec verify song.ncf
   neucodec verify -q archive/     only what is damaged
+  neucodec verify --codes song.ncf
 """
 
 
 @click.command(epilog=EPILOG)
 @inputs_argument
+@click.option(
+    "--codes", is_flag=True,
+    help="Unpack the codes, too, which finds what checksums cannot: files that another program "
+    "has written wrongly. Takes the entropy model, if a file names one.",
+)  # fmt: skip
 @verbosity_options
-def verify(inputs: tuple[str, ...], quiet: int, verbose: int) -> None:
+def verify(inputs: tuple[str, ...], codes: bool, quiet: int, verbose: int) -> None:
     """Check every checksum of .ncf files, without decoding.
 
     Directories are searched for .ncf files. Exits with 1 where something is damaged or missing,
@@ -37,7 +50,8 @@ def verify(inputs: tuple[str, ...], quiet: int, verbose: int) -> None:
 
     def check(job: Job, console: Console) -> Result:
         with open_input(job.source) as file:
-            found = check_ncf(NcfReader(file))
+            reader = NcfReader(file)
+            found = check_ncf(reader, _codes_of(reader) if codes else None)
         problems = []
         if found.damaged:
             problems.append(f"damaged at {format_spans(found.damaged)}")
@@ -54,3 +68,10 @@ def verify(inputs: tuple[str, ...], quiet: int, verbose: int) -> None:
     jobs = [Job(name, name) for name, _ in search.files]
     if not run_jobs(jobs, search.failures, check, console):
         click.get_current_context().exit(1)
+
+
+def _codes_of(reader: NcfReader) -> FindUndecodable:
+    """What unpacks the codes of chunks."""
+    from ..entropy import entropy_of, undecodable
+
+    return partial(undecodable, header=reader.header, model=entropy_of(reader.header))

@@ -1,0 +1,76 @@
+"""Items in batches, read ahead."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from neucodec.readahead import in_batches
+
+
+def test_batches_are_full_but_for_the_first_and_the_last() -> None:
+    sizes = [len(batch) for batch in in_batches(range(100), most=30, first=8, patience=10)]
+    assert sizes == [8, 30, 30, 30, 2]
+    assert [n for batch in in_batches(range(100), 30, 8) for n in batch] == list(range(100))
+    assert list(in_batches([], 30, 8)) == []
+
+
+def test_what_is_there_goes_out_while_the_producer_waits() -> None:
+    release = threading.Event()
+
+    def items() -> Iterator[int]:
+        yield from (0, 1, 2)
+        assert release.wait(10), "the batch was held back until the producer went on"
+        yield 3
+
+    batches = in_batches(items(), most=30, first=30)
+    seen: list[int] = []
+    while len(seen) < 3:
+        seen += next(batches)
+    release.set()
+    assert [*seen, *(n for batch in batches for n in batch)] == [0, 1, 2, 3]
+
+
+def test_it_reads_only_so_far_ahead() -> None:
+    taken = 0
+
+    def items() -> Iterator[int]:
+        nonlocal taken
+        for n in range(1000):
+            taken += 1
+            yield n
+
+    batches = in_batches(items(), most=10, first=10)
+    next(batches)
+    assert taken <= 22
+    batches.close()  # type: ignore[attr-defined]
+
+
+def test_stopping_early_closes_the_producer() -> None:
+    closed = threading.Event()
+
+    def items() -> Iterator[int]:
+        try:
+            yield from range(1_000_000)
+        finally:
+            closed.set()
+
+    batches = in_batches(items(), most=10, first=10)
+    next(batches)
+    batches.close()  # type: ignore[attr-defined]
+    assert closed.wait(5)
+
+
+def test_an_error_of_the_producer_comes_after_the_items_before_it() -> None:
+    def items() -> Iterator[int]:
+        yield from (1, 2)
+        raise OSError("the disk is gone")
+
+    batches = in_batches(items(), most=10, first=10)
+    seen: list[int] = []
+    with pytest.raises(OSError, match="disk"):
+        while True:
+            seen += next(batches)
+    assert seen == [1, 2]
