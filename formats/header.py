@@ -19,6 +19,8 @@ FINGERPRINT_BYTES = 8
 MAX_RATE = 2**32 - 1
 MAX_CHUNK_BYTES = 2**22
 MAX_CHUNK_SAMPLES = 2**26
+MAX_STEPS = 2**14
+"""Of an entropy decoder in a chunk: a few bytes of payload may stand for that many."""
 MAX_GAIN_DB = 200.0
 MAX_ENCODER_BYTES = 255
 
@@ -168,6 +170,13 @@ class Header:
         if self.largest_chunk > MAX_CHUNK_BYTES:
             raise NcfError(
                 f"chunks of up to {self.largest_chunk} bytes: at most {MAX_CHUNK_BYTES} fit"
+            )
+
+        steps = self.codebooks * self.chunk_frames
+        if self.entropy != EntropyCoder.NONE and steps > MAX_STEPS:
+            raise NcfError(
+                f"chunks of {self.codebooks} x {self.chunk_frames} codes per stream under an "
+                f"entropy coder: at most {MAX_STEPS} fit"
             )
 
     @property

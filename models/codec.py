@@ -53,6 +53,8 @@ class Codec(Protocol):
     card: Card
     fingerprint: bytes
     """8 bytes that tell these weights from others: what a file that needs them carries."""
+    batch: int
+    """How many chunks are best coded at once, see `neucodec.models.batches`."""
 
     def encode(
         self, chunk: AudioChunk, codebooks: int, state: State = None

@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from .batches import batch_for
 from .card import Card
 from .codec import AudioChunk, CodeChunk, State
 from .errors import ModelError
@@ -172,6 +173,7 @@ class NeuCodec:
         self.fingerprint = bytes.fromhex(card.sha256)[:8]
         self.network = network.to(device).eval().requires_grad_(False)
         self.device = device
+        self.batch = batch_for(device)
 
     @classmethod
     def load(cls, card: Card, path: Path, device: torch.device) -> NeuCodec:

@@ -10,6 +10,7 @@ from typing import Generic, Protocol, TypeVar, cast
 import torch
 from torch import Tensor, nn
 
+from .batches import batch_for
 from .card import Card
 from .codec import AudioChunk, CodeChunk, State
 from .fingerprint import fingerprint
@@ -84,6 +85,7 @@ class Loaded(Generic[N]):
         self.card, self.device = card, device
         self.network: N = network
         self.fingerprint = fingerprint(module)
+        self.batch = batch_for(device)
 
     def window(self, frames: int) -> Tensor:
         """Chunks that do not overlap weigh one all through."""
@@ -118,6 +120,10 @@ class StreamCodec(Loaded[Streaming]):
     the same order.
     """
 
+    def __init__(self, card: Card, network: Streaming, device: torch.device) -> None:
+        super().__init__(card, network, device)
+        self.batch = 1
+
     @torch.inference_mode()
     def encoding(self, chunk: AudioChunk, before: State) -> State:
         """Where a chunk stands, behind the one whose place is ``before`` (None for the first)."""
@@ -150,6 +156,12 @@ class StreamCodec(Loaded[Streaming]):
     def _decoding(self, chunk: CodeChunk, state: State) -> Step:
         codes, before = chunk.codes.to(self.device), cast("StreamState | None", state)
         return self.network.decoding_step(codes, before, chunk.last)
+
+
+def give_up(place: State) -> None:
+    """A chunk will not be coded after all: let none wait for what it would have left."""
+    if isinstance(place, Step) and place.carry:
+        place.carry.after.end()
 
 
 def _after(place: State) -> StreamState | None:

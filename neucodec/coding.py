@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -14,8 +15,9 @@ from .chunks import Audio, Geometry, Piece
 from .entropy import EntropyModel, decode_payloads, encode_payload
 from .formats import Chunk, Header, ScaleKind, byte_to_scale, encode_chunk
 from .level import from_mid_side, normalise, prefers_mid_side, to_mid_side
+from .models.batches import decode_together, encode_together
 from .models.codec import AudioChunk, Codec, CodeChunk, State
-from .models.strategies import StreamCodec
+from .models.strategies import StreamCodec, give_up
 from .rate import Rate
 from .readahead import in_batches
 from .streams import from_streams, to_streams
@@ -49,23 +51,49 @@ class ChunkEncoder:
                 place = self.codec.encoding(chunk, place) if chunk else place
             yield piece, place
 
-    def __call__(self, turn: tuple[Piece, State]) -> Chunk:
-        """The chunk of a piece, given as `in_turn` gives it."""
-        piece, place = turn
+    def __call__(self, turns: Sequence[tuple[Piece, State]]) -> list[Chunk]:
+        """The chunks of pieces, given as `in_turn` gives them; one by one, or all of a batch."""
         try:
-            chunk = self._encode(piece, place, self.rate.choose(piece.index))
-            self.rate.done(piece.index, chunk.codebooks, len(encode_chunk(self.header, chunk)))
+            counts = [self.rate.choose(piece.index) for piece, _ in turns]
+            chunks = self._encode(turns, counts)
+            for chunk in chunks:
+                size = len(encode_chunk(self.header, chunk))
+                self.rate.done(chunk.index, chunk.codebooks, size)
         except BaseException:
             self.rate.stop()
+            for _, place in turns:
+                give_up(place)
             raise
-        return chunk
+        return chunks
 
-    def _encode(self, piece: Piece, place: State, codebooks: int) -> Chunk:
-        chunk, scales, mid_side = self._levelled(piece)
-        if chunk is None:
+    def _encode(self, turns: Sequence[tuple[Piece, State]], counts: Sequence[int]) -> list[Chunk]:
+        levelled = [self._levelled(piece) for piece, _ in turns]
+        heard = [chunk for chunk, _, _ in levelled if chunk]
+        if len(heard) == 1:
+            coded = [self.codec.encode(heard[0], max(counts), turns[0][1])[0]]
+        else:
+            coded = encode_together(self.codec, heard, max(counts))
+        given = iter(coded)
+        return [
+            self._chunk(piece, count, scales, mid_side, next(given) if chunk else None)
+            for (piece, _), count, (chunk, scales, mid_side) in zip(
+                turns, counts, levelled, strict=True
+            )
+        ]
+
+    def _chunk(
+        self,
+        piece: Piece,
+        codebooks: int,
+        scales: tuple[int, ...] | tuple[float, ...],
+        mid_side: bool,
+        coded: CodeChunk | None,
+    ) -> Chunk:
+        if coded is None:
             return Chunk(index=piece.index, codebooks=0, frames=piece.frames)
-        coded, _ = self.codec.encode(chunk, codebooks, place)
-        payload, raw = encode_payload(coded.codes.numpy(), self.codec.card.code_bits, self.model)
+        # With fewer codebooks a codec gives the first of those that it gives with more.
+        codes = coded.codes[:, :codebooks].numpy()
+        payload, raw = encode_payload(codes, self.codec.card.code_bits, self.model)
         return Chunk(
             index=piece.index,
             codebooks=codebooks,
@@ -209,23 +237,37 @@ class ChunkDecoder:
                     place = self.codec.decoding(self._codes(coded, coded.chunk), place)
             yield replace(coded, place=place)
 
-    def __call__(self, coded: Coded) -> tuple[Coded, Audio | None]:
-        """What was given, as `in_turn` gives it, and its audio."""
+    def __call__(self, chunks: Sequence[Coded]) -> list[tuple[Coded, Audio | None]]:
+        """What was given, as `in_turn` gives it, and its audio; one by one, or all of a batch."""
+        heard = [coded for coded in chunks if coded.chunk and coded.codes is not None]
+        given = [self._codes(coded, cast(Chunk, coded.chunk)) for coded in heard]
+        try:
+            if len(given) == 1:
+                decoded = [self.codec.decode(given[0], heard[0].place)[0]]
+            else:
+                decoded = decode_together(self.codec, given)
+        except BaseException:
+            for coded in chunks:
+                give_up(coded.place)
+            raise
+        parts = {coded.index: part.numpy() for coded, part in zip(heard, decoded, strict=True)}
+        return [(coded, self._audio(coded, parts.get(coded.index))) for coded in chunks]
+
+    def _audio(self, coded: Coded, decoded: Audio | None) -> Audio | None:
         chunk, header = coded.chunk, self.header
         if chunk is None:
-            return coded, None
+            return None
         card, width = self.codec.card, self.geometry.width(coded.frames)
         streams = np.zeros((header.streams, card.channels, width), np.float32)
-        if coded.codes is not None:
+        if decoded is not None:
             by_byte = header.scale_kind == ScaleKind.LOG
             heard = [k for k in range(header.streams) if not by_byte or chunk.scales[k]]
-            decoded = self.codec.decode(self._codes(coded, chunk), coded.place)[0].numpy()
             if by_byte:
                 gains = [byte_to_scale(int(chunk.scales[k])) for k in heard]
                 decoded = decoded * np.array(gains, np.float32)[:, None, None]
             streams[heard] = decoded
         audio = from_streams(streams, header.channels)
-        return coded, from_mid_side(audio) if chunk.mid_side else audio
+        return from_mid_side(audio) if chunk.mid_side else audio
 
     def _codes(self, coded: Coded, chunk: Chunk) -> CodeChunk:
         own_scales = self.header.scale_kind == ScaleKind.FLOAT

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from .models.card import Card, find_card
 from .models.codec import Codec
 from .models.errors import ModelError
 from .resample import BlockResampler
-from .workers import in_order
+from .workers import batches, in_order
 
 
 @dataclass(frozen=True)
@@ -212,7 +213,8 @@ class Decoder:
             for coded in ready
             if g.sequential or (coded.index >= first and (last is None or coded.index <= last))
         )
-        for coded, audio in in_order(decoder, decoder.in_turn(wanted), self.options.threads):
+        turns = batches(decoder.in_turn(wanted), self.codec.batch)
+        for coded, audio in chain.from_iterable(in_order(decoder, turns, self.options.threads)):
             if coded.index < first:
                 continue
             if audio is None:

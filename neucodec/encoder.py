@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import BinaryIO, Protocol
 
 import numpy as np
@@ -19,9 +20,9 @@ from .formats import EntropyCoder, Header, NcfWriter
 from .models.card import Card
 from .models.codec import Codec
 from .modes import RATES
-from .rate import AverageRate, NominalRate, Rate
+from .rate import DELAY, AverageRate, NominalRate, Rate
 from .resample import BlockResampler
-from .workers import in_order
+from .workers import batches, in_order
 
 
 class Source(Protocol):
@@ -218,7 +219,9 @@ def encode(
         rate = _average_rate(card, header, asked, model, writer.header_bytes)
     encoder = ChunkEncoder(codec, header, rate, model)
     used: Counter[int] = Counter()
-    for chunk in in_order(encoder, encoder.in_turn(pieces()), options.threads):
+    # A choice of codebooks may wait for chunks of the batch before, never of its own.
+    turns = batches(encoder.in_turn(pieces()), min(codec.batch, DELAY))
+    for chunk in chain.from_iterable(in_order(encoder, turns, options.threads)):
         writer.write(chunk)
         used[chunk.codebooks] += 1
         if progress:

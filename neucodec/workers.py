@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from queue import Empty, Full, Queue
 from typing import Generic, TypeVar
 
@@ -37,6 +38,13 @@ def _one_thread_each() -> None:
     import torch
 
     torch.set_num_threads(1)
+
+
+def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Items in lists of that many, the last perhaps of fewer."""
+    rest = iter(items)
+    while batch := list(islice(rest, size)):
+        yield batch
 
 
 class _Feeder(threading.Thread, Generic[T, R]):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -113,3 +115,17 @@ def test_where_there_is_no_cluster(
     assert ran.code == 1
     assert ran.err.startswith("neucodec: no Dask scheduler answers at tcp://127.0.0.1:1 (")
     assert run("encode", clip(), "--scheduler", "tcp://127.0.0.1:1", "-j2").code == 2
+
+
+def test_the_example(run: Run, clip: MakeClip, tmp_path: Path) -> None:
+    """A scheduler and two workers by Dask's own commands."""
+    for number in range(3):
+        clip(f"in/{number}.wav")
+    script = Path(__file__).parents[1] / "examples/cluster/run.sh"
+    command = [script, tmp_path / "in", tmp_path / "out", "-b", "4kbps"]
+    ran = subprocess.run(
+        command, env={**os.environ, "PYTHON": sys.executable}, capture_output=True, timeout=300
+    )
+    assert ran.returncode == 0
+    assert ran.stderr.decode().splitlines()[-1] == "3 files: 3 done"
+    assert run("verify", tmp_path / "out").code == 0

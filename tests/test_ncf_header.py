@@ -168,3 +168,10 @@ def test_tag_names_fold_their_case_and_may_come_again() -> None:
 def test_integers_may_be_longer_than_they_need_to() -> None:
     field = bytes([9, 4, 0x82, 0x80, 0x80, 0x00])
     assert read(patched_header(golden("empty"), minor=0, field=field)).channels == 2
+
+
+def test_a_few_bytes_cannot_stand_for_any_number_of_codes() -> None:
+    sizes = {"codebooks": 32, "chunk_frames": 513, "chunk_stride": 2048}
+    assert ncf.header(**sizes).largest_chunk < 2**22
+    with pytest.raises(NcfError, match=r"32 x 513 codes per stream under an entropy coder"):
+        ncf.header(**sizes, entropy=EntropyCoder.ADAPTIVE)

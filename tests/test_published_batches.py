@@ -1,21 +1,31 @@
-"""Published codecs: a signal's codes are the same alone and in a batch."""
+"""Codes and audio are the same alone and in a batch, of signals and of chunks."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from networks import agree, randomise, signal
+from published import codes_in, from_ncf, to_ncf
+from published import small as narrow
+from safetensors.torch import save_file
 from test_dac import a_model as dac
 from test_dac import small
 from test_encodec import MONO, STEREO
 from test_encodec import a_model as encodec
 from torch import Tensor
 
+from neucodec.models.card import find_card
+from neucodec.models.codec import Codec
 from neucodec.models.dac import DAC_44KHZ
 from neucodec.models.hificodec import HifiCodec, HifiCodecConfig
+from neucodec.models.registry import build
+
+WEIGHTS = Path(str(files("neucodec.models"))) / "weights"
 
 
 @pytest.fixture(autouse=True)
@@ -55,3 +65,42 @@ def test_codes_do_not_depend_on_the_batch(make: Callable[[], Any], channels: int
     together = codes_of(model, audio)
     assert together.unique().numel() > 20
     agree(torch.cat([codes_of(model, one[None]) for one in audio]), together)
+
+
+def codecs(name: str, folder: Path) -> Codec:
+    if name == "neu-44khz":
+        return build(find_card(name), WEIGHTS / "neu-44khz.safetensors", "cpu")
+    if name == "dac-44khz":
+        save_file(dac(small(DAC_44KHZ)).state_dict(), folder / "dac.safetensors")
+        changes = {"chunk_frames": 20, "chunk_stride": 20 * 512}
+        return narrow(name, folder / "dac.safetensors", small(DAC_44KHZ), **changes)
+    save_file(encodec(STEREO).state_dict(), folder / "encodec.safetensors")
+    changes = {"chunk_frames": 15, "chunk_stride": 4752}
+    return narrow(name, folder / "encodec.safetensors", STEREO, **changes)
+
+
+@pytest.mark.parametrize("name", ["neu-44khz", "dac-44khz", "encodec-48khz"])
+def test_a_file_does_not_depend_on_how_many_chunks_go_together(name: str, tmp_path: Path) -> None:
+    codec = codecs(name, tmp_path)
+    rate = codec.card.sample_rate
+    audio = signal(4 * rate + 1234, rate, channels=2)[0]
+    audio[:, rate : 2 * rate] = 0  # some of them silent
+    one_by_one = to_ncf(codec, audio, codebooks=4, entropy="none")
+    decoded = from_ncf(codec, one_by_one)
+    codec.batch = 4
+    together = to_ncf(codec, audio, codebooks=4, entropy="none")
+    for found, expected in zip(codes_in(together), codes_in(one_by_one), strict=True):
+        agree(found, expected)
+    torch.testing.assert_close(from_ncf(codec, one_by_one), decoded, atol=5e-5, rtol=0)
+
+
+def test_an_average_bitrate_is_the_same_in_batches(tmp_path: Path) -> None:
+    codec = codecs("neu-44khz", tmp_path)
+    audio = signal(12 * 44100, 44100)[0]
+    options = {"bitrate": 6000.0, "rate_mode": "average", "entropy": "none"}
+    sizes = []
+    for codec.batch in (1, 4, 50):
+        data = to_ncf(codec, audio, **options)
+        sizes.append([codes.shape[1] for codes in codes_in(data)])
+    assert sizes[0] == sizes[1] == sizes[2]
+    assert len(set(sizes[0])) > 1

@@ -1,0 +1,77 @@
+"""Several chunks in one call of a codec: as a GPU wants it, and a small cache does not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from .codec import AudioChunk, Codec, CodeChunk
+
+T = TypeVar("T", AudioChunk, CodeChunk)
+R = TypeVar("R")
+
+ON_A_GPU = 8
+"""Chunks that go together there."""
+
+
+def batch_for(device: torch.device) -> int:
+    """How many chunks are best coded at once, where they do not depend on each other."""
+    return 1 if device.type == "cpu" else ON_A_GPU
+
+
+def encode_together(codec: Codec, chunks: Sequence[AudioChunk], codebooks: int) -> list[CodeChunk]:
+    """What ``codec.encode`` gives of each chunk; those of equal length in one call."""
+
+    def encode(group: list[AudioChunk]) -> list[CodeChunk]:
+        sizes = [len(chunk.audio) for chunk in group]
+        audio = torch.cat([chunk.audio for chunk in group])
+        coded, _ = codec.encode(replace(group[0], audio=audio), codebooks)
+        codes = torch.split(coded.codes, sizes)
+        if coded.scales is None:
+            return [replace(coded, codes=part) for part in codes]
+        scales = torch.split(coded.scales, sizes)
+        return [
+            replace(coded, codes=part, scales=scale)
+            for part, scale in zip(codes, scales, strict=True)
+        ]
+
+    def alike(chunk: AudioChunk) -> Hashable:
+        return chunk.audio.shape[1:], chunk.before, chunk.frames
+
+    return _in_groups(chunks, alike, encode)
+
+
+def decode_together(codec: Codec, chunks: Sequence[CodeChunk]) -> list[Tensor]:
+    """What ``codec.decode`` gives of each chunk; those of equal length in one call."""
+
+    def decode(group: list[CodeChunk]) -> list[Tensor]:
+        scales = [chunk.scales for chunk in group if chunk.scales is not None]
+        together = replace(
+            group[0],
+            codes=torch.cat([chunk.codes for chunk in group]),
+            scales=torch.cat(scales) if scales else None,
+        )
+        audio, _ = codec.decode(together)
+        return list(torch.split(audio, [len(chunk.codes) for chunk in group]))
+
+    def alike(chunk: CodeChunk) -> Hashable:
+        return chunk.codes.shape[1:], chunk.before, chunk.frames, chunk.scales is None
+
+    return _in_groups(chunks, alike, decode)
+
+
+def _in_groups(
+    items: Sequence[T], alike: Callable[[T], Hashable], work: Callable[[list[T]], list[R]]
+) -> list[R]:
+    """The results of items in their order, of work done on those that are alike."""
+    groups: dict[Hashable, list[int]] = {}
+    for index, item in enumerate(items):
+        groups.setdefault(alike(item), []).append(index)
+    results: dict[int, R] = {}
+    for indices in groups.values():
+        results.update(zip(indices, work([items[i] for i in indices]), strict=True))
+    return [results[index] for index in range(len(items))]
