@@ -1,10 +1,13 @@
-"""What squeezing codes saves: bit/s raw, by zeroth-order statistics, adaptively, by a model.
+"""What entropy coding saves, and how fast it is beside the peer's.
 
-    python benchmarks/entropy.py RECORDINGS -m neu-44khz --codebooks 2,5,9,14 --seconds 12
+    python benchmarks/entropy.py bits ../shared/corpus/valid
+    python benchmarks/entropy.py peer                          # needs the package encodec
 
-Every recording is mixed down to one channel, its first seconds encoded with the most codebooks
-asked for, and the payload of each whole chunk coded with fewer. Zeroth order is how often each
-code of each codebook comes in the other half of all chunks, so that nothing is judged by itself.
+``bits``: bit/s of the payloads of all whole chunks of a folder's files, mixed to mono, coded by
+the embedded codec: raw, by the entropy of the codes' own histograms (each codebook's, over the
+whole folder: more than a zeroth-order coder could reach), by entropy coder adaptive and by lm.
+``peer``: EnCodec's language model at 24 kHz with random weights, over the same codes, in the
+package's way (a step at a time, floating point, its arithmetic coder) and in ours.
 """
 
 from __future__ import annotations
@@ -12,91 +15,150 @@ from __future__ import annotations
 import argparse
 import io
 import os
-from collections.abc import Iterator
+import platform
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-
-os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
-import neucodec
-from neucodec.api import ArraySource
-from neucodec.audio_input import open_audio
-from neucodec.encoder import EncodeOptions, encode
-from neucodec.entropy import Adaptive, EntropyModel, choose_entropy, chunk_codes, encode_payload
-from neucodec.errors import NeucodecError
-from neucodec.formats import NcfReader
-from neucodec.models.codec import Codec
+from neucodec import load_model
+from neucodec.entropy import Adaptive, EntropyModel, Learned, encode_payload
+from neucodec.formats import RangeDecoder
+from neucodec.models.lm.registry import entropy_model_for
+from neucodec.training.codes import held_out
 
 Codes = npt.NDArray[np.int64]
-SUFFIXES = {".flac", ".wav", ".ogg", ".opus", ".mp3"}
 
 
-def chunks_of(folder: Path, codec: Codec, codebooks: int, seconds: float) -> Iterator[Codes]:
-    for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() not in SUFFIXES:
-            continue
-        with open_audio(str(path)) as audio:
-            rate = audio.samplerate
-            blocks = list(audio.blocks(rate))[: max(1, round(seconds))]
-        mono = np.concatenate(blocks).mean(axis=1)[: round(seconds * rate)]
-        target = io.BytesIO()
-        options = EncodeOptions(codebooks=codebooks, entropy="none")
-        encode(ArraySource(mono, rate), target, codec, options)
-        reader = NcfReader(io.BytesIO(target.getvalue()))
-        for chunk in reader:
-            codes = chunk_codes(chunk, reader.header)
-            if codes is not None and codes.size and chunk.frames == reader.header.chunk_frames:
-                yield codes[0]
+def histogram_bits(codes: Codes, size: int) -> float:
+    """Bits per chunk at the entropy of each codebook's histogram over all chunks [N, K, F]."""
+    total = 0.0
+    for book in codes.transpose(1, 0, 2):
+        counts = np.bincount(book.ravel(), minlength=size)
+        shares = counts[counts > 0] / book.size
+        total -= float((shares * np.log2(shares)).sum()) * codes.shape[2]
+    return total
 
 
-def zeroth_order(chunks: Codes, size: int) -> float:
-    """Bits of all chunks [N, K, F], each half by the frequencies of codes in the other one."""
-    bits = 0.0
-    for half in (0, 1):
-        mine, other = chunks[half::2], chunks[1 - half :: 2]
-        for book in range(chunks.shape[1]):
-            times = np.bincount(other[:, book].reshape(-1), minlength=size) + 0.5
-            bits -= np.log2(times / times.sum())[mine[:, book]].sum()
-    return bits
+def payload_bits(codes: Codes, bits: int, model: EntropyModel) -> float:
+    """Mean bits of the chunks' payloads, whole bytes."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        payloads = pool.map(lambda chunk: encode_payload(chunk[None], bits, model)[0], codes)
+        return 8 * float(np.mean([len(payload) for payload in payloads]))
 
 
-def payload_bits(chunks: Codes, bits: int, model: EntropyModel | None) -> int:
-    return 8 * sum(len(encode_payload(codes[None], bits, model)[0]) for codes in chunks)
+def bits(folder: Path, counts: list[int]) -> None:
+    codec = load_model().codec
+    card = codec.card
+    learned = entropy_model_for(card)
+    assert learned is not None
+    codes = held_out(codec, folder, most_per_file=10**9).astype(np.int64)
+    per_second = card.sample_rate / card.chunk_stride
+    print(f"{len(codes)} chunks; bit/s, and what is saved of the raw bits")
+    print("| codebooks | raw | histograms | adaptive | lm |")
+    print("|---|---|---|---|---|")
+    for count in counts:
+        part = codes[:, :count]
+        raw = count * card.code_bits * card.chunk_frames
+        cells = [f"{raw * per_second:.0f}"]
+        for cost in (
+            histogram_bits(part, card.codebook_size),
+            payload_bits(part, card.code_bits, Adaptive(card.codebook_size)),
+            payload_bits(part, card.code_bits, Learned(learned)),
+        ):
+            cells.append(f"{cost * per_second:.0f} ({100 * (1 - cost / raw):.1f} %)")
+        print(f"| {count} | {' | '.join(cells)} |", flush=True)
+
+
+def peer(chunks: int, books: int) -> None:
+    from encodec.model import LMModel
+    from encodec.quantization.ac import (
+        ArithmeticCoder,
+        ArithmeticDecoder,
+        build_stable_quantized_cdf,
+    )
+
+    from neucodec.models.lm import encodec as ours_lm
+
+    torch.manual_seed(0)
+    theirs = LMModel(n_q=32, card=1024, dim=200, num_heads=8, num_layers=5).eval()
+    frames = 75
+    ours = ours_lm.EncodecLm("random", ours_lm.quantise(theirs.state_dict()), frames)
+    codes = torch.randint(0, 1024, (chunks, books, frames))
+
+    @torch.inference_mode()
+    def their_pass(chunk: torch.Tensor, data: bytes | None) -> bytes:
+        """One chunk the package's way: encoding, or decoding where there is data."""
+        out = io.BytesIO() if data is None else io.BytesIO(data)
+        coder = ArithmeticCoder(out) if data is None else ArithmeticDecoder(out)
+        states, offset = None, 0
+        given = torch.zeros(1, books, 1, dtype=torch.long)
+        for t in range(frames):
+            probabilities, states, offset = theirs(given, states, offset)
+            row = []
+            for k in range(books):
+                cdf = build_stable_quantized_cdf(probabilities[0, :, k, 0], coder.total_range_bits)
+                if isinstance(coder, ArithmeticDecoder):
+                    row.append(coder.pull(cdf))
+                else:
+                    row.append(int(chunk[k, t]))
+                    coder.push(row[-1], cdf)
+            given = 1 + torch.tensor(row)[None, :, None]
+        if isinstance(coder, ArithmeticCoder):
+            coder.flush()
+        return out.getvalue()
+
+    def our_decoding(payloads: list[bytes]) -> Codes:
+        decoder, stepper = RangeDecoder(payloads), ours.stepper(len(payloads), books)
+        found = np.zeros((len(payloads), books, frames), np.int64)
+        for t in range(frames):
+            for k in range(books):
+                found[:, k, t] = decoder.decode(stepper.row().numpy())
+                stepper.push(torch.from_numpy(found[:, k, t].copy()))
+        return found
+
+    began = time.perf_counter()
+    data = [their_pass(chunk, None) for chunk in codes[:2]]
+    between = time.perf_counter()
+    for chunk in data:
+        their_pass(codes[0], chunk)
+    their_times = [(between - began) / 2, (time.perf_counter() - between) / 2]
+    model = Learned(ours)
+    began = time.perf_counter()
+    payloads = [encode_payload(chunk[None].numpy(), 10, model)[0] for chunk in codes]
+    between = time.perf_counter()
+    assert np.array_equal(our_decoding(payloads), codes.numpy())
+    our_times = [(between - began) / chunks, (time.perf_counter() - between) / chunks]
+    print(f"EnCodec 24 kHz, {books} codebooks, one second, {torch.get_num_threads()} threads")
+    for name, theirs_took, ours_took in zip(
+        ("encode", "decode"), their_times, our_times, strict=True
+    ):
+        print(
+            f"{name}: encodec {theirs_took:.3f} s, ours {ours_took:.4f} s ({chunks} chunks), "
+            f"{theirs_took / ours_took:.1f} x"
+        )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("-m", "--model", default="neu-44khz")
-    parser.add_argument("--codebooks", default="2,5,9,14")
-    parser.add_argument("--seconds", type=float, default=12.0, help="of each recording")
-    arguments = parser.parse_args()
-    counts = [int(count) for count in arguments.codebooks.split(",")]
-    codec = neucodec.load_model(arguments.model).codec
-    card = codec.card
-    try:
-        learned = choose_entropy(card, "lm")
-    except NeucodecError:
-        learned = None
-    models: list[EntropyModel] = [Adaptive(card.codebook_size)]
-    models += [] if learned is None else [learned]
-    chunks = np.array(list(chunks_of(arguments.folder, codec, max(counts), arguments.seconds)))
-    seconds = len(chunks) * card.chunk_stride / card.sample_rate
-    print(f"{len(chunks)} chunks, {seconds:.0f} s; payload in bit/s, and the part saved")
-    names = ["zeroth order", *(model.coder.name.lower() for model in models)]
-    print("\n| codebooks | raw | " + " | ".join(names) + " |\n|" + "---|" * (len(names) + 2))
-    for count in counts:
-        some = chunks[:, :count]
-        raw = payload_bits(some, card.code_bits, None)
-        found = [zeroth_order(some, card.codebook_size)]
-        found += [payload_bits(some, card.code_bits, model) for model in models]
-        cells = [f"{each / seconds:.0f} ({1 - each / raw:.1%})" for each in found]
-        print(f"| {count} | {raw / seconds:.0f} | " + " | ".join(cells) + " |", flush=True)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    saving = verbs.add_parser("bits")
+    saving.add_argument("folder", type=Path)
+    saving.add_argument("--codebooks", type=int, nargs="+", default=[2, 5, 9, 14])
+    side = verbs.add_parser("peer")
+    side.add_argument("--chunks", type=int, default=64)
+    side.add_argument("--codebooks", type=int, default=8)
+    args = parser.parse_args()
+    print(f"{platform.machine()}, {os.cpu_count()} processors, torch {torch.__version__}")
+    if args.verb == "bits":
+        bits(args.folder, args.codebooks)
+    else:
+        peer(args.chunks, args.codebooks)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
