@@ -162,7 +162,8 @@ def test_pull_path_verify_and_remove(run: Run, card: Path, server: Server, tmp_p
 def test_verify_without_names_checks_what_is_here(run: Run) -> None:
     ran = run("models", "verify")
     assert (ran.code, ran.err) == (0, "")
-    assert re.fullmatch(r"neu-44khz: intact, SHA-256 [0-9a-f]{64}\n", ran.out.decode())
+    lines = r"neu-44khz: intact, SHA-256 [0-9a-f]{64}\nneu-44khz-lm: intact, SHA-256 [0-9a-f]{64}\n"
+    assert re.fullmatch(lines, ran.out.decode())
 
 
 def test_add_brings_a_file_by_hand(run: Run, card: Path, server: Server, tmp_path: Path) -> None:
