@@ -58,7 +58,8 @@ def _read(path: Path) -> Card:
         raise ModelError(f"{path}: not a card: no text") from None
     if Path(card.weights).name != card.weights:
         raise ModelError(f"{path}: weights {card.weights!r} is to be a file beside the card")
-    entropy = card.entropy and replace(card.entropy, embedded=False, folder=path.parent)
+    # The package's entropy models are there for codecs of one's own, too.
+    entropy = card.entropy and replace(card.entropy, folder=path.parent)
     if entropy and Path(entropy.weights).name != entropy.weights:
         raise ModelError(f"{path}: weights {entropy.weights!r} is to be a file beside the card")
     return replace(card, embedded=False, folder=path.parent, entropy=entropy)
