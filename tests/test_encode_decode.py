@@ -90,7 +90,7 @@ def test_a_higher_bitrate_is_a_bigger_file_near_that_bitrate() -> None:
 
 def test_silence_costs_no_payload_and_stays_silent() -> None:
     data = neucodec.encode(np.zeros((441000, 2), np.float32), 44100)
-    assert len(data) < 220
+    assert len(data) < 240  # the header, which names codec and entropy model, and 11 empty chunks
     decoded, _ = neucodec.decode(data)
     assert decoded.shape == (441000, 2) and not decoded.any()
 
