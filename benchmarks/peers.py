@@ -47,8 +47,8 @@ def card(name: str, weights: Path, folder: Path) -> str:
     """A checkpoint of one's own: the card of a published one with other weights."""
     text = (files("neucodec.models") / "cards" / f"{name}.toml").read_text(encoding="utf-8")
     text = re.sub(r"\[\[sources\]\]\n(\w.*\n)*", "", text)
-    text = re.sub(r"^name = .*$", f'name = "random-{name}"', text, flags=re.M)
-    text = text.replace("[config]", f'weights = "{weights.name}"\n\n[config]', 1)
+    name_and_weights = f'name = "random-{name}"\nweights = "{weights.name}"'
+    text = re.sub(r"^name = .*$", name_and_weights, text, count=1, flags=re.M)
     path = weights.parent / f"{name}.toml"
     path.write_text(text, encoding="utf-8")
     return str(path)
@@ -84,7 +84,7 @@ def pairs(folder: Path, python: str, seconds: int, names: list[str]) -> list[Pai
     if "dac-44khz" in names:
         weights = folder / "dac-44khz.pth"
         model = ["-m", card("dac-44khz", weights, folder)]
-        source = add("dac-44khz", 44100, 1, model, ["-n", "9"])
+        source = add("dac-44khz", 44100, 1, model, ["-n", "9", "--entropy", "none"])
         dac = [*peer, "dac"]
         common = [
             "--weights_path",
@@ -106,7 +106,7 @@ def pairs(folder: Path, python: str, seconds: int, names: list[str]) -> list[Pai
     ):
         if name in names:
             model = ["-m", card(name, checkpoints / file, folder)]
-            source = add(name, rate, channels, model, ["-b", "6kbps"])
+            source = add(name, rate, channels, model, ["-b", "6kbps", "--entropy", "none"])
             theirs = [*peer, "encodec", "-f", *(["-q"] if channels == 2 else [])]
             coded = str(folder / f"{name}.ecdc")
             against(
@@ -115,7 +115,7 @@ def pairs(folder: Path, python: str, seconds: int, names: list[str]) -> list[Pai
                 (least, least),
             )
     if "neu-44khz" in names:
-        source = add("neu-44khz", 44100, 1, [], ["-b", "8kbps"])
+        source = add("neu-44khz", 44100, 1, [], ["-n", "9", "--entropy", "none"])
         opus = str(folder / "x.opus")
         against(
             ["opusenc", "--quiet", "--bitrate", "8", "--comp", "10", source, opus],
