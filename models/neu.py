@@ -7,6 +7,7 @@ analysis is of power-compressed spectra, as in SpecTokenizer (Interspeech 2025).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -19,6 +20,7 @@ from .batches import batch_for
 from .card import Card
 from .codec import AudioChunk, CodeChunk, State
 from .errors import ModelError
+from .neu_decoder import NeuDecoder
 from .quantise import Quantised, ResidualQuantiser
 from .spectrum import Spectrum
 
@@ -198,7 +200,11 @@ class NeuCodec:
     @torch.inference_mode()
     def decode(self, chunk: CodeChunk, state: State = None) -> tuple[Tensor, State]:
         """Audio [B, 1, F * hop + 2 * context], ready to overlap-add."""
-        return self.network.decode(chunk.codes.to(self.device))[:, None].cpu(), None
+        return self._decoder(chunk.codes.to(self.device))[:, None].cpu(), None
+
+    @cached_property
+    def _decoder(self) -> NeuDecoder:
+        return NeuDecoder(self.network)
 
     def window(self, frames: int) -> Tensor:
         """Weight [F * hop + 2 * context]: the sum of the frames' windows, as much as they count."""

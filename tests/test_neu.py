@@ -99,3 +99,11 @@ def test_an_unknown_name_lists_the_known_ones() -> None:
 def test_an_unknown_device_is_refused() -> None:
     with pytest.raises(ModelError, match="use auto, cpu, cuda or mps"):
         load("neu-44khz", "abacus")
+
+
+def test_decoding_for_inference_is_the_network_but_for_rounding(codec: NeuCodec) -> None:
+    for batch, books, frames in ((1, 9, 86), (2, 16, 5), (1, 1, 1)):
+        generator = torch.Generator().manual_seed(frames)
+        codes = torch.randint(0, 1024, (batch, books, frames), generator=generator)
+        audio = codec.decode(CodeChunk(codes=codes, frames=frames))[0][:, 0]
+        torch.testing.assert_close(audio, codec.network.decode(codes), atol=1e-5, rtol=1e-4)
