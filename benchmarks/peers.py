@@ -1,10 +1,12 @@
 """What it costs beside the packages encodec and dac and beside opusenc: whole commands, in turn.
 
-    python benchmarks/peers.py --python PEERS/bin/python --seconds 60 --runs 3
+    python benchmarks/peers.py --python PEERS/bin/python --seconds 60 --long 600 --runs 3
 
 PEERS is an environment with the packages, see ``.ci/install-peers``. Both sides run the same random
-weights on the same audio. Commands take turns, so that a change in the machine's speed meets all
-of them. Prints medians of wall time, processor time and peak memory, and ratios of each pair.
+weights on the same audio; the embedded codec has its own, and ``--long`` seconds of audio. Commands
+take turns, so that a change in the machine's speed meets all of them, and a command that two jobs
+need runs once a turn. Prints medians of wall time, processor time and peak memory, and the ratios
+of each pair, as Markdown; what is being run goes to standard error.
 """
 
 from __future__ import annotations
@@ -16,20 +18,19 @@ import re
 import statistics
 import sys
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 import soundfile
-from speed import run
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
-from make_clip import clip
+from speed import Cost, run, sound
 
 PROGRAMS = Path(__file__).with_name("peer_programs.py")
 OURS = [sys.executable, "-m", "neucodec"]
-Cost = tuple[float, float, float]
+NAMES = ("dac-44khz", "encodec-24khz", "encodec-48khz", "neu-44khz")
+Command = list[str]
 
 
 @dataclass(frozen=True)
@@ -37,13 +38,100 @@ class Pair:
     """One job, as each side does it."""
 
     name: str
-    ours: list[str]
-    theirs: list[str]
-    least: float | None = None
+    ours: Command
+    theirs: Command
+    seconds: int
+    least: float
     """How many times the peer's speed it is meant to have."""
 
 
-def card(name: str, weights: Path, folder: Path) -> str:
+@dataclass(frozen=True)
+class Bench:
+    """Where the files are, and who is measured."""
+
+    folder: Path
+    peer: Command
+    seconds: int
+    long: int
+
+    def pairs(self, name: str) -> Iterator[Pair]:
+        """The jobs of one codec, encoding before decoding."""
+        if name == "dac-44khz":
+            return self._dac()
+        return self._neu() if name == "neu-44khz" else self._encodec(name)
+
+    def _dac(self) -> Iterator[Pair]:
+        name, weights = "dac-44khz", self.folder / "dac-44khz.pth"
+        source = self._sound(name, self.seconds, 44100)
+        encode, decode = self._ours(name, source, ["-m", card(name, weights)], "9")
+        out = self.folder / "dac"
+        common = ["--weights_path", str(weights), "--device", "cpu", "--output", str(out)]
+        theirs = [*self.peer, "dac", "encode", source, *common]
+        yield Pair(f"{name} encode", encode, theirs, self.seconds, 1.2)
+        theirs = [*self.peer, "dac", "decode", str(out / f"{name}.dac"), *common]
+        yield Pair(f"{name} decode", decode, theirs, self.seconds, 1.45)
+        half = [*decode, "--precision", "bfloat16"]
+        half[half.index("-o") + 1] = str(self.folder / "half.wav")
+        yield Pair(f"{name} decode bfloat16", half, theirs, self.seconds, 3.5)
+
+    def snr(self) -> float | None:
+        """Of DAC decoded in bfloat16 against float32, in dB; None if it was not."""
+        if not (self.folder / "half.wav").exists():
+            return None
+        audio, half = (
+            soundfile.read(self.folder / name)[0] for name in ("dac-44khz-back.wav", "half.wav")
+        )
+        return float(10 * np.log10(np.sum(np.square(audio)) / np.sum(np.square(audio - half))))
+
+    def _encodec(self, name: str) -> Iterator[Pair]:
+        stereo = name == "encodec-48khz"
+        file = "encodec_48khz-7e698e3e.th" if stereo else "encodec_24khz-d7cc33bc.th"
+        source = self._sound(name, self.seconds, 48000 if stereo else 24000, 1 + stereo)
+        model = ["-m", card(name, self.folder / "hub" / "checkpoints" / file)]
+        theirs, least = self._package(source, stereo), 1.5 if stereo else 2.0
+        ours = self._ours(name, source, model, "4" if stereo else "8")
+        for kind, a, b in zip(("encode", "decode"), ours, theirs, strict=True):
+            yield Pair(f"{name} {kind}", a, b, self.seconds, least)
+
+    def _neu(self) -> Iterator[Pair]:
+        name, source = "neu-44khz", self._sound("neu-44khz", self.long, 44100)
+        ours = self._ours(name, source, [], "9")
+        opus, back = (str(self.folder / x) for x in ("x.opus", "opus.wav"))
+        peers = {
+            "opusenc": ["opusenc", "--quiet", "--bitrate", "8", "--comp", "10", source, opus],
+            "opusdec": ["opusdec", "--quiet", opus, back],
+        }
+        for kind, command, (peer, theirs) in zip(
+            ("encode", "decode"), ours, peers.items(), strict=True
+        ):
+            yield Pair(f"{name} {kind}, {peer}", command, theirs, self.long, 0.25)
+        # The same length at the rate that the package works at.
+        peer_source = self._sound("long-24khz", self.long, 24000)
+        for kind, command, theirs in zip(
+            ("encode", "decode"), ours, self._package(peer_source, stereo=False), strict=True
+        ):
+            yield Pair(f"{name} {kind}, encodec 24 kHz", command, theirs, self.long, 5)
+
+    def _ours(
+        self, name: str, source: str, model: Command, codebooks: str
+    ) -> tuple[Command, Command]:
+        ncf, back = (str(self.folder / f"{name}{end}") for end in (".ncf", "-back.wav"))
+        raw = ["-n", codebooks, "--entropy", "none", "-q", "-f"]
+        encode = [*OURS, "encode", source, *model, *raw, "-o", ncf]
+        return encode, [*OURS, "decode", ncf, *model, "-q", "-f", "-o", back]
+
+    def _package(self, source: str, stereo: bool) -> tuple[Command, Command]:
+        """The package encodec, at its own 6 kbps: as many codebooks as `_ours` is given."""
+        encodec = [*self.peer, "encodec", "-f", *(["-q"] if stereo else [])]
+        coded = source.replace(".wav", ".ecdc")
+        back = source.replace(".wav", "-package.wav")
+        return [*encodec, source, coded], [*encodec, coded, back]
+
+    def _sound(self, name: str, seconds: int, rate: int, channels: int = 1) -> str:
+        return sound(self.folder / f"{name}.wav", seconds, rate, channels)
+
+
+def card(name: str, weights: Path) -> str:
     """A checkpoint of one's own: the card of a published one with other weights."""
     text = (files("neucodec.models") / "cards" / f"{name}.toml").read_text(encoding="utf-8")
     text = re.sub(r"\[\[sources\]\]\n(\w.*\n)*", "", text)
@@ -54,116 +142,68 @@ def card(name: str, weights: Path, folder: Path) -> str:
     return str(path)
 
 
-def sound(path: Path, seconds: int, rate: int, channels: int) -> str:
-    piece = clip()[:, :channels]
-    audio = np.tile(piece, (-(-seconds * rate // len(piece)), 1))[: seconds * rate]
-    soundfile.write(path, audio, rate, subtype="PCM_16")
-    return str(path)
-
-
-def pairs(folder: Path, python: str, seconds: int, names: list[str]) -> list[Pair]:
-    peer = [python, str(PROGRAMS)]
-    run([*peer, "weights", str(folder)])
-    found = []
-
-    def add(name: str, rate: int, channels: int, model: list[str], options: list[str]) -> str:
-        source = sound(folder / f"{name}.wav", seconds, rate, channels)
-        ncf, back = str(folder / f"{name}.ncf"), str(folder / f"{name}-ours.wav")
-        ours = [*OURS, "encode", source, *model, *options, "-o", ncf, "-f"]
-        found.append(Pair(f"{name} encode", ours, [], 0))
-        ours = [*OURS, "decode", ncf, *model, "-o", back, "-f"]
-        found.append(Pair(f"{name} decode", ours, [], 0))
-        return source
-
-    def against(encode: list[str], decode: list[str], least: tuple[float, float]) -> None:
-        for place, command, aim in ((-2, encode, least[0]), (-1, decode, least[1])):
-            pair = found[place]
-            found[place] = Pair(pair.name, pair.ours, command, aim)
-
-    checkpoints = folder / "hub" / "checkpoints"
-    if "dac-44khz" in names:
-        weights = folder / "dac-44khz.pth"
-        model = ["-m", card("dac-44khz", weights, folder)]
-        source = add("dac-44khz", 44100, 1, model, ["-n", "9", "--entropy", "none"])
-        dac = [*peer, "dac"]
-        common = [
-            "--weights_path",
-            str(weights),
-            "--device",
-            "cpu",
-            "--output",
-            str(folder / "dac"),
-        ]
-        coded = str(folder / "dac" / "dac-44khz.dac")
-        against([*dac, "encode", source, *common], [*dac, "decode", coded, *common], (1.2, 1.45))
-        decode = found[-1]
-        half = [*decode.ours, "--precision", "bfloat16"]
-        half[half.index("-o") + 1] = str(folder / "dac-44khz-half.wav")
-        found.append(Pair("dac-44khz decode bfloat16", half, decode.theirs, 3.5))
-    for name, file, rate, channels, least in (
-        ("encodec-24khz", "encodec_24khz-d7cc33bc.th", 24000, 1, 2.0),
-        ("encodec-48khz", "encodec_48khz-7e698e3e.th", 48000, 2, 1.5),
-    ):
-        if name in names:
-            model = ["-m", card(name, checkpoints / file, folder)]
-            source = add(name, rate, channels, model, ["-b", "6kbps", "--entropy", "none"])
-            theirs = [*peer, "encodec", "-f", *(["-q"] if channels == 2 else [])]
-            coded = str(folder / f"{name}.ecdc")
-            against(
-                [*theirs, source, coded],
-                [*theirs, coded, str(folder / f"{name}-theirs.wav")],
-                (least, least),
+def take_turns(commands: list[Command], runs: int) -> dict[tuple[str, ...], list[Cost]]:
+    """What each command costs, run after run."""
+    costs: dict[tuple[str, ...], list[Cost]] = {tuple(command): [] for command in commands}
+    for turn in range(runs):
+        for command, measured in costs.items():
+            short = [Path(part).name for part in command[1:] if not part.startswith("-")]
+            measured.append(run(list(command)))
+            wall, cpu, peak = measured[-1]
+            print(
+                f"{turn + 1}: {wall:.2f} s, {cpu:.2f} s, {peak:.0f} MB: {' '.join(short)[:60]}",
+                file=sys.stderr,
             )
-    if "neu-44khz" in names:
-        source = add("neu-44khz", 44100, 1, [], ["-n", "9", "--entropy", "none"])
-        opus = str(folder / "x.opus")
-        against(
-            ["opusenc", "--quiet", "--bitrate", "8", "--comp", "10", source, opus],
-            ["opusdec", "--quiet", opus, str(folder / "opus.wav")],
-            (0.25, 0.25),
-        )
-    return found
+    return costs
+
+
+def row(pair: Pair, ours: list[Cost], theirs: list[Cost]) -> str:
+    """One line of the table: medians, and the ratios of what ran side by side."""
+
+    def both(column: int, digits: int) -> str:
+        return ", ".join(f"{statistics.median(c[column] for c in s):.{digits}f}" for s in sides)
+
+    def times(column: int) -> list[float]:
+        return sorted(b[column] / a[column] for a, b in zip(ours, theirs, strict=True))
+
+    sides = (ours, theirs)
+    wall = times(0)
+    speed = pair.seconds / statistics.median(cost[0] for cost in ours)
+    return (
+        f"| {pair.name} | {speed:.1f} | {both(0, 2)} | {both(1, 2)} | {both(2, 0)} "
+        f"| {statistics.median(wall):.2f} ({wall[0]:.2f} to {wall[-1]:.2f}) "
+        f"| {statistics.median(times(1)):.2f} | {statistics.median(times(2)):.1f} | {pair.least} |"
+    )
 
 
 def main() -> None:
-    names = ["dac-44khz", "encodec-24khz", "encodec-48khz", "neu-44khz"]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(names)}; else all")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)}; else all")
     parser.add_argument("--python", required=True, help="of the environment with the packages")
-    parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument("--seconds", type=int, default=60, help="of audio")
+    parser.add_argument("--long", type=int, default=600, help="of audio, for neu-44khz")
     parser.add_argument("--runs", type=int, default=3)
     args = parser.parse_args()
-    if unknown := set(args.names) - set(names):
-        parser.error(f"{', '.join(sorted(unknown))}: there are {', '.join(names)}")
+    if unknown := set(args.names) - set(NAMES):
+        parser.error(f"{', '.join(sorted(unknown))}: there are {', '.join(NAMES)}")
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+        bench = Bench(Path(name), [args.python, str(PROGRAMS)], args.seconds, args.long)
         os.environ["TORCH_HOME"] = name
-        jobs = pairs(folder, args.python, args.seconds, args.names or names)
-        costs: dict[str, list[tuple[Cost, Cost]]] = {job.name: [] for job in jobs}
-        for _ in range(args.runs):
-            for job in jobs:
-                costs[job.name].append((run(job.ours), run(job.theirs)))
-        exact, half = folder / "dac-44khz-ours.wav", folder / "dac-44khz-half.wav"
-        if half.exists():
-            audio, other = (soundfile.read(path)[0] for path in (exact, half))
-            noise = np.mean(np.square(audio - other))
-            print(f"bfloat16: {10 * np.log10(np.mean(np.square(audio)) / noise):.1f} dB SNR\n")
-    print(f"{args.seconds} s, {os.cpu_count()} processors, {platform.machine()}")
-    print("| job | wall s: ours, peer | processor s | peak MB | times the peer's speed | meant |")
-    print("|---|---|---|---|---|---|")
-    for job in jobs:
-        ours, theirs = (
-            [statistics.median(column) for column in zip(*side, strict=True)]
-            for side in zip(*costs[job.name], strict=True)
-        )
-        ratios = sorted(theirs[0] / ours[0] for ours, theirs in costs[job.name])
-        middle = statistics.median(ratios)
-        columns = " | ".join(
-            f"{a:.{digits}f}, {b:.{digits}f}"
-            for a, b, digits in zip(ours, theirs, (2, 2, 0), strict=True)
-        )
-        spread = f"{middle:.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
-        print(f"| {job.name} | {columns} | {spread} | {job.least} |")
+        run([*bench.peer, "weights", name])
+        pairs = [pair for name in args.names or NAMES for pair in bench.pairs(name)]
+        run([*OURS, "--version"])
+        # Pairs side by side; what is in two of them is run where it comes first.
+        costs = take_turns([side for pair in pairs for side in (pair.ours, pair.theirs)], args.runs)
+        snr = bench.snr()
+    print(f"{args.runs} runs, {os.cpu_count()} processors, {platform.machine()}.", end=" ")
+    print("Pairs of figures are ours and the peer's; ratios are the peer's over ours.\n")
+    print("| job | x real time | wall s | processor s | peak MB | ", end="")
+    print("wall ratio | processor ratio | memory ratio | meant |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    for pair in pairs:
+        print(row(pair, costs[tuple(pair.ours)], costs[tuple(pair.theirs)]))
+    if snr is not None:
+        print(f"\nbfloat16 against float32: {snr:.1f} dB SNR.")
 
 
 if __name__ == "__main__":

@@ -24,9 +24,13 @@ import soundfile
 sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
 from make_clip import RATE, clip
 
+Cost = tuple[float, float, float]
+"""Wall seconds, processor seconds and peak megabytes."""
 
-def run(command: list[str]) -> tuple[float, float, float]:
-    """Wall seconds, processor seconds and peak megabytes of a command."""
+
+def run(command: list[str]) -> Cost:
+    """What a command costs, the processes that it starts included; their peak is the largest of
+    any one."""
     began = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
@@ -37,28 +41,37 @@ def run(command: list[str]) -> tuple[float, float, float]:
     return wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / scale
 
 
+def sound(path: Path, seconds: int, rate: int = RATE, channels: int = 1) -> str:
+    """Write some audio of that length."""
+    piece = clip()
+    if channels == 1:
+        piece = piece.mean(axis=1, keepdims=True)
+    whole = -(-seconds * rate // len(piece))
+    soundfile.write(path, np.tile(piece, (whole, 1))[: seconds * rate], rate, subtype="PCM_16")
+    return str(path)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=int, default=600)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--kbps", type=float, default=8)
+    parser.add_argument("--entropy", default="auto", help="as for neucodec encode")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        piece = clip().mean(axis=1)
-        audio = np.tile(piece, -(-args.seconds * RATE // len(piece)))[: args.seconds * RATE]
-        source = str(folder / "in.wav")
-        soundfile.write(source, audio, RATE, subtype="PCM_16")
+        source = sound(folder / "in.wav", args.seconds)
         ncf, opus, back = (str(folder / x) for x in ("x.ncf", "x.opus", "back.wav"))
         python = [sys.executable, "-m", "neucodec"]
         kbps = str(args.kbps)
+        options = ["-b", kbps + "k", "--entropy", args.entropy, "-f"]
         commands = {
-            "neucodec encode": [*python, "encode", source, "-b", kbps + "k", "-o", ncf, "-f"],
-            "opusenc": ["opusenc", "--quiet", "--bitrate", kbps, source, opus],
+            "neucodec encode": [*python, "encode", source, *options, "-o", ncf],
+            "opusenc": ["opusenc", "--quiet", "--bitrate", kbps, "--comp", "10", source, opus],
             "neucodec decode": [*python, "decode", ncf, "-o", back, "-f"],
             "opusdec": ["opusdec", "--quiet", opus, back],
         }
-        runs: dict[str, list[tuple[float, float, float]]] = {c: [] for c in commands}
+        runs: dict[str, list[Cost]] = {c: [] for c in commands}
         for _ in range(args.runs + 1):
             for label, command in commands.items():
                 runs[label].append(run(command))

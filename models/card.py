@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -195,12 +196,19 @@ class Card(Stored):
         return card
 
 
+_FOLDER = files(__package__) / "cards"
+
+
+@cache
+def card_names() -> tuple[str, ...]:
+    """The names of all cards in the package, in order."""
+    found = (file.name for file in _FOLDER.iterdir())
+    return tuple(sorted(name.removesuffix(".toml") for name in found if name.endswith(".toml")))
+
+
 def cards() -> dict[str, Card]:
     """All cards in the package, by name."""
-    folder = files(__package__) / "cards"
-    found = sorted((p for p in folder.iterdir() if p.name.endswith(".toml")), key=lambda p: p.name)
-    parsed = (Card.parse(p.read_text(encoding="utf-8"), p.name) for p in found)
-    return {card.name: card for card in parsed}
+    return {name: find_card(name) for name in card_names()}
 
 
 def entropy_cards() -> dict[str, EntropyCard]:
@@ -208,9 +216,10 @@ def entropy_cards() -> dict[str, EntropyCard]:
     return {card.entropy.name: card.entropy for card in cards().values() if card.entropy}
 
 
+@cache
 def find_card(name: str) -> Card:
     """The card of that name."""
-    known = cards()
-    if name not in known:
-        raise ModelError(f"no model is called {name!r}; there are {', '.join(known)}")
-    return known[name]
+    if name not in card_names():
+        raise ModelError(f"no model is called {name!r}; there are {', '.join(card_names())}")
+    file = f"{name}.toml"
+    return Card.parse((_FOLDER / file).read_text(encoding="utf-8"), file)

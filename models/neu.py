@@ -209,8 +209,9 @@ class NeuCodec:
     def window(self, frames: int) -> Tensor:
         """Weight [F * hop + 2 * context]: the sum of the frames' windows, as much as they count."""
         spectrum, hop = self.network.spectrum, self.network.config.hop
-        each = spectrum.window.cpu().square() * (hop / spectrum.window.square().sum().cpu())
-        total = torch.zeros(frames * hop + 2 * self.network.context)
-        for frame, weight in enumerate(self.network.frame_weights(frames).cpu()):
-            total[frame * hop : frame * hop + len(each)] += weight * each
-        return total
+        each = spectrum.window.square() * (hop / spectrum.window.square().sum())
+        parts = self.network.frame_weights(frames)[:, None, None] * each.view(-1, hop)
+        total = each.new_zeros(frames + parts.shape[1] - 1, hop)
+        for k in range(parts.shape[1]):
+            total[k : k + frames] += parts[:, k]
+        return total.flatten().cpu()

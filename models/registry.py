@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import store
-from .card import Card, cards, find_card
+from .card import Card, card_names, find_card
 from .errors import ModelError
 from .monitor import SILENT, Monitor
 
@@ -27,7 +27,7 @@ def resolve(model: str | Card) -> Card:
     """
     if isinstance(model, Card):
         return model
-    if model in cards() or not _is_path(model):
+    if model in card_names() or not _is_path(model):
         return find_card(model)
     from .own import card_at
 

@@ -127,3 +127,7 @@ def test_what_a_card_cannot_say(line: str, complaint: str) -> None:
 def test_sources_that_are_no_urls(url: str) -> None:
     with pytest.raises(ModelError, match="is no https:// URL"):
         Source(url=url)
+
+
+def test_a_card_s_file_is_called_as_the_card() -> None:
+    assert [card.name for card in CARDS.values()] == list(CARDS)

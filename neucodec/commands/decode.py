@@ -15,7 +15,7 @@ from ..batch import DONE, SKIPPED, Result
 from ..clock import format_spans, format_time
 from ..console import Console, counted, shown
 from ..errors import NeucodecError
-from ..models.card import cards
+from ..models.card import card_names
 from ..models.registry import PRECISIONS
 from ..places import size as size_of
 from ..plan import Job, names_file
@@ -294,7 +294,7 @@ class _Decoding:
 
         if self.model is not None:
             check_header(header, self.model)
-        elif header.codec not in cards():
+        elif header.codec not in card_names():
             raise NeucodecError(
                 f"made with {header.codec}, which is no model of this version; if it is a "
                 f"checkpoint of your own, give its path with -m"
