@@ -221,6 +221,9 @@ class _Decoding:
         self, job: Job, reader: NcfReader, console: Console, unchanged: Callable[[], None]
     ) -> Result:
         from ..audio_output import open_sink
+        from ..models.start import start_torch
+
+        start_torch()
         from ..decoder import DecodeOptions, Decoder
 
         options = DecodeOptions(

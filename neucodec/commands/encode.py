@@ -254,6 +254,9 @@ class _Encoding:
         )
 
     def _codec(self, console: Console) -> Codec:
+        from ..models.start import start_torch
+
+        start_torch()
         try:
             if self.entropy == "lm":
                 self.codecs.prepare_entropy(self.model, console)

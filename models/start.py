@@ -1,0 +1,25 @@
+"""Starting PyTorch for commands that want it at once."""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+
+_TRACING = "torch._meta_registrations"
+"""What operators written in Python do to tensors without data, for compilers and exporters alone:
+over a quarter of the time that importing torch takes."""
+
+
+def start_torch() -> None:
+    """Import torch, less what a process that only runs networks never needs.
+
+    For commands, not for libraries: whoever traces or compiles in this process later on has to
+    import the rest first.
+    """
+    if "torch" in sys.modules or _TRACING in sys.modules:
+        return
+    sys.modules[_TRACING] = ModuleType(_TRACING)
+    try:
+        import torch  # noqa: F401
+    finally:
+        del sys.modules[_TRACING]

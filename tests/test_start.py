@@ -1,0 +1,23 @@
+"""How commands start PyTorch."""
+
+import subprocess
+import sys
+
+CODE = """
+import sys
+from neucodec.models.start import start_torch
+start_torch()
+import torch
+print("torch._decomp" in sys.modules)
+with torch.device("meta"):
+    print(torch.nn.Linear(2, 3)(torch.zeros(1, 2)).shape)
+import torch._meta_registrations
+print("torch._decomp" in sys.modules)
+"""
+
+
+def test_what_only_compilers_need_is_left_to_be_imported_by_those_who_do() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", CODE], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert done.stdout.splitlines() == ["False", "torch.Size([1, 3])", "True"]
