@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
+from operator import index
 from os import PathLike
 from pathlib import Path
 from threading import Lock
@@ -19,6 +20,7 @@ from .decoder import Decoder, card_for
 from .encoder import EncodeOptions
 from .encoder import encode as encode_source
 from .errors import NeucodecError
+from .failures import as_one_kind
 from .formats import NcfReader
 from .loudness import gain_to
 from .model import Model
@@ -39,7 +41,8 @@ def load_model(name: str = DEFAULT_MODEL, device: str = "auto") -> Model:
     """A model by its name, or by the path of a checkpoint of one's own.
 
     What is not here is fetched once and checked. The last two models stay loaded, so that asking
-    again costs nothing; to hold more, keep what this gives. Raises `models.errors.ModelError`.
+    again costs nothing; to hold more, keep what this gives. Raises NeucodecError where there is
+    none, or it cannot be had.
 
     >>> import torch
     >>> model = load_model("neu-44khz")
@@ -49,7 +52,7 @@ def load_model(name: str = DEFAULT_MODEL, device: str = "auto") -> Model:
     >>> model.decode(tokens).shape
     torch.Size([2, 1, 44100])
     """
-    with _loading:
+    with as_one_kind(), _loading:
         return Model(_loaded(name, device))
 
 
@@ -70,8 +73,14 @@ class ArraySource:
             raise NeucodecError(f"an array of {audio.dtype}: give floats, full scale being 1")
         if not np.isfinite(audio).all():
             raise NeucodecError("an array with NaN or infinity in it: give finite samples")
+        try:
+            rate = index(samplerate)  # of NumPy's integers, too
+        except TypeError:
+            rate = 0
+        if rate < 1:
+            raise NeucodecError(f"a sample rate of {samplerate!r}: give whole Hz above 0")
         self._audio = audio
-        self.samplerate = samplerate
+        self.samplerate = rate
         self.tags: Mapping[str, str] = dict(tags or {})
         self.frames: int | None = len(audio)
         self.channels: int = audio.shape[1]
@@ -119,7 +128,8 @@ def encode(
     options = EncodeOptions(
         bitrate=rate, codebooks=codebooks, rate_mode=rate_mode, gain_db=gain, entropy=entropy
     )
-    encode_source(source, target, codec, options)
+    with as_one_kind():
+        encode_source(source, target, codec, options)
     return target.getvalue()
 
 
@@ -127,7 +137,7 @@ def open(file: str | PathLike[str] | BinaryIO, *, model: str | Model | None = No
     """Open an .ncf for reading, in the manner of ``soundfile.SoundFile``.
 
     ``model`` is the checkpoint of one's own that it was made with; else it names its model.
-    Raises NeucodecError or `formats.NcfError` for what is no .ncf.
+    Raises NeucodecError for what is no .ncf, OSError for what cannot be opened.
 
     >>> data = encode([0.0, 0.25, -0.25] * 8000, 8000)
     >>> with open(io.BytesIO(data)) as file:
@@ -139,7 +149,8 @@ def open(file: str | PathLike[str] | BinaryIO, *, model: str | Model | None = No
     (800, 1)
     (1, 9, 86)
     """
-    return NcfFile(file, None if model is None else _codec(model))
+    with as_one_kind():
+        return NcfFile(file, None if model is None else _codec(model))
 
 
 def decode(
@@ -149,7 +160,8 @@ def decode(
 
     The files of the packages encodec and descript-audio-codec, .ecdc and .dac, are taken, too.
     ``model`` is for what was made with a checkpoint of one's own, and for a .dac that several
-    models could have made. The audio has the source's rate, channels and length.
+    models could have made. The audio has the source's rate, channels and length; what is damaged
+    is silent. Raises NeucodecError for what cannot be decoded, OSError for what cannot be opened.
 
     >>> audio, samplerate = decode(encode([[0.0, 0.1]] * 24000, 24000))
     >>> audio.shape, audio.dtype, samplerate
@@ -164,10 +176,11 @@ def decode(
     def load_card(card: Card) -> Codec:
         return codec or load_model(card.name).codec
 
-    ncf = as_ncf(raw, load_card, None if codec is None else codec.card)
-    reader = NcfReader(ncf)
-    decoder = Decoder(reader, codec or load_card(card_for(reader.header)))
-    blocks = list(decoder.blocks())
+    with as_one_kind():
+        ncf = as_ncf(raw, load_card, None if codec is None else codec.card)
+        reader = NcfReader(ncf)
+        decoder = Decoder(reader, codec or load_card(card_for(reader.header)))
+        blocks = list(decoder.blocks())
     empty = np.zeros((0, decoder.channels), np.float32)
     return np.concatenate([empty, *blocks]), decoder.samplerate
 

@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     from distributed import Client, Future
 
 _PATIENCE = 60.0
-"""Seconds within which a scheduler answers, and has its first worker."""
+"""Seconds within which a scheduler answers."""
+_WORKER_PATIENCE = 300.0
+"""Seconds within which it has its first worker: machines take a while to start."""
 _AHEAD = 2
 """Jobs that every thread of a worker has before it, so that none waits for this machine."""
 
@@ -60,7 +62,7 @@ class Cluster:
         """Do the jobs; results as they come. Raises ClickException where there is no cluster."""
         recipe, waiting = pickle.dumps((work, console.verbosity)), iter(jobs)
         under_way: dict[Future, Job] = {}
-        with _connected(self._address) as client, console.files(total) as progress:
+        with _connected(self._address, console) as client, console.files(total) as progress:
             ended = distributed.as_completed(loop=client.loop)
             more = True
             while more or under_way:
@@ -94,7 +96,7 @@ class Cluster:
                 yield job, answer.result
 
 
-def _connected(address: str) -> Client:
+def _connected(address: str, console: Console) -> Client:
     """A client of the scheduler, which has a worker at least."""
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     try:
@@ -103,8 +105,10 @@ def _connected(address: str) -> Client:
         raise click.ClickException(
             f"no Dask scheduler answers at {address} ({error}); start one with 'dask scheduler'"
         ) from None
+    if not client.nthreads():
+        console.report(f"{address} has no workers yet: waiting for one")
     try:
-        client.wait_for_workers(1, timeout=_PATIENCE)
+        client.wait_for_workers(1, timeout=_WORKER_PATIENCE)
     except (TimeoutError, asyncio.TimeoutError):
         client.close()
         raise click.ClickException(

@@ -193,6 +193,12 @@ def entropy_of(
             f"({header.entropy_fingerprint.hex()}) than is here ({found.fingerprint.hex()}): use a "
             f"version that has it{maker}"
         )
+    if header.codebook_size != found.codebook_size or header.chunk_frames > found.frames:
+        raise NeucodecError(
+            f"its header does not fit its entropy model {header.entropy_model}: codebooks of "
+            f"{header.codebook_size} instead of {found.codebook_size} entries, chunks of "
+            f"{header.chunk_frames} frames where {found.frames} are possible"
+        )
     return Learned(found)
 
 

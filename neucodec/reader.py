@@ -15,6 +15,7 @@ import numpy.typing as npt
 from .decoder import DecodeOptions, Decoder, card_for, check_header
 from .entropy import EntropyModel, chunk_codes, entropy_of
 from .errors import NeucodecError
+from .failures import as_one_kind
 from .formats import Header, NcfReader
 from .models.codec import Codec
 from .models.registry import load
@@ -40,7 +41,7 @@ class NcfFile:
         no name leads to, it has to be given.
         """
         self._running: tuple[int, Iterator[Audio], Audio] | None = None
-        self._owned = isinstance(file, (str, PathLike))
+        self._owned, self._path = isinstance(file, (str, PathLike)), file
         self._file: BinaryIO = (
             Path(file).open("rb")  # noqa: SIM115 - closed by close()
             if isinstance(file, (str, PathLike))
@@ -58,6 +59,20 @@ class NcfFile:
             raise
         self._codec, self._device = codec, device
         self._position = 0
+
+    @property
+    def name(self) -> str:
+        """The path, or what the file object calls itself; empty for one in memory."""
+        return str(self._path if self._owned else getattr(self._file, "name", ""))
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing can be read any more."""
+        return self._file.closed
+
+    def seekable(self) -> bool:
+        """True: opening refuses what is not."""
+        return self.reader.seekable
 
     @property
     def header(self) -> Header:
@@ -93,7 +108,8 @@ class NcfFile:
     def codec(self) -> Codec:
         """The loaded codec, loaded at first use."""
         if self._codec is None:
-            self._codec = load(self.card.name, self._device)
+            with as_one_kind():
+                self._codec = load(self.card.name, self._device)
         return self._codec
 
     def tell(self) -> int:
@@ -112,6 +128,8 @@ class NcfFile:
 
     def read(self, frames: int = -1) -> Audio:
         """The next samples [n, channels], float32; all that are left where ``frames`` is -1."""
+        if self.closed:
+            raise ValueError(f"{self.name or 'the file'} is closed")
         left = self.frames - self._position
         count = left if frames < 0 else min(frames, left)
         if self._running is None or self._running[0] != self._position:
@@ -183,3 +201,7 @@ class NcfFile:
 
     def __len__(self) -> int:
         return self.frames
+
+    def __repr__(self) -> str:
+        facts = f"{self.samplerate} Hz, {self.channels} ch, {self.frames} samples"
+        return f"<{type(self).__name__} {self.name!r}: {facts}>"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,13 @@ from neucodec.plan import Job
 
 # Tensors are small here: more threads would only wait for each other, above all on a busy machine.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# What a shell starts in the background ignores Ctrl-C, and so would all that is started here.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+PATIENCE = 600.0
+"""Seconds within which everything has happened that ever will, on the busiest of machines."""
 
 
 class Ran(NamedTuple):

@@ -12,6 +12,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
+from conftest import PATIENCE
+
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
@@ -141,7 +143,7 @@ class _Handler(BaseHTTPRequestHandler):
         with suppress(ConnectionError):
             self.wfile.write(body[:middle])
             self.wfile.flush()
-            self.site.gate.wait(60)
+            self.site.gate.wait(PATIENCE)
             self.wfile.write(body[middle:cut])
 
     def _head(self, status: int, headers: dict[str, str]) -> None:
@@ -153,7 +155,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 def wait_for(happened: Callable[[], object]) -> None:
     """Until it has, or the test fails."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while not happened():
         assert time.monotonic() < deadline
         time.sleep(0.02)

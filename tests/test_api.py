@@ -114,6 +114,24 @@ def test_what_cannot_be_is_said() -> None:
     assert not model.decode(tokens).any()
 
 
+def test_everything_expected_is_of_one_kind() -> None:
+    silence = np.zeros(800)
+    for fails, said in (
+        (lambda: neucodec.decode(b"rubbish"), "not an .ncf file"),
+        (lambda: neucodec.open(io.BytesIO(b"rubbish")), "not an .ncf file"),
+        (lambda: neucodec.load_model("no-such"), "no model is called 'no-such'"),
+        (lambda: neucodec.encode(silence, 8000, model="no-such"), "no model is called 'no-such'"),
+        (lambda: neucodec.encode(silence, 0), "a sample rate of 0: give whole Hz above 0"),
+        (lambda: neucodec.encode(silence, 44100.5), "a sample rate of 44100.5: give whole Hz"),  # type: ignore[arg-type]
+        (lambda: neucodec.encode(silence, 8000, bitrate="much"), "bitrate"),
+        (lambda: neucodec.encode(silence, 8000, bitrate="900kbps"), "kbps"),
+        (lambda: neucodec.encode(silence, 8000, tags={"A=B": ""}), "tag name"),
+    ):
+        with pytest.raises(NeucodecError) as caught:
+            fails()
+        assert said in str(caught.value) and "\n" not in str(caught.value)
+
+
 def test_threads_share_a_model_and_get_what_one_alone_gets() -> None:
     model = neucodec.load_model()
     clips = [signal(20_000 + 999 * k, 44100, seed=k)[0, 0].numpy() for k in range(4)]

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import MakeClip, Run
+from conftest import PATIENCE, MakeClip, Run
 from networks import peer
 from safetensors.torch import save_file
 from servers import Hub, Server
@@ -450,7 +450,7 @@ def test_progress_of_downloads_is_for_terminals(
             with suppress(OSError):  # the end, on Linux
                 while data := os.read(ours, 4096):
                     shown += data
-            assert pull.wait(60) == 0
+            assert pull.wait(PATIENCE) == 0
         os.close(ours)
     assert re.search(rb"narrow\.pth: +0%.*\| 0\.00/\d\d\dk", shown)
     assert re.search(rb"narrow fetched and checked: 0\.\d MB, \S+\r\n$", shown)

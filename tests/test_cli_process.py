@@ -15,7 +15,7 @@ from threading import Timer
 import numpy as np
 import pytest
 import soundfile
-from conftest import MakeClip, Run
+from conftest import PATIENCE, MakeClip, Run
 
 NEUCODEC = [sys.executable, "-m", "neucodec"]
 posix = pytest.mark.skipif(os.name != "posix", reason="signals and terminals of Unix")
@@ -43,7 +43,7 @@ def test_a_live_pipe_through_both_ways() -> None:
     )
     assert encode.stdin and encode.stdout and decode.stdout
     encode.stdout.close()
-    watchdog = Timer(60, encode.kill)
+    watchdog = Timer(PATIENCE, encode.kill)
     watchdog.start()
     encode.stdin.write(endless_wav() + noise(3.5))
     encode.stdin.flush()
@@ -53,7 +53,7 @@ def test_a_live_pipe_through_both_ways() -> None:
     encode.stdin.close()
     rest = decode.stdout.read()
     decode.stdout.close()
-    assert (encode.wait(60), decode.wait(60)) == (0, 0)
+    assert (encode.wait(PATIENCE), decode.wait(PATIENCE)) == (0, 0)
     watchdog.cancel()
     assert first.startswith(b"RIFF")
     samples = (first + rest).partition(b"data")[2][4:]
@@ -116,7 +116,7 @@ def test_progress_is_for_terminals(clip: MakeClip, tmp_path: Path) -> None:
         with suppress(OSError):  # the end, on Linux
             while data := os.read(ours, 4096):
                 shown += data
-        assert encode.wait(60) == 0
+        assert encode.wait(PATIENCE) == 0
     os.close(ours)
     bars, report = shown.decode().rsplit("\r", 2)[:2]
     assert re.search(r"clip\.wav +0% \| +\| 0:00 of 0:03, 0 x real time", bars)
@@ -124,7 +124,7 @@ def test_progress_is_for_terminals(clip: MakeClip, tmp_path: Path) -> None:
 
 
 def wait_for(path: Path, pattern: str) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while not list(path.glob(pattern)):
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -144,7 +144,7 @@ def test_signals_leave_nothing_behind(tmp_path: Path, number: signal.Signals) ->
     encode.stdin.flush()
     wait_for(tmp_path, ".*.partial")
     encode.send_signal(number)
-    assert encode.wait(60) == 128 + number
+    assert encode.wait(PATIENCE) == 128 + number
     assert encode.stderr.read() == (b"neucodec: interrupted\n" if number == signal.SIGINT else b"")
     assert list(tmp_path.iterdir()) == []
     encode.stdin.close()
@@ -163,7 +163,7 @@ def test_a_reader_that_goes_is_no_error_to_speak_of(run: Run, clip: MakeClip) ->
     assert decode.stdout and decode.stderr
     assert decode.stdout.read(4) == b"RIFF"
     decode.stdout.close()
-    assert decode.wait(60) == 141
+    assert decode.wait(PATIENCE) == 141
     assert decode.stderr.read() == b""
     decode.stderr.close()
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 import pytest
 from batch_works import Copying, Lines
-from conftest import MakeClip, MakeJobs, Run
+from conftest import PATIENCE, MakeClip, MakeJobs, Run
 
 from neucodec.batch import Outcome, run_jobs
 from neucodec.console import Console
@@ -29,8 +29,16 @@ from neucodec.cluster import Cluster  # noqa: E402
 @pytest.fixture(scope="module")
 def scheduler() -> Iterator[str]:
     """Address of the scheduler of two workers, that start again when they die."""
-    # After so many deaths a job is given up; every one costs the start of a process.
-    dask.config.set({"distributed.scheduler.allowed-failures": 1})
+    dask.config.set(
+        {
+            # After so many deaths a job is given up; every one costs the start of a process.
+            "distributed.scheduler.allowed-failures": 1,
+            # A process that a busy machine is slow to start is no failure.
+            "distributed.comm.timeouts.connect": f"{PATIENCE}s",
+            "distributed.comm.timeouts.tcp": f"{PATIENCE}s",
+            "distributed.scheduler.worker-ttl": f"{PATIENCE}s",
+        }
+    )
     with distributed.LocalCluster(
         n_workers=2,
         threads_per_worker=1,
@@ -117,6 +125,18 @@ def test_where_there_is_no_cluster(
     assert run("encode", clip(), "--scheduler", "tcp://127.0.0.1:1", "-j2").code == 2
 
 
+def test_a_cluster_without_workers_is_waited_for_and_then_named(
+    run: Run, clip: MakeClip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("neucodec.cluster._WORKER_PATIENCE", 0.5)
+    with distributed.LocalCluster(n_workers=0, dashboard_address=None) as empty:
+        ran = run("encode", clip(), "--scheduler", empty.scheduler_address)
+    assert ran.code == 1
+    waiting, failure = ran.err.splitlines()
+    assert waiting == f"{empty.scheduler_address} has no workers yet: waiting for one"
+    assert f"{empty.scheduler_address} has no workers; start some with 'dask worker" in failure
+
+
 def test_the_example(run: Run, clip: MakeClip, tmp_path: Path) -> None:
     """A scheduler and two workers by Dask's own commands."""
     for number in range(3):
@@ -124,7 +144,7 @@ def test_the_example(run: Run, clip: MakeClip, tmp_path: Path) -> None:
     script = Path(__file__).parents[1] / "examples/cluster/run.sh"
     command = [script, tmp_path / "in", tmp_path / "out", "-b", "4kbps"]
     ran = subprocess.run(
-        command, env={**os.environ, "PYTHON": sys.executable}, capture_output=True, timeout=300
+        command, env={**os.environ, "PYTHON": sys.executable}, capture_output=True, timeout=PATIENCE
     )
     assert ran.returncode == 0
     assert ran.stderr.decode().splitlines()[-1] == "3 files: 3 done"

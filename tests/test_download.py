@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from conftest import PATIENCE
 from servers import Server, wait_for
 
 from neucodec.models import download as module
@@ -216,7 +217,7 @@ try:
 except Exception as error:
     print(type(error).__name__, error)
 """
-    out, _ = run_python(script, f"{server.url}/w.pth", target).communicate(timeout=60)
+    out, _ = run_python(script, f"{server.url}/w.pth", target).communicate(timeout=PATIENCE)
     said = f"ModelError {target} cannot be written: File too large; NEUCODEC_CACHE names another"
     assert out.decode().startswith(said)
     assert left(target) == set()
@@ -248,6 +249,6 @@ print(download(sys.argv[1], Path(sys.argv[2]), monitor=Said()))
     )
     server.gate.set()
     for process in (first, second):
-        assert process.communicate(timeout=60)[0].decode() == f"{SHA256}\n"
+        assert process.communicate(timeout=PATIENCE)[0].decode() == f"{SHA256}\n"
     assert server.fetched == [""]
     assert target.read_bytes() == CONTENT

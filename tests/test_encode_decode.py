@@ -237,6 +237,8 @@ def test_an_opened_file_behaves_like_soundfiles(tmp_path: Path) -> None:
     with neucodec.open(tmp_path / "a.ncf") as file:
         assert (file.samplerate, file.channels, file.frames) == (48000, 2, len(audio))
         assert len(file) == len(audio) and file.tags == {"TITLE": "Glide"}
+        assert file.seekable() and not file.closed and file.name == str(tmp_path / "a.ncf")
+        assert repr(file).endswith(f"a.ncf': 48000 Hz, 2 ch, {len(audio)} samples>")
         np.testing.assert_array_equal(file.read(1000), whole[:1000])
         np.testing.assert_array_equal(file.read(70000), whole[1000:71000])
         assert file.seek(-500, 2) == len(audio) - 500 == file.tell()
@@ -248,6 +250,9 @@ def test_an_opened_file_behaves_like_soundfiles(tmp_path: Path) -> None:
         np.testing.assert_array_equal(np.concatenate([b[100:] for b in blocks[1:]]), whole[50000:])
         with pytest.raises(ValueError, match="seeks to sample"):
             file.seek(1, 2)
+    assert file.closed
+    with pytest.raises(ValueError, match=r"a\.ncf is closed"):
+        file.read(1)
 
 
 def test_codes_of_a_chunk_are_at_hand(tmp_path: Path) -> None:

@@ -2,12 +2,15 @@
 
 import hashlib
 import io
+from pathlib import Path
 
 import numpy as np
+import pytest
+from conftest import Run
 
 import neucodec
 from neucodec.entropy import Learned
-from neucodec.formats import encode_intervals
+from neucodec.formats import Chunk, EntropyCoder, Header, NcfWriter, ScaleKind, encode_intervals
 from neucodec.models.card import find_card
 from neucodec.models.lm.frequencies import digest
 from neucodec.models.lm.registry import entropy_model_for
@@ -51,3 +54,29 @@ def test_real_sound_is_coded_smaller_and_its_codes_come_back() -> None:
     assert sizes["lm"] < 0.9 * sizes["none"]
     for plain, coded in zip(codes["none"], codes["lm"], strict=True):
         np.testing.assert_array_equal(plain, coded)
+
+
+@pytest.mark.parametrize(
+    "change", [{"codebook_size": 16}, {"codebook_size": 2048}, {"frames": 1024}]
+)
+def test_a_header_that_its_model_cannot_serve_is_refused(
+    run: Run, tmp_path: Path, change: dict[str, int]
+) -> None:
+    found, path = model(), tmp_path / "hostile.ncf"
+    frames = change.get("frames", 86)
+    header = Header(
+        codec="neu-44khz", fingerprint=bytes(8), sample_rate=44100, source_rate=44100,
+        channels=1, streams=1, codebooks=16, codebook_size=change.get("codebook_size", 1024),
+        hop=512, chunk_frames=frames, chunk_stride=512 * frames, scale_kind=ScaleKind.LOG,
+        entropy=EntropyCoder.LM, entropy_model=found.name, entropy_fingerprint=found.fingerprint,
+    )  # fmt: skip
+    with path.open("wb") as file:
+        writer = NcfWriter(file, header)
+        writer.write(
+            Chunk(index=0, codebooks=16, frames=frames, scales=(140,), payload=b"12345678")
+        )
+        writer.close(header.chunk_stride)
+    assert run("verify", path).code == 0
+    ran = run("verify", "--codes", path)
+    assert (ran.code, ran.out, ran.err.count("\n")) == (1, b"", 1)
+    assert "its header does not fit its entropy model neu-44khz-lm" in ran.err

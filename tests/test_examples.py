@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from conftest import PATIENCE
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 NEEDS = {"onnx_chunk.py": ("onnx", "onnxscript", "onnxruntime")}
@@ -31,8 +32,8 @@ def test_an_example_runs(name: str, tmp_path: Path) -> None:
         soundfile.write(tmp_path / "clip.wav", noise, 16000)
     for arguments in BEFORE.get(name, ()):
         command = [sys.executable, "-m", "neucodec", *arguments]
-        subprocess.run(command, cwd=tmp_path, check=True, timeout=600)
+        subprocess.run(command, cwd=tmp_path, check=True, timeout=PATIENCE)
     command = [sys.executable, str(EXAMPLES / name), *ARGUMENTS.get(name, ())]
-    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600)
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE)
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout or (tmp_path / "clip.wav").is_file()

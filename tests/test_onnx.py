@@ -34,7 +34,7 @@ def codec() -> NeuCodec:
 @pytest.fixture(scope="module")
 def graphs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Made by the command, in a process of its own."""
-    folder = tmp_path_factory.mktemp("graphs")
+    folder = tmp_path_factory.mktemp("onnx") / "graphs"
     command = [sys.executable, "-m", "neucodec", "export", "--onnx", "-o", str(folder)]
     ran = subprocess.run(command, capture_output=True, text=True)
     assert (ran.returncode, ran.stdout) == (0, ""), ran.stderr
@@ -98,3 +98,10 @@ def test_a_run_or_a_model_is_exported(run: Run) -> None:
     )
     ran = run("export", "--onnx", "neu-44khz", "runs/some")
     assert (ran.code, "--onnx takes a model's name, not a run" in ran.err) == (2, True)
+
+
+def test_a_folder_that_cannot_be_made_is_named(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    ran = run("export", "--onnx", "-o", tmp_path / "file" / "graphs")
+    assert (ran.code, ran.out, ran.err.count("\n")) == (1, b"", 1)
+    assert "graphs cannot be made: Not a directory" in ran.err

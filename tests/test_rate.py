@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 
 import pytest
-from conftest import MakeClip, Run
+from conftest import PATIENCE, MakeClip, Run
 from test_encode_decode import sound
 
 import neucodec
@@ -87,7 +87,7 @@ def test_a_choice_waits_for_the_sizes_that_it_depends_on_and_no_others() -> None
     waiting.join(0.05)
     assert waiting.is_alive()
     one.done(0, 8, 700)
-    waiting.join(10)
+    waiting.join(PATIENCE)
     assert chosen and not waiting.is_alive()
 
 
@@ -96,7 +96,7 @@ def test_a_failure_lets_nobody_wait() -> None:
     waiting = threading.Thread(target=lambda: one.choose(DELAY))
     waiting.start()
     one.stop()
-    waiting.join(10)
+    waiting.join(PATIENCE)
     assert not waiting.is_alive()
 
 

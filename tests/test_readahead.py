@@ -6,12 +6,13 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+from conftest import PATIENCE
 
 from neucodec.readahead import in_batches
 
 
 def test_batches_are_full_but_for_the_first_and_the_last() -> None:
-    sizes = [len(batch) for batch in in_batches(range(100), most=30, first=8, patience=10)]
+    sizes = [len(batch) for batch in in_batches(range(100), most=30, first=8, patience=PATIENCE)]
     assert sizes == [8, 30, 30, 30, 2]
     assert [n for batch in in_batches(range(100), 30, 8) for n in batch] == list(range(100))
     assert list(in_batches([], 30, 8)) == []
@@ -22,7 +23,7 @@ def test_what_is_there_goes_out_while_the_producer_waits() -> None:
 
     def items() -> Iterator[int]:
         yield from (0, 1, 2)
-        assert release.wait(10), "the batch was held back until the producer went on"
+        assert release.wait(PATIENCE), "the batch was held back until the producer went on"
         yield 3
 
     batches = in_batches(items(), most=30, first=30)
@@ -60,7 +61,7 @@ def test_stopping_early_closes_the_producer() -> None:
     batches = in_batches(items(), most=10, first=10)
     next(batches)
     batches.close()  # type: ignore[attr-defined]
-    assert closed.wait(5)
+    assert closed.wait(PATIENCE)
 
 
 def test_an_error_of_the_producer_comes_after_the_items_before_it() -> None:

@@ -8,10 +8,11 @@ import subprocess
 import sys
 from importlib.resources import files
 from pathlib import Path
+from threading import Timer
 
 import click
 import pytest
-from conftest import MakeClip, Run
+from conftest import PATIENCE, MakeClip, Run
 
 from neucodec.cli import cli
 
@@ -39,7 +40,7 @@ def output_of(*command: str | Path, **changes: str | Path) -> str:
         env=environment(**changes),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE,
     )
     assert ran.returncode == 0, ran.stderr
     assert not ran.stderr
@@ -89,6 +90,44 @@ def test_zsh_completes(tmp_path: Path) -> None:
     registered, *offered = output_of(tool("zsh"), "-f", "-c", ZSH, HOME=tmp_path).splitlines()
     assert registered == "_neucodec_completion"
     assert any(line.startswith("encode") for line in offered)
+
+
+@pytest.mark.parametrize(
+    ("shell", "prepare"),
+    [
+        (["bash", "--norc", "-i"], ""),
+        (["zsh", "-f", "-i"], "autoload -Uz compinit && compinit -u -D; "),
+    ],
+    ids=["bash", "zsh"],
+)
+def test_the_tab_key_completes(shell: list[str], prepare: str, tmp_path: Path) -> None:
+    """At a terminal, as one types."""
+    pty = pytest.importorskip("pty", reason="terminals of Unix")
+    ours, terminal = pty.openpty()
+    # In a session of its own, so that it leaves the terminal of the tests alone.
+    typing = subprocess.Popen(
+        [tool(shell[0]), *shell[1:]], stdin=terminal, stdout=terminal, stderr=terminal,
+        env=environment(TERM="dumb", HOME=tmp_path, PS1="$ "), start_new_session=True,
+    )  # fmt: skip
+    os.close(terminal)
+    watchdog = Timer(PATIENCE, typing.kill)
+    watchdog.start()
+
+    def shown_until(text: bytes) -> None:
+        shown = b""
+        while text not in shown:
+            shown += os.read(ours, 4096)
+
+    # Quoted in two, so that the echo of the line itself is not taken for its end.
+    script = f'{prepare}eval "$(neucodec completion {shell[0]})"; echo rea""dy\n'
+    os.write(ours, script.encode())
+    shown_until(b"ready")
+    os.write(ours, b"neucodec enc\t")
+    shown_until(b"neucodec encode ")
+    typing.kill()
+    typing.wait()
+    watchdog.cancel()
+    os.close(ours)
 
 
 def commands(group: click.Group) -> list[click.Command]:
@@ -154,7 +193,7 @@ def test_a_player_plays(ncf: Path) -> None:
     ran = subprocess.run(
         [COMMAND, "play", "--player", "ffplay", "--start", "0.1", ncf],
         env=environment(SDL_AUDIODRIVER="dummy", SDL_VIDEODRIVER="dummy"),
-        capture_output=True, text=True, timeout=120,
+        capture_output=True, text=True, timeout=PATIENCE,
     )  # fmt: skip
     assert (ran.returncode, ran.stdout) == (0, "")
     assert ran.stderr == f"{ncf}: neu-44khz\n"

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from conftest import PATIENCE
 from servers import COMMIT, Hub, Server, wait_for
 
 from neucodec.models import cache, store
@@ -173,7 +174,7 @@ assert store.check(store.fetch(card(HUB))) == SHA256
     second = subprocess.Popen(command)
     wait_for(lambda: [r.method for r in hub.requests].count("HEAD") == 4)
     hub.gate.set()
-    assert (first.wait(60), second.wait(60)) == (0, 0)
+    assert (first.wait(PATIENCE), second.wait(PATIENCE)) == (0, 0)
     assert hub.fetched == [""]
     (blob,) = (tmp_path / "hub" / "models--voice--small" / "blobs").iterdir()
     assert blob.read_bytes() == CONTENT

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from conftest import MakeClip, Run
+from conftest import PATIENCE, MakeClip, Run
 
 from neucodec.errors import NeucodecError
 from neucodec.models.card import find_card
@@ -146,7 +146,9 @@ def test_two_processes_learn_one_codec(corpus: Path, tmp_path: Path) -> None:
         "-m", "neucodec", "train", str(tmp_path / "two.toml"), "-o", str(tmp_path / "run"),
     ]  # fmt: skip
     environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=environment, timeout=PATIENCE
+    )
     assert done.returncode == 0, done.stderr
     rows = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows] == [1, 2, 3]

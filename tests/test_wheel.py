@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import MakeClip
+from conftest import PATIENCE, MakeClip
 
 ROOT = Path(__file__).parents[1]
 Command = Callable[..., str]
@@ -51,7 +52,7 @@ def command(installed: Path, tmp_path: Path) -> Command:
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "VIRTUAL"))}
         ran = subprocess.run(
             [installed / "bin" / arguments[0], *map(str, arguments[1:])],
-            cwd=tmp_path, env=clean, capture_output=True, text=True, timeout=600,
+            cwd=tmp_path, env=clean, capture_output=True, text=True, timeout=PATIENCE,
         )  # fmt: skip
         assert ran.returncode == 0, ran.stderr
         return ran.stdout
@@ -91,3 +92,70 @@ def test_the_installed_command_does_its_work(
     )
     script = "import neucodec, io; a, r = neucodec.decode('clip.ncf'); print(a.shape, r)"
     assert command("python", "-c", script) == "(8000, 1) 16000\n"
+
+
+CLIENT = """
+import io
+from threading import Thread
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+import neucodec
+
+Audio = npt.NDArray[np.float32]
+
+
+def there_and_back(audio: Audio, rate: int) -> tuple[bytes, Audio]:
+    data: bytes = neucodec.encode(audio, rate, bitrate="4kbps")
+    decoded, samplerate = neucodec.decode(io.BytesIO(data))
+    assert (decoded.shape, samplerate) == ((len(audio), 1), rate)
+    return data, decoded
+
+
+audio = np.random.default_rng(0).normal(0, 0.1, 16000).astype(np.float32)
+data, decoded = there_and_back(audio, 16000)
+with neucodec.open(io.BytesIO(data)) as file:
+    position: int = file.seek(file.samplerate // 2)
+    rest: Audio = file.read()
+    codes: npt.NDArray[np.int64] | None = file.codes(0)
+assert np.array_equal(rest, decoded[position:]) and codes is not None
+
+found: list[bytes] = []
+threads = [Thread(target=lambda: found.append(there_and_back(audio, 16000)[0])) for _ in range(3)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+assert found == [data] * 3
+
+model = neucodec.load_model("neu-44khz")
+tokens: neucodec.Tokens = model.encode(torch.zeros(2, 1, 44100), codebooks=4)
+batch: torch.Tensor = model.decode(tokens.first(2))
+assert batch.shape == (2, 1, 44100)
+try:
+    neucodec.decode(b"rubbish")
+except neucodec.NeucodecError as error:
+    print(error)
+"""
+
+
+def test_a_program_that_uses_it_runs(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "client.py").write_text(CLIENT)
+    assert command("python", "client.py").startswith("not an .ncf file")
+
+
+@pytest.mark.skipif(importlib.util.find_spec("mypy") is None, reason="checks types with mypy")
+def test_a_program_that_uses_it_is_typed(installed: Path, tmp_path: Path) -> None:
+    (tmp_path / "client.py").write_text(CLIENT + "\nwrong: int = neucodec.encode(audio, 16000)\n")
+    # Without torch, whose types take minutes; what it gives is Any then.
+    (tmp_path / "mypy.ini").write_text(
+        "[mypy]\n[mypy-torch.*,onnx.*]\nfollow_imports = skip\nfollow_imports_for_stubs = true\n"
+    )
+    options = ["--strict", "--python-executable", str(installed / "bin" / "python")]
+    mypy = [sys.executable, "-m", "mypy", "--config-file", "mypy.ini", *options, "client.py"]
+    ran = subprocess.run(mypy, cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE)
+    errors = [line for line in ran.stdout.splitlines() if "error:" in line]
+    assert len(errors) == 1, ran.stdout + ran.stderr
+    assert "client.py:" in errors[0] and 'has type "bytes", variable has type "int"' in errors[0]

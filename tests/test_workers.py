@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from conftest import PATIENCE
 
 from neucodec.workers import in_order
 
@@ -37,7 +38,7 @@ def test_a_result_does_not_wait_for_a_slow_producer() -> None:
 
     def items() -> Iterator[int]:
         yield 0
-        assert release.wait(10), "the result was held back until the producer went on"
+        assert release.wait(PATIENCE), "the result was held back until the producer went on"
         yield 1
 
     results = in_order(lambda n: n, items(), threads=1)
@@ -58,7 +59,7 @@ def test_stopping_early_closes_the_producer() -> None:
     results = in_order(lambda n: n, items(), threads=2)
     assert next(results) == 0
     results.close()  # type: ignore[attr-defined]
-    assert closed.wait(5)
+    assert closed.wait(PATIENCE)
 
 
 def test_an_error_of_the_producer_comes_after_the_results_before_it() -> None:

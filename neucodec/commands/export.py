@@ -45,8 +45,8 @@ Examples:
     "--output",
     metavar="FOLDER",
     default=".",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Where card and weights go; else here.",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where card and weights, or the graphs, go, made if it is not there; else here.",
 )
 @click.option(
     "--recipe",
@@ -90,6 +90,7 @@ def export(
         raise click.UsageError("give a run's folder and a name for the model, or --onnx")
     if not run.is_dir():
         raise click.UsageError(f"{shown(str(run))}: there is no such folder of a run")
+    _make(output)
     from ..training.lm_export import export_entropy, is_entropy_run
 
     if is_entropy_run(run):
@@ -113,12 +114,20 @@ def export(
     console.report(f"{name}: {shown(str(card))}, and the weights that it names")
 
 
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise NeucodecError(f"{shown(str(folder))} cannot be made: {error.strerror}") from None
+
+
 def _export_graphs(card: Card, folder: Path, force: bool, console: Console) -> None:
     from ..models.onnx import DECODER, ENCODER, export_onnx
 
     for name in (ENCODER, DECODER):
         if (folder / name).exists() and not force:
             raise NeucodecError(f"{shown(str(folder / name))} exists; -f (--force) overwrites it")
+    _make(folder)
     # It warns of what it does not find and nobody needs here.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     made = export_onnx(Codecs("cpu", offline=False).get(card, console), folder)
