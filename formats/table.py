@@ -103,8 +103,13 @@ def parse_trailer(header: Header, data: bytes | bytearray) -> TrailerHead | int:
     crc_at = at + length
     if len(data) < crc_at + TAIL.size:
         return crc_at + TAIL.size
-    count, at = read_varint(data, at)
-    frames, at = read_varint(data, at)
+    numbers = data[at : min(crc_at, at + 2 * MAX_VARINT_BYTES)]
+    try:
+        count, used = read_varint(numbers, 0)
+        frames, used = read_varint(numbers, used)
+    except EOFError:
+        raise NcfError(f"trailer with a body of {length} bytes that ends in a number") from None
+    at += used
     if count > min(MAX_CHUNKS, crc_at - at) or word % INDEX_MODULUS != count % INDEX_MODULUS:
         raise NcfError(f"trailer with a body of {length} bytes claims {count} chunks")
     if not frames_fit(header, count, frames):

@@ -356,7 +356,7 @@ def test_what_the_other_formats_cannot_hold_is_refused_or_said(load: Loaded) -> 
 
 def test_a_dac_that_fits_several_models_needs_the_name(load: Loaded) -> None:
     data, _ = back(mono_ncf(load, "dac-44khz", codebooks=3), "dac", load)
-    with pytest.raises(NeucodecError, match=r"dac-44khz-16kbps or dac-44khz: say which with -m"):
+    with pytest.raises(NeucodecError, match=r"dac-44khz or dac-44khz-16kbps: say which with -m"):
         converted(data, load)
     assert NcfReader(io.BytesIO(converted(data, load, model=find_card("dac-44khz")))).complete
     with pytest.raises(NeucodecError, match="cannot have been made with dac-16khz"):

@@ -230,6 +230,8 @@ GOOD = silent(0) + silent(1)
         ("fewer samples than chunks", trailer(2, 1000, b"\x0e\x00")),
         ("no samples", trailer(2, 0, b"\x0e\x00")),
         ("a count without a table", trailer(9, 9 * 2048, b"\x0e\x00")),
+        ("a number that its body cuts off", b"\x02\x80\x02\x02" + b"\x80" * 12),
+        ("numbers beyond body and file", b"\xff\x8f\x03" + b"\xff" * 8 + b"\x7f\x81" + b"\x80" * 5),
         ("another magic", trailer(2, 4096, b"\x0e\x00")[:-1] + b"?"),
         ("another length", trailer(2, 4096, b"\x0e\x00")[:-8] + b"\x05\0\0\0NCFE"),
     ],
