@@ -7,7 +7,7 @@ analysis is of power-compressed spectra, as in SpecTokenizer (Interspeech 2025).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import torch
@@ -176,6 +176,7 @@ class NeuCodec:
         self.network = network.to(device).eval().requires_grad_(False)
         self.device = device
         self.batch = batch_for(device)
+        self.window = lru_cache(maxsize=4)(self._window)
 
     @classmethod
     def load(cls, card: Card, path: Path, device: torch.device) -> NeuCodec:
@@ -206,7 +207,7 @@ class NeuCodec:
     def _decoder(self) -> NeuDecoder:
         return NeuDecoder(self.network)
 
-    def window(self, frames: int) -> Tensor:
+    def _window(self, frames: int) -> Tensor:
         """Weight [F * hop + 2 * context]: the sum of the frames' windows, as much as they count."""
         spectrum, hop = self.network.spectrum, self.network.config.hop
         each = spectrum.window.square() * (hop / spectrum.window.square().sum())

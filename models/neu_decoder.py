@@ -7,6 +7,7 @@ before them. Results differ from those of the network by no more than rounding.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 
 import torch
@@ -71,7 +72,8 @@ class NeuDecoder:
 
     def __init__(self, network: Neu) -> None:
         c, trunk = network.config, network.decoder
-        self._network = network
+        self._spectrum = network.spectrum
+        self._frame_weights = lru_cache(maxsize=2)(network.frame_weights)
         first = trunk.input.weight.double()
         books = network.quantiser.stages()
         self._entries = torch.cat([book.entries for book in books]).float()
@@ -109,8 +111,8 @@ class NeuDecoder:
         size = self._level(rows).clamp_(max=7.0).exp_()
         size *= torch.addcmul(real.square().add_(1e-8), imaginary, imaginary).rsqrt_()
         weighted = size.view(batch, frames, -1)
-        weighted *= self._network.frame_weights(frames)[:, None]
+        weighted *= self._frame_weights(frames)[:, None]
         spectrum = torch.complex(
             real.mul_(size)[:, : self._bins], imaginary.mul_(size)[:, : self._bins]
         )
-        return self._network.spectrum.synthesise(spectrum.view(batch, frames, -1))
+        return self._spectrum.synthesise(spectrum.view(batch, frames, -1))

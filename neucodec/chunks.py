@@ -167,8 +167,9 @@ class OverlapAdder:
         held_from = self.position - self._skip
         grow = start + width - held_from - self._sum.shape[1]
         if grow > 0:
-            self._sum = np.pad(self._sum, ((0, 0), (0, grow)))
-            self._weight = np.pad(self._weight, (0, grow))
+            new = np.zeros((len(self._sum) + 1, grow), np.float32)
+            self._sum = np.concatenate([self._sum, new[1:]], axis=1)
+            self._weight = np.concatenate([self._weight, new[0]])
         here = slice(start - held_from, start - held_from + width)
         if chunk is not None:
             self._sum[:, here] += chunk
