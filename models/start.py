@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from types import ModuleType
 
@@ -19,7 +20,12 @@ def start_torch() -> None:
     if "torch" in sys.modules or _TRACING in sys.modules:
         return
     sys.modules[_TRACING] = ModuleType(_TRACING)
+    collects = gc.isenabled()
+    gc.disable()  # of all that is made here, next to nothing is garbage
     try:
         import torch  # noqa: F401
     finally:
         del sys.modules[_TRACING]
+        gc.freeze()
+        if collects:
+            gc.enable()
