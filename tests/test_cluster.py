@@ -129,7 +129,7 @@ def test_a_cluster_without_workers_is_waited_for_and_then_named(
     run: Run, clip: MakeClip, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("neucodec.cluster._WORKER_PATIENCE", 0.5)
-    with distributed.LocalCluster(n_workers=0, dashboard_address=None) as empty:
+    with distributed.LocalCluster(n_workers=0, dashboard_address=":0") as empty:
         ran = run("encode", clip(), "--scheduler", empty.scheduler_address)
     assert ran.code == 1
     waiting, failure = ran.err.splitlines()

@@ -7,6 +7,7 @@ import csv
 import json
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+from conftest import PATIENCE
 
 from neucodec.__main__ import main
 from neucodec.evaluation.clips import Clip
@@ -31,9 +33,9 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for k, name in enumerate(("speech/hum.wav", "music/chord.wav")):
         path = folder / "clips" / name
         path.parent.mkdir(parents=True)
-        time = np.arange(2 * RATE) / RATE
-        tones = sum(np.sin(2 * np.pi * 220 * (k + j) * time) / j for j in range(1, 9))
-        soundfile.write(path, 0.1 * tones + generator.normal(0, 0.02, len(time)), RATE)
+        instants = np.arange(2 * RATE) / RATE
+        tones = sum(np.sin(2 * np.pi * 220 * (k + j) * instants) / j for j in range(1, 9))
+        soundfile.write(path, 0.1 * tones + generator.normal(0, 0.02, len(instants)), RATE)
     arguments = ["evaluate", str(folder / "clips"), "-b", "2kbps,8kbps", "--against", "vorbis"]
     arguments += ["--metrics", "mel,si-sdr", "-j", "1", "-qq", "-o", str(folder / "report")]
     assert main(arguments) == 0
@@ -123,17 +125,17 @@ def browser() -> Iterator[Any]:
 
 def until(page: Any, condition: str) -> None:
     """Wait for it; playwright's own waiting would be against the page's security policy."""
-    for _ in range(600):
-        if page.evaluate(condition):
-            return
+    deadline = time.monotonic() + PATIENCE
+    while not page.evaluate(condition):
+        assert time.monotonic() < deadline, condition
         page.wait_for_timeout(50)
-    pytest.fail(f"not within 30 s: {condition}")
 
 
 @pytest.fixture
 def page(browser: Any, report: Path) -> Iterator[Any]:
     """The page, opened, its first recording decoded; its errors fail the test."""
     page, errors = browser.new_page(), list[str]()
+    page.set_default_timeout(1000 * PATIENCE)
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
     page.goto(report.as_uri())
