@@ -15,9 +15,9 @@ def start_torch() -> None:
     """Import torch, less what a process that only runs networks never needs.
 
     For commands, not for libraries: whoever traces or compiles in this process later on has to
-    import the rest first.
+    import the rest first. A worker of Dask may do others' work, too, and so gets all of it.
     """
-    if "torch" in sys.modules or _TRACING in sys.modules:
+    if not {"torch", "distributed", _TRACING}.isdisjoint(sys.modules):
         return
     sys.modules[_TRACING] = ModuleType(_TRACING)
     collects = gc.isenabled()

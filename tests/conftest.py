@@ -48,6 +48,8 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
     def run(*args: str | Path, stdin: bytes = b"") -> Ran:
         out, err = io.BytesIO(), io.BytesIO()
         with monkeypatch.context() as patch:
+            # A process of its own would do nothing else with torch; this one does.
+            patch.setattr("neucodec.models.start.start_torch", lambda: None)
             patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
             patch.setattr(sys, "stdout", io.TextIOWrapper(out, "utf-8", write_through=True))
             patch.setattr(sys, "stderr", io.TextIOWrapper(err, "utf-8", write_through=True))

@@ -3,6 +3,9 @@
 import subprocess
 import sys
 
+import pytest
+from conftest import PATIENCE
+
 CODE = """
 import sys
 from neucodec.models.start import start_torch
@@ -16,8 +19,23 @@ print("torch._decomp" in sys.modules)
 """
 
 
+SHARED = """
+import distributed
+from neucodec.models.start import start_torch
+start_torch()
+import torch
+print(torch.Generator().initial_seed() > 0)
+"""
+
+
+def test_a_worker_of_dask_has_all_of_torch() -> None:
+    pytest.importorskip("distributed")
+    done = subprocess.run([sys.executable, "-c", SHARED], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr
+
+
 def test_what_only_compilers_need_is_left_to_be_imported_by_those_who_do() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", CODE], capture_output=True, text=True, check=True, timeout=120
+        [sys.executable, "-c", CODE], capture_output=True, text=True, check=True, timeout=PATIENCE
     )
     assert done.stdout.splitlines() == ["False", "torch.Size([1, 3])", "True"]
