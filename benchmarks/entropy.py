@@ -113,7 +113,7 @@ def peer(chunks: int, books: int) -> None:
         return out.getvalue()
 
     def our_decoding(payloads: list[bytes]) -> Codes:
-        decoder, stepper = RangeDecoder(payloads), ours.stepper(len(payloads), books)
+        decoder, stepper = RangeDecoder(payloads), ours.stepper([books] * len(payloads))
         found = np.zeros((len(payloads), books, frames), np.int64)
         for t in range(frames):
             for k in range(books):

@@ -9,6 +9,8 @@ rule. All of it is in integers.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -83,29 +85,39 @@ def adaptive_intervals(codes: Integers, size: int) -> tuple[Integers, Integers]:
 class AdaptiveStepper:
     """The frequencies of several streams, symbol by symbol: for each frame, for each codebook."""
 
-    def __init__(self, streams: int, codebooks: int, size: int) -> None:
+    def __init__(self, counts: Sequence[int], size: int) -> None:
+        """``counts`` are the streams' codebooks, most first."""
         self._size = size
+        codebooks, streams = max(counts, default=0), len(counts)
+        # Streams that have each codebook: the first ones.
+        self._having = [sum(count > book for count in counts) for book in range(codebooks)]
         self._weights = np.broadcast_to(_PRIOR, (codebooks, streams, len(_PRIOR))).copy()
-        self._counts = np.zeros((codebooks, streams, size), np.int32)
+        self._times = np.zeros((codebooks, streams, size), np.int32)
         self._streams = np.arange(streams)
         self._frame = self._codebook = 0
 
+    def _present(self) -> tuple[Integers, npt.NDArray[np.int32]]:
+        """Weights and times of the next symbols."""
+        having = self._having[self._codebook]
+        return self._weights[self._codebook, :having], self._times[self._codebook, :having]
+
     def row(self) -> npt.NDArray[np.int32]:
-        """Frequencies [streams, size] of the next symbols."""
-        weights, counts = self._weights[self._codebook], self._counts[self._codebook]
+        """Frequencies of the next symbols [n, size], of the n streams that have this codebook."""
+        weights, times = self._present()
         split = _split(weights, self._frame, self._size)
         base, step, spare = (part.astype(np.int32) for part in split)
-        out: npt.NDArray[np.int32] = counts * step[:, None]
+        out: npt.NDArray[np.int32] = times * step[:, None]
         out += base[:, None]
         out[:, 0] += spare
         return out
 
     def push(self, codes: Integers) -> None:
-        """Tell what the symbols [streams] turned out to be."""
-        weights, counts = self._weights[self._codebook], self._counts[self._codebook]
-        times = counts[self._streams, codes].astype(np.int64)
-        weights[:] = _reweighted(weights, _likelihoods(times, self._frame, self._size))
-        counts[self._streams, codes] += 1
+        """Tell what those symbols [n] turned out to be."""
+        weights, times = self._present()
+        at = self._streams[: len(codes)], codes
+        seen = times[at].astype(np.int64)
+        weights[:] = _reweighted(weights, _likelihoods(seen, self._frame, self._size))
+        times[at] += 1
         self._codebook += 1
-        if self._codebook == len(self._counts):
+        if self._codebook == len(self._having):
             self._frame, self._codebook = self._frame + 1, 0

@@ -101,24 +101,22 @@ class RangeDecoder:
 
         Every frequency is at least 1 and every row sums to 2**24.
         """
-        count, size = rows.shape
+        count = len(rows)
         if not count:
             return np.zeros(0, np.int64)
-        lanes, offset, span = self._lanes[:count], self._offset[:count], self._span[:count]
+        offset, span = self._offset[:count], self._span[:count]
         scale = span >> np.uint64(TOTAL_BITS)
         target = offset // scale
         # At the top of an interval there is a remainder that no encoder ends in.
         self._lost[:count] |= target >= TOTAL
-        # All rows laid end to end, row i from i * 2**24 on.
-        kind = np.int32 if count < 128 else np.int64
-        ends = np.cumsum(rows.reshape(-1), dtype=kind)
-        if ends[-1] != count << TOTAL_BITS:
+        ends = np.cumsum(rows, axis=1, dtype=np.int32)
+        if np.any(ends[:, -1] != TOTAL):
             raise ValueError("frequencies do not sum to 2**24")
-        start = (lanes << TOTAL_BITS).astype(kind)
-        found = start + np.minimum(target, np.uint64(TOTAL - 1)).astype(kind)
-        at = np.searchsorted(ends, found, side="right")
-        width = rows.reshape(-1)[at]
-        left = ends[at] - width - start
+        found = np.minimum(target, np.uint64(TOTAL - 1)).astype(np.int32)
+        symbols: npt.NDArray[np.int64] = np.argmax(ends > found[:, None], axis=1)
+        lanes = self._lanes[:count]
+        width = rows[lanes, symbols]
+        left = ends[lanes, symbols] - width
         offset -= scale * left.astype(np.uint64)
         np.multiply(scale, width.astype(np.uint64), out=span)
         (short,) = np.nonzero(span < 2**_WORD_BITS)
@@ -127,7 +125,6 @@ class RangeDecoder:
             offset[short] = offset[short] << np.uint64(_WORD_BITS) | self._words[short, column]
             span[short] <<= np.uint64(_WORD_BITS)
             self._taken[short] += 1
-        symbols: npt.NDArray[np.int64] = at - lanes * size
         return symbols
 
     def is_whole(self, lane: int) -> bool:

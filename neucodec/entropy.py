@@ -40,11 +40,12 @@ class Stepper(Protocol):
     """Frequencies symbol by symbol: for each frame, for each codebook."""
 
     def row(self) -> npt.NDArray[np.int32]:
-        """Of the next symbol of every stream [streams, size]; each row sums to 2**24."""
+        """Of the next symbol of every stream that has the codebook [n, size]; each row sums to
+        2**24."""
         ...
 
     def push(self, codes: Codes) -> None:
-        """What the symbols [streams] turned out to be."""
+        """What the symbols [n] turned out to be."""
         ...
 
 
@@ -64,8 +65,8 @@ class EntropyModel(Protocol):
         """Left ends and widths [S, K, F] of the intervals of a chunk's codes [S, K, F]."""
         ...
 
-    def stepper(self, streams: int, codebooks: int) -> Stepper:
-        """The same while the codes become known."""
+    def stepper(self, counts: Sequence[int]) -> Stepper:
+        """The same while the codes become known, for streams with so many codebooks, most first."""
         ...
 
 
@@ -87,9 +88,9 @@ class Adaptive:
         left, width = adaptive_intervals(flat, self._size)
         return left.reshape(codes.shape), width.reshape(codes.shape)
 
-    def stepper(self, streams: int, codebooks: int) -> Stepper:
+    def stepper(self, counts: Sequence[int]) -> Stepper:
         """See `EntropyModel`."""
-        return AdaptiveStepper(streams, codebooks, self._size)
+        return AdaptiveStepper(counts, self._size)
 
 
 class Learned:
@@ -112,9 +113,9 @@ class Learned:
         left, width = intervals_of(rows, in_order)
         return left.transpose(0, 2, 1), width.transpose(0, 2, 1)
 
-    def stepper(self, streams: int, codebooks: int) -> Stepper:
+    def stepper(self, counts: Sequence[int]) -> Stepper:
         """See `EntropyModel`."""
-        return _LearnedStepper(self._model.stepper(streams, codebooks))
+        return _LearnedStepper(self._model.stepper(counts))
 
 
 class _LearnedStepper:
@@ -218,7 +219,7 @@ def decode_payloads(
 ) -> list[Codes | None]:
     """Codes [S, K, F] of each of these chunks, none of them silent; None where that fails.
 
-    Chunks with equally many codebooks go through the model together.
+    Chunks with equally many streams go through the model together.
     """
     found: list[Codes | None] = [None] * len(chunks)
     together: dict[int, list[int]] = {}
@@ -226,12 +227,11 @@ def decode_payloads(
         if chunk.raw or model is None:
             found[at] = _unpacked(chunk, header)
         elif chunk.codebooks <= model.codebooks:
-            together.setdefault(chunk.codebooks, []).append(at)
+            together.setdefault(len(coded_streams(header, chunk)), []).append(at)
     if model is not None:
-        for group in together.values():
-            # Chunks with most streams first, so that those that have one more stand in front.
-            group.sort(key=lambda at: -len(coded_streams(header, chunks[at])))
-            decoded = _decode([chunks[at] for at in group], header, model)
+        for streams, group in together.items():
+            group.sort(key=lambda at: -chunks[at].codebooks)
+            decoded = _decode([chunks[at] for at in group], streams, model)
             for at, codes in zip(group, decoded, strict=True):
                 found[at] = codes
     return found
@@ -264,31 +264,28 @@ def _unpacked(chunk: Chunk, header: Header) -> Codes | None:
         return None
 
 
-def _decode(chunks: Sequence[Chunk], header: Header, model: EntropyModel) -> list[Codes | None]:
-    """Decode in step: the first symbol of every chunk, the second of every chunk, and so on."""
-    codebooks, frames = chunks[0].codebooks, max(chunk.frames for chunk in chunks)
-    streams = [len(coded_streams(header, chunk)) for chunk in chunks]
-    # Rows of the model: the first streams of all chunks, then all second ones, and so on.
-    having = [sum(1 for count in streams if count > k) for k in range(streams[0])]
-    starts = [sum(having[:k]) for k in range(len(having))]
-    codes = np.zeros((sum(having), codebooks, frames), np.int64)
+def _decode(chunks: Sequence[Chunk], streams: int, model: EntropyModel) -> list[Codes | None]:
+    """Decode in step: the first symbol of every chunk, the second of every chunk, and so on.
+
+    Chunks with most codebooks come first, so that those that have one more stand in front.
+    """
+    counts, frames = [chunk.codebooks for chunk in chunks], max(chunk.frames for chunk in chunks)
+    having = [sum(count > book for count in counts) for book in range(counts[0])]
+    codes = np.zeros((len(chunks), streams, counts[0], frames), np.int64)
     decoder = RangeDecoder([chunk.payload for chunk in chunks])
-    stepper = model.stepper(len(codes), codebooks)
+    stepper = model.stepper([count for count in counts for _ in range(streams)])
     whole = [False] * len(chunks)
     for frame in range(frames):
-        for book in range(codebooks):
-            rows = stepper.row()
-            for start, count in zip(starts, having, strict=True):
-                here = slice(start, start + count)
-                codes[here, book, frame] = decoder.decode(rows[here])
-            stepper.push(codes[:, book, frame])
+        for book, count in enumerate(having):
+            rows, here = stepper.row(), codes[:count, :, book, frame]
+            for stream in range(streams):
+                here[:, stream] = decoder.decode(rows[stream::streams])
+            stepper.push(here.reshape(-1))
         # A short chunk goes on for nothing.
         for lane, chunk in enumerate(chunks):
             if chunk.frames == frame + 1:
                 whole[lane] = decoder.is_whole(lane)
     return [
-        codes[[starts[k] + lane for k in range(streams[lane])], :, : chunk.frames]
-        if whole[lane]
-        else None
+        codes[lane, :, : chunk.codebooks, : chunk.frames].copy() if whole[lane] else None
         for lane, chunk in enumerate(chunks)
     ]

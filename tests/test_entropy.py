@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
@@ -47,7 +48,7 @@ from neucodec.models.card import find_card
 from neucodec.models.codec import Codec
 from neucodec.models.errors import ModelError
 from neucodec.models.lm import registry
-from neucodec.models.lm.frequencies import Stepper, fixed_integers
+from neucodec.models.lm.frequencies import FrequencyModel, Stepper, fixed_integers
 from neucodec.models.lm.integer import IntegerTransformer
 from neucodec.models.store import EMBEDDED
 from neucodec.reader import NcfFile
@@ -63,39 +64,49 @@ class Hashed:
     def __init__(self, factor: int = 7919) -> None:
         self._factor = factor
 
-    def rows(self, past: Tensor, book: int, codebooks: int) -> Tensor:
+    def rows(self, past: Tensor, book: int, counts: Tensor) -> Tensor:
         """Frequencies [B, size] after codes that come down to ``past`` [B]."""
-        mixed = past[:, None] * 31 + book * 17 + codebooks
-        weights = (mixed + torch.arange(1024)) * self._factor % 1021
+        mixed = past * 31 + book * 17 + counts
+        weights = (mixed[:, None] + torch.arange(1024)) * self._factor % 1021
         rows = 1 + weights * weights // 100
         rows[torch.arange(len(past)), past % 1024] += 2**24 - rows.sum(dim=1)
         return rows.int()
 
     def frequencies(self, codes: Tensor) -> Tensor:
         """See `FrequencyModel`."""
-        stepper, (_, books, frames) = self.stepper(len(codes), codes.shape[1]), codes.shape
-        rows = []
-        for at in range(frames * books):
-            rows.append(stepper.row())
-            stepper.push(codes[:, at % books, at // books])
-        return torch.stack(rows, dim=1).reshape(len(codes), frames, books, 1024)
+        return stepped(self, codes)
 
-    def stepper(self, batch: int, codebooks: int) -> Stepper:
+    def stepper(self, counts: Sequence[int]) -> Stepper:
         """See `FrequencyModel`."""
-        return HashedStepper(self, batch, codebooks)
+        return HashedStepper(self, counts)
+
+
+def stepped(model: FrequencyModel, codes: Tensor) -> Tensor:
+    """Frequencies [B, F, K, size] of codes [B, K, F], a symbol at a time."""
+    batch, books, frames = codes.shape
+    stepper, rows = model.stepper([books] * batch), []
+    for at in range(frames * books):
+        rows.append(stepper.row())
+        stepper.push(codes[:, at % books, at // books])
+    return torch.stack(rows, dim=1).reshape(batch, frames, books, 1024)
 
 
 class HashedStepper:
-    def __init__(self, model: Hashed, batch: int, codebooks: int) -> None:
-        self._model, self._codebooks = model, codebooks
-        self._past, self._book = torch.zeros(batch, dtype=torch.int64), 0
+    def __init__(self, model: Hashed, counts: Sequence[int]) -> None:
+        self._model, self._counts = model, torch.tensor(counts)
+        self._past, self._book = torch.zeros(len(counts), dtype=torch.int64), 0
+
+    def _having(self) -> Tensor:
+        return self._counts > self._book
 
     def row(self) -> Tensor:
-        return self._model.rows(self._past, self._book, self._codebooks)
+        having = self._having()
+        return self._model.rows(self._past[having], self._book, self._counts[having])
 
     def push(self, codes: Tensor) -> None:
-        self._past = (self._past * 37 + codes) % 65521
-        self._book = (self._book + 1) % self._codebooks
+        having = self._having()
+        self._past[having] = (self._past[having] * 37 + codes) % 65521
+        self._book = (self._book + 1) % int(self._counts[0])
 
 
 class Counted:
@@ -107,16 +118,11 @@ class Counted:
 
     def frequencies(self, codes: Tensor) -> Tensor:
         """See `FrequencyModel`."""
-        batch, books, frames = codes.shape
-        stepper, rows = self.stepper(batch, books), []
-        for at in range(frames * books):
-            rows.append(stepper.row())
-            stepper.push(codes[:, at % books, at // books])
-        return torch.stack(rows, dim=1).reshape(batch, frames, books, 1024)
+        return stepped(self, codes)
 
-    def stepper(self, batch: int, codebooks: int) -> Stepper:
+    def stepper(self, counts: Sequence[int]) -> Stepper:
         """See `FrequencyModel`."""
-        return CountedStepper(AdaptiveStepper(batch, codebooks, 1024))
+        return CountedStepper(AdaptiveStepper(counts, 1024))
 
 
 class CountedStepper:
@@ -190,7 +196,7 @@ def header_of(model: EntropyModel, **changes: object) -> Header:
 def likely(model: EntropyModel, shape: tuple[int, int, int], seed: int) -> Codes:
     """Codes of which four in five are what the model expects."""
     rng, (streams, books, frames) = np.random.default_rng(seed), shape
-    stepper, codes = model.stepper(streams, books), np.zeros(shape, np.int64)
+    stepper, codes = model.stepper([books] * streams), np.zeros(shape, np.int64)
     for frame in range(frames):
         for book in range(books):
             expected = stepper.row().argmax(axis=1)

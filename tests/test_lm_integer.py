@@ -82,12 +82,23 @@ def test_a_symbol_at_a_time_gives_the_same_rows(
 ) -> None:
     codes = codes[:batch, :books]
     rows = model.frequencies(codes)
-    stepper = model.stepper(batch, books)
+    stepper = model.stepper([books] * batch)
     for t in range(FRAMES):
         for k in range(books):
             assert torch.equal(stepper.row(), rows[:, t, k])
             assert torch.equal(stepper.row(), rows[:, t, k])
             stepper.push(codes[:, k, t])
+
+
+def test_chunks_with_fewer_codebooks_go_along(model: IntegerTransformer, codes: Tensor) -> None:
+    counts = [BOOKS, 2, 1]
+    rows = [model.frequencies(codes[i : i + 1, :count])[0] for i, count in enumerate(counts)]
+    stepper = model.stepper(counts)
+    for t in range(FRAMES):
+        for k in range(BOOKS):
+            having = [i for i, count in enumerate(counts) if count > k]
+            assert torch.equal(stepper.row(), torch.stack([rows[i][t, k] for i in having]))
+            stepper.push(codes[: len(having), k, t])
 
 
 def test_a_chunk_costs_the_same_in_any_company(model: IntegerTransformer) -> None:

@@ -158,7 +158,7 @@ def test_the_coder_writes_the_same_bytes_for_ever() -> None:
 def test_adaptive_frequencies_are_those_of_the_specification(codes: list[int], size: int) -> None:
     expected = list(reference.adaptive_rows(codes, size))
     assert all(sum(row) == 2**24 and min(row) >= 1 for row in expected)
-    stepper = AdaptiveStepper(1, 1, size)
+    stepper = AdaptiveStepper([1], size)
     for code, row in zip(codes, expected, strict=True):
         assert stepper.row().tolist() == [row]
         stepper.push(np.array([code]))
@@ -172,7 +172,7 @@ def test_adaptive_frequencies_are_those_of_the_specification(codes: list[int], s
 def test_codebooks_and_streams_are_foreseen_each_by_itself() -> None:
     rng = np.random.default_rng(0)
     codes = rng.integers(0, 6, (3, 2, 20))
-    stepper = AdaptiveStepper(3, 2, 1024)
+    stepper = AdaptiveStepper([2] * 3, 1024)
     alone = [[reference.adaptive_rows(book.tolist(), 1024) for book in one] for one in codes]
     for frame in range(20):
         for book in range(2):
@@ -194,9 +194,9 @@ def test_repetitions_cost_little_and_the_unforeseeable_hardly_more_than_raw() ->
 
 
 def test_an_adaptive_chunk_may_have_as_many_frames_as_the_format_allows() -> None:
-    stepper = AdaptiveStepper(1, 1, 3)
+    stepper = AdaptiveStepper([1], 3)
     stepper._frame = 2**16 - 1
-    stepper._counts[0, 0, 1] = 2**16 - 1
+    stepper._times[0, 0, 1] = 2**16 - 1
     stepper._weights[:] = np.array([2**20, 1, 1, 1, 1])
     (row,) = stepper.row().tolist()
     assert sum(row) == 2**24 and min(row) >= 1

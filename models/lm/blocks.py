@@ -20,6 +20,8 @@ QUERY_LIMIT = 511
 """Queries are kept within +-QUERY_LIMIT units of their head."""
 PAST_LIMIT = 127
 """Keys are kept within +-PAST_LIMIT units of their head, values of their column: a byte each."""
+_PAST_ROWS = 128
+"""Of so many the past is multiplied at once, as a core's cache holds in four bytes each."""
 
 
 class Weights:
@@ -120,27 +122,34 @@ class Network:
 
 
 class Past:
-    """Keys and values of the frames so far, for one layer."""
+    """Keys and values of the frames so far, for one layer: [B * H, up to room, D]."""
 
-    def __init__(self, batch: int, heads: int, depth: int, device: torch.device) -> None:
+    def __init__(self, batch: int, heads: int, depth: int, room: int, device: torch.device) -> None:
         self.frames = 0
-        self._shape = (batch * heads, depth)
-        self._keys = torch.empty(batch * heads, depth, 0, dtype=torch.int8, device=device)
-        self._values = torch.empty(batch * heads, 0, depth, dtype=torch.int8, device=device)
+        shape = (batch * heads, room, depth)
+        self._keys = torch.empty(shape, dtype=torch.int8, device=device)
+        self._values = torch.empty(shape, dtype=torch.int8, device=device)
 
-    def extend(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Add [B * H, T, D] each; all of them, keys as [B * H, D, T'] and values [B * H, T', D]."""
+    def extend(self, keys: Tensor, values: Tensor) -> None:
+        """Add [B * H, T, D] each."""
         start, self.frames = self.frames, self.frames + keys.shape[1]
-        if self.frames > self._values.shape[1]:
-            rows, depth = self._shape
-            room = max(self.frames, 2 * start)
-            old_keys, self._keys = self._keys, self._keys.new_zeros(rows, depth, room)
-            old_values, self._values = self._values, self._values.new_zeros(rows, room, depth)
-            self._keys[..., :start] = old_keys[..., :start]
-            self._values[:, :start] = old_values[:, :start]
-        self._keys[..., start : self.frames] = keys.transpose(1, 2)
+        self._keys[:, start : self.frames] = keys
         self._values[:, start : self.frames] = values
-        return self._keys[..., : self.frames].float(), self._values[:, : self.frames].float()
+
+    def match(self, queries: Tensor) -> Tensor:
+        """Products of queries [B * H, T, D] and all keys: [B * H, T, frames]."""
+        return self._product(queries, self._keys, transposed=True)
+
+    def mix(self, weights: Tensor) -> Tensor:
+        """Sums of all values, times weights [B * H, T, frames]: [B * H, T, D]."""
+        return self._product(weights, self._values, transposed=False)
+
+    def _product(self, rows: Tensor, past: Tensor, transposed: bool) -> Tensor:
+        parts = []
+        for some, bytewise in zip(rows.split(_PAST_ROWS), past.split(_PAST_ROWS), strict=True):
+            wide = bytewise[:, : self.frames].float()
+            parts.append(exact_bmm(some, wide.transpose(1, 2) if transposed else wide))
+        return torch.cat(parts)
 
 
 class Attention:
@@ -157,24 +166,24 @@ class Attention:
         limit[width:] = PAST_LIMIT
         self._least, self._most = -limit, limit
 
-    def past(self, batch: int, device: torch.device) -> Past:
-        """Nothing yet."""
-        return Past(batch, self._heads, self._depth, device)
+    def past(self, batch: int, room: int, device: torch.device) -> Past:
+        """Nothing yet, and room for so many frames."""
+        return Past(batch, self._heads, self._depth, room, device)
 
     def __call__(self, x: Tensor, past: Past) -> Tensor:
         """Frames [B, T, width] that follow those of the past to [B, T, width]."""
         batch, frames, width = x.shape
         q, k, v = self._project(x)
-        keys, values = past.extend(k, v)
+        past.extend(k, v)
         seen = past.frames
-        scores = exact_bmm(q, keys).view(batch, self._heads, frames, seen).mul_(self._scale)
+        scores = past.match(q).view(batch, self._heads, frames, seen).mul_(self._scale)
         scores.round_().clamp_(-exact.SCORE_LIMIT, exact.SCORE_LIMIT)
         if frames > 1:
             # What is that much less likely has no weight at all.
             future = torch.full((frames, seen), -4.0 * exact.SCORE_LIMIT, device=x.device)
             scores += future.triu_(1 + seen - frames)
         weights = exact.attention_weights(scores).view(-1, frames, seen)
-        out = exact_bmm(weights, values).view(batch, self._heads, frames, self._depth)
+        out = past.mix(weights).view(batch, self._heads, frames, self._depth)
         out = out.transpose(1, 2).reshape(batch * frames, width)
         return self._merge(out).view(batch, frames, width)
 

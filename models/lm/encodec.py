@@ -8,7 +8,7 @@ integers each time they are loaded, the same ones everywhere.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -74,17 +74,20 @@ class EncodecLm(IntegerModel):
         """
         return cls(name, quantise(read_checkpoint(path).tensors, path.name), frames, device)
 
-    def inputs(self, before: Tensor, start: int) -> Tensor:
+    def inputs(self, before: Tensor, start: int, having: Sequence[int]) -> Tensor:
         """See `IntegerModel`."""
-        batch, books, frames = before.shape
-        rows = [self._past_codes[k].index_select(0, before[:, k].reshape(-1)) for k in range(books)]
-        x = torch.stack(rows).sum(0).clamp_(-exact.VALUE_LIMIT, exact.VALUE_LIMIT)
-        x = self._norm(x).view(batch, frames, -1).add_(self._position[start : start + frames])
+        batch, _, frames = before.shape
+        x = self._position.new_zeros(batch, frames, self._position.shape[1])
+        for k, count in enumerate(having):
+            codes = self._past_codes[k].index_select(0, before[:count, k].reshape(-1))
+            x[:count] += codes.view(count, frames, -1)
+        x = self._norm(x.clamp_(-exact.VALUE_LIMIT, exact.VALUE_LIMIT))
+        x += self._position[start : start + frames]
         return x.clamp_(-exact.VALUE_LIMIT, exact.VALUE_LIMIT)
 
-    def past(self, batch: int) -> list[Past]:
+    def past(self, batch: int, frames: int) -> list[Past]:
         """A frame of zeros, which is attended to like any other."""
-        past = super().past(batch)
+        past = super().past(batch, frames + 1)
         for layer, seen in zip(self.layers, past, strict=True):
             layer.attention.see(self._position.new_zeros(batch, 1, self._position.shape[1]), seen)
         return past

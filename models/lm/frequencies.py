@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Protocol
 
 import torch
@@ -19,10 +20,11 @@ class Stepper(Protocol):
     """
 
     def row(self) -> Tensor:
-        """int32 [B, size]: frequencies of the next symbol. Asking again gives the same row."""
+        """int32 [n, size]: frequencies of the next symbol of the n chunks that have this codebook,
+        good until the next `push`. Asking again gives the same rows."""
 
     def push(self, codes: Tensor) -> None:
-        """int64 [B]: what the symbol turned out to be."""
+        """int64 [n]: what the symbols turned out to be."""
 
 
 class FrequencyModel(Protocol):
@@ -58,8 +60,9 @@ class FrequencyModel(Protocol):
         on codes[b, :, :f], on codes[b, :k, f] and on K, on nothing else.
         """
 
-    def stepper(self, batch: int, codebooks: int) -> Stepper:
-        """The same rows for a batch of chunks whose codes are yet to be decoded."""
+    def stepper(self, counts: Sequence[int]) -> Stepper:
+        """The same rows for chunks with so many codebooks, most first, whose codes are yet to be
+        decoded."""
 
 
 def digest(model: FrequencyModel) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -56,11 +56,12 @@ class IntegerModel(ABC):
         ]
 
     @abstractmethod
-    def inputs(self, before: Tensor, start: int) -> Tensor:
+    def inputs(self, before: Tensor, start: int, having: Sequence[int]) -> Tensor:
         """What the layers are given: [B, T, width], in units of the stream.
 
         before [B, K, T] holds the codes of the frame before each, plus 1, and 0 where there is
-        no frame before; start is the number of the first frame.
+        no frame before; start is the number of the first frame. Of the chunks, the first
+        having[k] have codebook k.
         """
 
     @abstractmethod
@@ -71,13 +72,12 @@ class IntegerModel(ABC):
     def given(self, book: int, states: Tensor, codes: Tensor) -> Tensor:
         """States [R, width] for the codebooks after this one, whose codes [R] are now known."""
 
-    def past(self, batch: int) -> list[Past]:
-        """What the layers have seen before the first frame."""
-        return [layer.attention.past(batch, self.device) for layer in self.layers]
+    def past(self, batch: int, frames: int) -> list[Past]:
+        """What the layers have seen before the first frame, and room for so many."""
+        return [layer.attention.past(batch, frames, self.device) for layer in self.layers]
 
-    def states(self, before: Tensor, start: int, past: list[Past]) -> Tensor:
-        """[B, T, width]: what is to be known of each frame from those before it."""
-        x = self.inputs(before, start)
+    def states(self, x: Tensor, past: list[Past]) -> Tensor:
+        """[B, T, width], from `inputs`: what is to be known of each frame from those before it."""
         for layer, seen in zip(self.layers, past, strict=True):
             x = layer(x, seen)
         return x
@@ -107,17 +107,18 @@ class IntegerModel(ABC):
         batch, books, frames = codes.shape
         before = torch.zeros_like(codes)
         before[..., 1:] = codes[..., :-1] + 1
-        states = self.states(before, 0, self.past(batch)).view(batch * frames, -1)
+        x = self.inputs(before, 0, [batch] * books)
+        states = self.states(x, self.past(batch, frames)).view(batch * frames, -1)
         for book in range(books):
             out[:, :, book] = self.row(book, states).view(batch, frames, -1)
             if book + 1 < books:
                 states = self.given(book, states, codes[:, book].reshape(-1))
 
     @torch.no_grad()
-    def stepper(self, batch: int, codebooks: int) -> IntegerStepper:
-        """The same rows for a batch of chunks whose codes are yet to be decoded."""
-        self._check(codebooks, 1)
-        return IntegerStepper(self, batch, codebooks)
+    def stepper(self, counts: Sequence[int]) -> IntegerStepper:
+        """The same rows for chunks whose codes are yet to be decoded: see `FrequencyModel`."""
+        self._check(max(counts), 1)
+        return IntegerStepper(self, counts)
 
     def _check(self, books: int, frames: int) -> None:
         if not 1 <= books <= self.codebooks:
@@ -129,40 +130,46 @@ class IntegerModel(ABC):
 class IntegerStepper:
     """The rows of a batch of chunks, one symbol at a time: see `Stepper`."""
 
-    def __init__(self, model: IntegerModel, batch: int, codebooks: int) -> None:
+    def __init__(self, model: IntegerModel, counts: Sequence[int]) -> None:
         self._model = model
-        self._past = model.past(batch)
-        self._codes = torch.zeros(batch, codebooks, 1, dtype=torch.long, device=model.device)
-        self._frame = 0
-        self._book = 0
+        self._past = model.past(len(counts), model.frames)
+        self._having = [sum(count > book for count in counts) for book in range(counts[0])]
+        # Zero, no code, where a chunk has fewer codebooks.
+        shape = len(counts), len(self._having), 1
+        self._codes = torch.zeros(shape, dtype=torch.long, device=model.device)
+        self._frame = self._book = 0
         self._state: Tensor | None = None
         self._row: Tensor | None = None
 
     @torch.no_grad()
     def row(self) -> Tensor:
-        """int32 [B, size]: frequencies of the next symbol."""
+        """int32 [n, size]: frequencies of the next symbol."""
         if self._row is None:
-            self._row = self._model.row(self._book, self._states())
+            self._row = self._model.row(self._book, self._present())
         return self._row
 
     @torch.no_grad()
     def push(self, codes: Tensor) -> None:
-        """int64 [B]: what the symbol turned out to be."""
-        codes = codes.to(self._codes.device)
-        state = self._states()
-        if self._book + 1 < self._codes.shape[1]:
-            self._state = self._model.given(self._book, state, codes)
-        self._codes[:, self._book, 0] = codes + 1
+        """int64 [n]: what the symbols turned out to be."""
+        codes, state = codes.to(self._codes.device), self._present()
+        torch.add(codes, 1, out=self._codes[: len(codes), self._book, 0])
         self._row = None
         self._book += 1
-        if self._book == self._codes.shape[1]:
+        if self._book < len(self._having):
+            going_on = self._having[self._book]
+            given = state[:going_on], codes[:going_on]
+            self._state = self._model.given(self._book - 1, *given)
+        else:
             self._book, self._frame, self._state = 0, self._frame + 1, None
 
-    def _states(self) -> Tensor:
+    def _present(self) -> Tensor:
+        """States [n, width] of the chunks that have the next symbol's codebook."""
         if self._state is None:
-            if self._frame == self._model.frames:
-                raise ValueError(f"{self._model.name} takes at most {self._frame} frames")
-            self._state = self._model.states(self._codes, self._frame, self._past)[:, 0]
+            model = self._model
+            if self._frame == model.frames:
+                raise ValueError(f"{model.name} takes at most {self._frame} frames")
+            x = model.inputs(self._codes, self._frame, self._having)
+            self._state = model.states(x, self._past)[:, 0]
         return self._state
 
 
@@ -209,14 +216,15 @@ class IntegerTransformer(IntegerModel):
             raise ModelError(f"{path.name} is no entropy model of this version: {told}")
         return cls(name, checkpoint.tensors, device)
 
-    def inputs(self, before: Tensor, start: int) -> Tensor:
+    def inputs(self, before: Tensor, start: int, having: Sequence[int]) -> Tensor:
         """See `IntegerModel`."""
-        batch, books, frames = before.shape
-        x = self._position[start : start + frames] + self._count[books]
-        x = x.repeat(batch, 1)
-        for k in range(books):
-            x += self._past_codes[k].index_select(0, before[:, k].reshape(-1))
-        return x.view(batch, frames, -1).clamp_(-exact.VALUE_LIMIT, exact.VALUE_LIMIT)
+        batch, _, frames = before.shape
+        x = self._position[start : start + frames].repeat(batch, 1, 1)
+        for k, (count, more) in enumerate(zip(having, [*having[1:], 0], strict=True)):
+            x[more:count] += self._count[k + 1]
+            codes = self._past_codes[k].index_select(0, before[:count, k].reshape(-1))
+            x[:count] += codes.view(count, frames, -1)
+        return x.clamp_(-exact.VALUE_LIMIT, exact.VALUE_LIMIT)
 
     def logits(self, book: int, states: Tensor) -> Tensor:
         """See `IntegerModel`."""
