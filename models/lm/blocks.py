@@ -21,7 +21,9 @@ QUERY_LIMIT = 511
 PAST_LIMIT = 127
 """Keys are kept within +-PAST_LIMIT units of their head, values of their column: a byte each."""
 _PAST_ROWS = 128
-"""Of so many the past is multiplied at once, as a core's cache holds in four bytes each."""
+"""Streams times heads whose past is multiplied at once: a core's cache holds it in float32."""
+_PAST_GROWTH = 16
+"""Frames."""
 
 
 class Weights:
@@ -122,17 +124,20 @@ class Network:
 
 
 class Past:
-    """Keys and values of the frames so far, for one layer: [B * H, up to room, D]."""
+    """Keys and values of the frames so far, for one layer."""
 
-    def __init__(self, batch: int, heads: int, depth: int, room: int, device: torch.device) -> None:
+    def __init__(self, batch: int, heads: int, depth: int, device: torch.device) -> None:
         self.frames = 0
-        shape = (batch * heads, room, depth)
-        self._keys = torch.empty(shape, dtype=torch.int8, device=device)
-        self._values = torch.empty(shape, dtype=torch.int8, device=device)
+        self._keys = torch.empty(batch * heads, 0, depth, dtype=torch.int8, device=device)
+        self._values = torch.empty_like(self._keys)
 
     def extend(self, keys: Tensor, values: Tensor) -> None:
         """Add [B * H, T, D] each."""
         start, self.frames = self.frames, self.frames + keys.shape[1]
+        if self.frames > self._keys.shape[1]:
+            room = max(self.frames, start + _PAST_GROWTH)
+            self._keys = _roomier(self._keys, room)
+            self._values = _roomier(self._values, room)
         self._keys[:, start : self.frames] = keys
         self._values[:, start : self.frames] = values
 
@@ -147,9 +152,17 @@ class Past:
     def _product(self, rows: Tensor, past: Tensor, transposed: bool) -> Tensor:
         parts = []
         for some, bytewise in zip(rows.split(_PAST_ROWS), past.split(_PAST_ROWS), strict=True):
-            wide = bytewise[:, : self.frames].float()
+            # All of it, as memory is read several times faster without gaps.
+            wide = bytewise.float()[:, : self.frames]
             parts.append(exact_bmm(some, wide.transpose(1, 2) if transposed else wide))
         return torch.cat(parts)
+
+
+def _roomier(past: Tensor, room: int) -> Tensor:
+    """The same with room for so many frames."""
+    out = past.new_empty(past.shape[0], room, past.shape[2])
+    out[:, : past.shape[1]] = past
+    return out
 
 
 class Attention:
@@ -166,9 +179,9 @@ class Attention:
         limit[width:] = PAST_LIMIT
         self._least, self._most = -limit, limit
 
-    def past(self, batch: int, room: int, device: torch.device) -> Past:
-        """Nothing yet, and room for so many frames."""
-        return Past(batch, self._heads, self._depth, room, device)
+    def past(self, batch: int, device: torch.device) -> Past:
+        """Nothing yet."""
+        return Past(batch, self._heads, self._depth, device)
 
     def __call__(self, x: Tensor, past: Past) -> Tensor:
         """Frames [B, T, width] that follow those of the past to [B, T, width]."""

@@ -85,9 +85,9 @@ class EncodecLm(IntegerModel):
         x += self._position[start : start + frames]
         return x.clamp_(-exact.VALUE_LIMIT, exact.VALUE_LIMIT)
 
-    def past(self, batch: int, frames: int) -> list[Past]:
+    def past(self, batch: int) -> list[Past]:
         """A frame of zeros, which is attended to like any other."""
-        past = super().past(batch, frames + 1)
+        past = super().past(batch)
         for layer, seen in zip(self.layers, past, strict=True):
             layer.attention.see(self._position.new_zeros(batch, 1, self._position.shape[1]), seen)
         return past

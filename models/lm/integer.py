@@ -72,9 +72,9 @@ class IntegerModel(ABC):
     def given(self, book: int, states: Tensor, codes: Tensor) -> Tensor:
         """States [R, width] for the codebooks after this one, whose codes [R] are now known."""
 
-    def past(self, batch: int, frames: int) -> list[Past]:
-        """What the layers have seen before the first frame, and room for so many."""
-        return [layer.attention.past(batch, frames, self.device) for layer in self.layers]
+    def past(self, batch: int) -> list[Past]:
+        """What the layers have seen before the first frame."""
+        return [layer.attention.past(batch, self.device) for layer in self.layers]
 
     def states(self, x: Tensor, past: list[Past]) -> Tensor:
         """[B, T, width], from `inputs`: what is to be known of each frame from those before it."""
@@ -108,7 +108,7 @@ class IntegerModel(ABC):
         before = torch.zeros_like(codes)
         before[..., 1:] = codes[..., :-1] + 1
         x = self.inputs(before, 0, [batch] * books)
-        states = self.states(x, self.past(batch, frames)).view(batch * frames, -1)
+        states = self.states(x, self.past(batch)).view(batch * frames, -1)
         for book in range(books):
             out[:, :, book] = self.row(book, states).view(batch, frames, -1)
             if book + 1 < books:
@@ -132,7 +132,7 @@ class IntegerStepper:
 
     def __init__(self, model: IntegerModel, counts: Sequence[int]) -> None:
         self._model = model
-        self._past = model.past(len(counts), model.frames)
+        self._past = model.past(len(counts))
         self._having = [sum(count > book for count in counts) for book in range(counts[0])]
         # Zero, no code, where a chunk has fewer codebooks.
         shape = len(counts), len(self._having), 1
