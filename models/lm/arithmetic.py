@@ -51,7 +51,7 @@ def quantise_rows(x: Tensor) -> tuple[Tensor, Tensor]:
     The power is the least, 2^s, with every |x| < 127.5 * 2^s and 1 < 127.5 * 2^s; x / 2^s is
     rounded half to even.
     """
-    largest = torch.amax(x.abs(), -1, keepdim=True).clamp_min_(1)
+    largest = torch.maximum(x.amax(-1, keepdim=True), x.amin(-1, keepdim=True).neg_()).clamp_min_(1)
     # 127.5 has eight significant bits: adding the eighth carries into the exponent from there on.
     exponent = largest.view(torch.int32).add_((1 << 16) - (6 << 23))
     exponent &= constant(_EXPONENT, torch.int32, x.device)
@@ -66,8 +66,8 @@ def normalise(x: Tensor, gain: Tensor | None, bias: Tensor | None) -> Tensor:
     without: in units of 2 ** -UNIT_BITS.
     """
     n = x.shape[-1]
-    mean = (x.sum(-1, keepdim=True, dtype=torch.float64) / n).round_()
-    centred = x - mean
+    centred = x.double()
+    centred -= (centred.sum(-1, keepdim=True) / n).round_()
     power = (centred * centred).sum(-1, keepdim=True).add_(_EPSILON * n)
     # With 24 bits of the one and 12 of the other, float64 cannot round across a bound.
     bits = power.view(torch.int64)
@@ -89,9 +89,14 @@ def exponentials(scores: Tensor, peak: Tensor, total: int) -> tuple[Tensor, Tens
     """
     scores -= peak - ((_BIAS + _PEAK) << OCTAVE_BITS)
     scores.clamp_min_((_BIAS + _FLOOR) << OCTAVE_BITS).mul_(1 << 23 - OCTAVE_BITS)
-    weights = scores.to(torch.int32).view(torch.float32)
-    whole = torch.round(weights, out=scores).sum(-1, keepdim=True)
+    weights = recast(scores, torch.int32).view(torch.float32)
+    whole = weights.round().sum(-1, keepdim=True)
     return weights, _leading_bits(_quotient(total, whole)).float()
+
+
+def recast(x: Tensor, dtype: torch.dtype) -> Tensor:
+    """Numbers in another type of as many bytes, in the same memory: a core's cache has little."""
+    return x.view(dtype).copy_(x)
 
 
 def _quotient(a: int, b: Tensor) -> Tensor:
@@ -122,7 +127,7 @@ def frequencies(logits: Tensor) -> Tensor:
     size = logits.shape[-1]
     peak = logits.gather(-1, likeliest)
     weights, factor = exponentials(logits, peak, (1 << TOTAL_BITS) - size)
-    out = weights.mul_(factor).to(torch.int32).add_(1)
+    out = recast(weights.mul_(factor), torch.int32).add_(1)
     left = (1 << TOTAL_BITS) - out.sum(-1, keepdim=True, dtype=torch.int32)
     return out.scatter_add_(-1, likeliest, left)
 

@@ -82,7 +82,7 @@ class Linear:
     def __call__(self, x: Tensor) -> Tensor:
         """[R, inputs] to [R, outputs], in whatever units the exponents are for."""
         rows, step = exact.quantise_rows(x)
-        out = torch.mul(self._matrix(rows), step)
+        out = self._matrix(rows).mul_(step)
         return out.mul_(self._scale).round_().add_(self._bias)
 
 
@@ -107,7 +107,7 @@ class Gelu:
     def __call__(self, x: Tensor) -> Tensor:
         """Any shape to the same; overwrites what it is given."""
         x.clamp_(0, 2 * exact.GELU_LIMIT - 1)
-        return self._table.index_select(0, x.to(torch.int32).view(-1)).view(x.shape)
+        return self._table.index_select(0, exact.recast(x, torch.int32).view(-1)).view(x.shape)
 
 
 class Network:

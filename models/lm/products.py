@@ -9,6 +9,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from .arithmetic import recast
+
 Products = Literal["int8", "float32", "float64"]
 """Containers in which int8 matrices are multiplied. All give the same integers."""
 
@@ -31,12 +33,12 @@ class Matrix:
         self._weight = weight.to(types[products]).contiguous().t()
 
     def __call__(self, rows: Tensor) -> Tensor:
-        """Integers [R, inputs] as float32 to their products [R, outputs], int32 or float32."""
+        """Integers [R, inputs] to their products [R, outputs], float32 both."""
         if self._products == "float32":
             return rows @ self._weight
         if self._products == "float64":
             return (rows.double() @ self._weight).float()
-        return torch._int_mm(rows.to(torch.int8), self._weight)
+        return recast(torch._int_mm(rows.to(torch.int8), self._weight), torch.float32)
 
 
 def exact_bmm(a: Tensor, b: Tensor) -> Tensor:
