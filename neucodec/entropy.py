@@ -108,10 +108,11 @@ class Learned:
         """See `EntropyModel`."""
         import torch
 
-        in_order = codes.transpose(0, 2, 1)
-        rows = self._model.frequencies(torch.from_numpy(np.ascontiguousarray(codes))).numpy()
-        left, width = intervals_of(rows, in_order)
-        return left.transpose(0, 2, 1), width.transpose(0, 2, 1)
+        left, width = np.empty_like(codes), np.empty_like(codes)
+        rows = self._model.rows(torch.from_numpy(np.ascontiguousarray(codes)))
+        for k, row in enumerate(rows):
+            left[:, k], width[:, k] = intervals_of(row.numpy(), codes[:, k])
+        return left, width
 
     def stepper(self, counts: Sequence[int]) -> Stepper:
         """See `EntropyModel`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
@@ -64,7 +64,7 @@ class Hashed:
     def __init__(self, factor: int = 7919) -> None:
         self._factor = factor
 
-    def rows(self, past: Tensor, book: int, counts: Tensor) -> Tensor:
+    def row(self, past: Tensor, book: int, counts: Tensor) -> Tensor:
         """Frequencies [B, size] after codes that come down to ``past`` [B]."""
         mixed = past * 31 + book * 17 + counts
         weights = (mixed[:, None] + torch.arange(1024)) * self._factor % 1021
@@ -72,7 +72,7 @@ class Hashed:
         rows[torch.arange(len(past)), past % 1024] += 2**24 - rows.sum(dim=1)
         return rows.int()
 
-    def frequencies(self, codes: Tensor) -> Tensor:
+    def rows(self, codes: Tensor) -> Iterator[Tensor]:
         """See `FrequencyModel`."""
         return stepped(self, codes)
 
@@ -81,14 +81,14 @@ class Hashed:
         return HashedStepper(self, counts)
 
 
-def stepped(model: FrequencyModel, codes: Tensor) -> Tensor:
-    """Frequencies [B, F, K, size] of codes [B, K, F], a symbol at a time."""
+def stepped(model: FrequencyModel, codes: Tensor) -> Iterator[Tensor]:
+    """Frequencies [B, F, size] of each codebook of codes [B, K, F], found a symbol at a time."""
     batch, books, frames = codes.shape
     stepper, rows = model.stepper([books] * batch), []
     for at in range(frames * books):
         rows.append(stepper.row())
         stepper.push(codes[:, at % books, at // books])
-    return torch.stack(rows, dim=1).reshape(batch, frames, books, 1024)
+    return (torch.stack(rows[book::books], dim=1) for book in range(books))
 
 
 class HashedStepper:
@@ -101,7 +101,7 @@ class HashedStepper:
 
     def row(self) -> Tensor:
         having = self._having()
-        return self._model.rows(self._past[having], self._book, self._counts[having])
+        return self._model.row(self._past[having], self._book, self._counts[having])
 
     def push(self, codes: Tensor) -> None:
         having = self._having()
@@ -116,7 +116,7 @@ class Counted:
     fingerprint = bytes(range(8))
     codebooks, codebook_size, frames = 16, 1024, 86
 
-    def frequencies(self, codes: Tensor) -> Tensor:
+    def rows(self, codes: Tensor) -> Iterator[Tensor]:
         """See `FrequencyModel`."""
         return stepped(self, codes)
 

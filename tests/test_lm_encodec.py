@@ -17,7 +17,7 @@ from neucodec.models.errors import ModelError
 from neucodec.models.lm import encodec
 from neucodec.models.lm.arithmetic import sinusoids
 from neucodec.models.lm.encodec import EncodecLm
-from neucodec.models.lm.frequencies import TOTAL_BITS, digest, fixed_integers
+from neucodec.models.lm.frequencies import TOTAL_BITS, digest, fixed_integers, frequencies
 
 BOOKS, SIZE, FRAMES, WIDTH, LAYERS = 3, 64, 12, 32, 2
 
@@ -91,7 +91,7 @@ def test_plain_integers_give_the_same_to_the_last_frequency(
 ) -> None:
     integers = encodec.quantise(checkpoint())
     positions = sinusoids(FRAMES, WIDTH).long().numpy()
-    rows = model.frequencies(codes[:1])
+    rows = frequencies(model, codes[:1])
     expected = reference.encodec_lm(integers, positions, codes[0].numpy())
     assert torch.equal(rows[0].long(), torch.from_numpy(expected))
 
@@ -100,7 +100,7 @@ def test_plain_integers_give_the_same_to_the_last_frequency(
 def test_a_symbol_at_a_time_gives_the_same_rows(
     model: EncodecLm, codes: Tensor, counts: list[int]
 ) -> None:
-    rows = [model.frequencies(codes[i : i + 1, :count])[0] for i, count in enumerate(counts)]
+    rows = [frequencies(model, codes[i : i + 1, :count])[0] for i, count in enumerate(counts)]
     stepper = model.stepper(counts)
     for t in range(FRAMES):
         for k in range(BOOKS):
@@ -121,7 +121,7 @@ def test_the_same_integers_from_a_file_for_ever(model: EncodecLm, tmp_path: Path
 def test_codebooks_of_a_frame_know_nothing_of_each_other(model: EncodecLm, codes: Tensor) -> None:
     changed = codes.clone()
     changed[:, :, 4] = (codes[:, :, 4] + 1) % SIZE
-    rows, others = model.frequencies(codes), model.frequencies(changed)
+    rows, others = frequencies(model, codes), frequencies(model, changed)
     assert torch.equal(rows[:, :5], others[:, :5])
     assert (rows[:, 5:] != others[:, 5:]).any(-1).all()
 
@@ -133,7 +133,7 @@ def test_probabilities_are_the_peers(model: EncodecLm, codes: Tensor, books: int
     codes = codes[:, :books]
     with torch.no_grad():
         p = their_probabilities(theirs, codes).double()
-    q = model.frequencies(codes).double() / 2**TOTAL_BITS
+    q = frequencies(model, codes).double() / 2**TOTAL_BITS
     lost = (p * (p / q).log2()).sum(-1)
     # Weights that mean nothing make the most of small differences; still each row is theirs.
     assert float(lost.max()) < 0.02
@@ -155,7 +155,7 @@ def test_integers_cost_little_of_what_the_peers_model_learned() -> None:
     with torch.no_grad():
         exact = mean_bits(their_probabilities(theirs.eval(), codes), codes)
     ours = EncodecLm("theirs", encodec.quantise(theirs.state_dict()), FRAMES)
-    cost = mean_bits(ours.frequencies(codes).double() / 2**TOTAL_BITS, codes)
+    cost = mean_bits(frequencies(ours, codes).double() / 2**TOTAL_BITS, codes)
     assert float(exact) < 4  # of 6: it has learned something
     assert float(cost) < 1.01 * float(exact)
 

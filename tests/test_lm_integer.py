@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from neucodec.models.errors import ModelError
-from neucodec.models.lm.frequencies import TOTAL_BITS, digest, fixed_integers
+from neucodec.models.lm.frequencies import TOTAL_BITS, digest, fixed_integers, frequencies
 from neucodec.models.lm.integer import IntegerTransformer, serialise
 from neucodec.models.lm.quantise import quantise
 
@@ -49,7 +49,7 @@ def bits(frequencies: Tensor, codes: Tensor) -> float:
 def test_every_row_is_positive_and_sums_to_a_power_of_two(
     model: IntegerTransformer, codes: Tensor
 ) -> None:
-    rows = model.frequencies(codes)
+    rows = frequencies(model, codes)
     assert rows.dtype == torch.int32
     assert rows.shape == (3, FRAMES, BOOKS, SIZE)
     assert int(rows.min()) >= 1
@@ -61,7 +61,7 @@ def test_every_row_is_positive_and_sums_to_a_power_of_two(
 def test_plain_integers_give_the_same_to_the_last_frequency(
     model: IntegerTransformer, codes: Tensor
 ) -> None:
-    rows = model.frequencies(codes)
+    rows = frequencies(model, codes)
     for chunk, one in zip(rows, codes, strict=True):
         expected = reference.code_transformer(fixed_transformer(), one.numpy())
         assert torch.equal(chunk.long(), torch.from_numpy(expected))
@@ -71,7 +71,7 @@ def test_a_trained_model_in_plain_integers_too() -> None:
     integers = quantise(trained().state_dict(), trained().config)
     codes = melody(1, BOOKS, 5, SIZE, seed=1000)
     expected = reference.code_transformer(integers, codes[0].numpy())
-    rows = IntegerTransformer("trained", integers).frequencies(codes)
+    rows = frequencies(IntegerTransformer("trained", integers), codes)
     assert torch.equal(rows[0].long(), torch.from_numpy(expected))
 
 
@@ -81,7 +81,7 @@ def test_a_symbol_at_a_time_gives_the_same_rows(
     model: IntegerTransformer, codes: Tensor, batch: int, books: int
 ) -> None:
     codes = codes[:batch, :books]
-    rows = model.frequencies(codes)
+    rows = frequencies(model, codes)
     stepper = model.stepper([books] * batch)
     for t in range(FRAMES):
         for k in range(books):
@@ -92,7 +92,7 @@ def test_a_symbol_at_a_time_gives_the_same_rows(
 
 def test_chunks_with_fewer_codebooks_go_along(model: IntegerTransformer, codes: Tensor) -> None:
     counts = [BOOKS, 2, 1]
-    rows = [model.frequencies(codes[i : i + 1, :count])[0] for i, count in enumerate(counts)]
+    rows = [frequencies(model, codes[i : i + 1, :count])[0] for i, count in enumerate(counts)]
     stepper = model.stepper(counts)
     for t in range(FRAMES):
         for k in range(BOOKS):
@@ -103,19 +103,19 @@ def test_chunks_with_fewer_codebooks_go_along(model: IntegerTransformer, codes: 
 
 def test_a_chunk_costs_the_same_in_any_company(model: IntegerTransformer) -> None:
     codes = fixed_integers((64, BOOKS, FRAMES), SIZE, seed=6)
-    rows = model.frequencies(codes)
+    rows = frequencies(model, codes)
     for size in (1, 3):
         for first in (0, 17, 60):
             part = slice(first, first + size)
-            assert torch.equal(model.frequencies(codes[part]), rows[part])
+            assert torch.equal(frequencies(model, codes[part]), rows[part])
 
 
 @pytest.mark.parametrize("count", [1, 2, 4])
 def test_threads_change_nothing(model: IntegerTransformer, codes: Tensor, count: int) -> None:
     with threads(1):
-        alone = model.frequencies(codes)
+        alone = frequencies(model, codes)
     with threads(count):
-        assert torch.equal(model.frequencies(codes), alone)
+        assert torch.equal(frequencies(model, codes), alone)
 
 
 @pytest.mark.parametrize("products", ["int8", "float32", "float64"])
@@ -126,18 +126,18 @@ def test_the_kind_of_product_changes_nothing(
 ) -> None:
     other = IntegerTransformer("small", fixed_transformer(), products=products)  # type: ignore[arg-type]
     with torch.backends.mkldnn.flags(enabled=mkldnn):
-        assert torch.equal(other.frequencies(codes), model.frequencies(codes))
+        assert torch.equal(frequencies(other, codes), frequencies(model, codes))
 
 
 @pytest.mark.parametrize("precision", ["high", "medium"])
 def test_a_setting_for_rougher_products_changes_nothing(
     model: IntegerTransformer, codes: Tensor, precision: str
 ) -> None:
-    exact = model.frequencies(codes)
+    exact = frequencies(model, codes)
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision(precision)
     try:
-        assert torch.equal(model.frequencies(codes), exact)
+        assert torch.equal(frequencies(model, codes), exact)
     finally:
         torch.set_float32_matmul_precision(before)
 
@@ -145,17 +145,17 @@ def test_a_setting_for_rougher_products_changes_nothing(
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 def test_a_gpu_gives_the_same(model: IntegerTransformer, codes: Tensor) -> None:
     other = IntegerTransformer("small", fixed_transformer(), "cuda")
-    assert torch.equal(other.frequencies(codes).cpu(), model.frequencies(codes))
+    assert torch.equal(frequencies(other, codes).cpu(), frequencies(model, codes))
 
 
 def test_a_row_knows_the_codes_before_it_and_no_others(
     model: IntegerTransformer, codes: Tensor
 ) -> None:
-    rows = model.frequencies(codes)
+    rows = frequencies(model, codes)
     t, k = 4, 1
     changed = codes.clone()
     changed[:, k, t] = (changed[:, k, t] + 1) % SIZE
-    others = model.frequencies(changed)
+    others = frequencies(model, changed)
     flat, other = rows.flatten(1, 2), others.flatten(1, 2)
     here = t * BOOKS + k
     assert torch.equal(flat[:, : here + 1], other[:, : here + 1])
@@ -165,8 +165,8 @@ def test_a_row_knows_the_codes_before_it_and_no_others(
 def test_the_number_of_codebooks_is_known_from_the_start(
     model: IntegerTransformer, codes: Tensor
 ) -> None:
-    fewer = model.frequencies(codes[:, :2])
-    assert (fewer[:, 0, 0] != model.frequencies(codes)[:, 0, 0]).any()
+    fewer = frequencies(model, codes[:, :2])
+    assert (fewer[:, 0, 0] != frequencies(model, codes)[:, 0, 0]).any()
 
 
 def test_the_same_frequencies_for_ever(model: IntegerTransformer) -> None:
@@ -180,7 +180,7 @@ def test_integers_cost_little() -> None:
     logits = model(codes)
     exact = -logits.double().log_softmax(-1).gather(-1, codes.unsqueeze(-1)).mean() / math.log(2)
     rows = IntegerTransformer("trained", quantise(model.state_dict(), model.config))
-    cost = bits(rows.frequencies(codes), codes)
+    cost = bits(frequencies(rows, codes), codes)
     assert float(exact) < 4  # of 6: it has learned something
     assert cost < 1.005 * float(exact)
 
@@ -192,7 +192,7 @@ def test_a_file_brings_back_the_same_model(tmp_path: Path, codes: Tensor) -> Non
     model = IntegerTransformer("small", fixed_transformer())
     assert again.fingerprint == model.fingerprint
     assert (again.codebooks, again.codebook_size, again.frames) == (BOOKS, SIZE, FRAMES)
-    assert torch.equal(again.frequencies(codes), model.frequencies(codes))
+    assert torch.equal(frequencies(again, codes), frequencies(model, codes))
 
 
 def test_any_other_integer_is_another_fingerprint(model: IntegerTransformer) -> None:
@@ -240,9 +240,9 @@ def test_more_than_the_model_takes_is_refused(
     model: IntegerTransformer, shape: tuple[int, ...], complaint: str
 ) -> None:
     with pytest.raises(ValueError, match=complaint):
-        model.frequencies(torch.zeros(shape, dtype=torch.long))
+        frequencies(model, torch.zeros(shape, dtype=torch.long))
 
 
 def test_codes_that_there_are_not_are_refused(model: IntegerTransformer) -> None:
     with pytest.raises(ValueError, match="from 0 to 63"):
-        model.frequencies(torch.full((1, 1, 1), SIZE))
+        frequencies(model, torch.full((1, 1, 1), SIZE))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import torch
@@ -53,16 +53,21 @@ class FrequencyModel(Protocol):
     def frames(self) -> int:
         """The most frames that a chunk can have."""
 
-    def frequencies(self, codes: Tensor) -> Tensor:
-        """Codes int64 [B, K, F] to int32 [B, F, K, size].
+    def rows(self, codes: Tensor) -> Iterator[Tensor]:
+        """Codes int64 [B, K, F] to int32 [B, F, size] for one codebook after the other.
 
-        Every frequency is at least 1 and every row sums to 2 ** TOTAL_BITS. Row [b, f, k] depends
-        on codes[b, :, :f], on codes[b, :k, f] and on K, on nothing else.
+        Every frequency is at least 1 and every row sums to 2 ** TOTAL_BITS. Row [b, f] of codebook
+        k depends on codes[b, :, :f], on codes[b, :k, f] and on K, on nothing else.
         """
 
     def stepper(self, counts: Sequence[int]) -> Stepper:
         """The same rows for chunks with so many codebooks, most first, whose codes are yet to be
         decoded."""
+
+
+def frequencies(model: FrequencyModel, codes: Tensor) -> Tensor:
+    """The rows of all codebooks, [B, F, K, size]."""
+    return torch.stack(list(model.rows(codes)), dim=2)
 
 
 def digest(model: FrequencyModel) -> str:
@@ -73,7 +78,7 @@ def digest(model: FrequencyModel) -> str:
     """
     shape = (2, model.codebooks, min(8, model.frames))
     codes = fixed_integers(shape, model.codebook_size, seed=1)
-    rows = model.frequencies(codes).cpu().numpy().astype("<i4")
+    rows = frequencies(model, codes).cpu().numpy().astype("<i4")
     return hashlib.sha256(rows.tobytes()).hexdigest()
 
 

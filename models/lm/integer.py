@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -21,8 +21,6 @@ from .products import Products, fastest
 ARITHMETIC = 1
 """Version of INTEGER.md."""
 _METADATA = {"kind": "code-transformer", "arithmetic": str(ARITHMETIC)}
-_GROUP_ROWS = 400
-"""About as many frames go through the layers at once as a core's cache holds the rows of."""
 
 
 class IntegerModel(ABC):
@@ -88,29 +86,19 @@ class IntegerModel(ABC):
         return exact.frequencies(logits.clamp_(-exact.SCORE_LIMIT, exact.SCORE_LIMIT))
 
     @torch.no_grad()
-    def frequencies(self, codes: Tensor) -> Tensor:
-        """Codes int64 [B, K, F] to int32 [B, F, K, size]: see `FrequencyModel`."""
+    def rows(self, codes: Tensor) -> Iterator[Tensor]:
+        """Codes int64 [B, K, F] to int32 [B, F, size] for each codebook: see `FrequencyModel`."""
         batch, books, frames = codes.shape
         self._check(books, frames)
         if codes.numel() and not 0 <= int(codes.min()) <= int(codes.max()) < self.codebook_size:
             raise ValueError(f"codes must be from 0 to {self.codebook_size - 1}")
         codes = codes.to(self.device)
-        out = torch.empty(
-            batch, frames, books, self.codebook_size, dtype=torch.int32, device=self.device
-        )
-        group = max(1, _GROUP_ROWS // max(1, frames))
-        for i in range(0, batch, group):
-            self._fill(out[i : i + group], codes[i : i + group])
-        return out
-
-    def _fill(self, out: Tensor, codes: Tensor) -> None:
-        batch, books, frames = codes.shape
         before = torch.zeros_like(codes)
         before[..., 1:] = codes[..., :-1] + 1
         x = self.inputs(before, 0, [batch] * books)
         states = self.states(x, self.past(batch)).view(batch * frames, -1)
         for book in range(books):
-            out[:, :, book] = self.row(book, states).view(batch, frames, -1)
+            yield self.row(book, states).view(batch, frames, -1)
             if book + 1 < books:
                 states = self.given(book, states, codes[:, book].reshape(-1))
 
