@@ -85,7 +85,7 @@ class IntegerModel(ABC):
         logits = self.logits(book, states)
         return exact.frequencies(logits.clamp_(-exact.SCORE_LIMIT, exact.SCORE_LIMIT))
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def rows(self, codes: Tensor) -> Iterator[Tensor]:
         """Codes int64 [B, K, F] to int32 [B, F, size] for each codebook: see `FrequencyModel`."""
         batch, books, frames = codes.shape
@@ -102,7 +102,7 @@ class IntegerModel(ABC):
             if book + 1 < books:
                 states = self.given(book, states, codes[:, book].reshape(-1))
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def stepper(self, counts: Sequence[int]) -> IntegerStepper:
         """The same rows for chunks whose codes are yet to be decoded: see `FrequencyModel`."""
         self._check(max(counts), 1)
@@ -129,14 +129,14 @@ class IntegerStepper:
         self._state: Tensor | None = None
         self._row: Tensor | None = None
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def row(self) -> Tensor:
         """int32 [n, size]: frequencies of the next symbol."""
         if self._row is None:
             self._row = self._model.row(self._book, self._present())
         return self._row
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def push(self, codes: Tensor) -> None:
         """int64 [n]: what the symbols turned out to be."""
         codes, state = codes.to(self._codes.device), self._present()
