@@ -27,9 +27,8 @@ Codes = npt.NDArray[np.int64]
 
 SCALES = {"rms": ScaleKind.LOG, "codec": ScaleKind.FLOAT, "none": ScaleKind.NONE}
 """How the scales of each level on a card stand in a file."""
-MOST_STREAMS = 256
-"""Streams that an entropy model decodes in step: below, its operations are too short for what it
-takes to begin them."""
+MOST_STREAMS = 128
+"""Streams that an entropy model decodes in step."""
 MOST_ENTROPY_THREADS = 4
 """Each has a batch of chunks in work, and the memory for it."""
 
@@ -175,7 +174,7 @@ def _unpacked(
             yield from _unpack(header, None, [(index, chunk)])
         return
     most = max(1, MOST_STREAMS // header.streams)
-    batches = in_batches(chunks, most, first=max(1, most // 8))
+    batches = in_batches(chunks, most, first=max(1, most // 4))
     workers = min(threads or available_threads(), MOST_ENTROPY_THREADS)
     for batch in in_order(partial(_unpack, header, model), batches, workers):
         yield from batch

@@ -22,7 +22,7 @@ PAST_LIMIT = 127
 """Keys are kept within +-PAST_LIMIT units of their head, values of their column: a byte each."""
 _PAST_ROWS = 128
 """Streams times heads whose past is multiplied at once: a core's cache holds it in float32."""
-_PAST_GROWTH = 16
+_PAST_GROWTH = 8
 """Frames."""
 
 
