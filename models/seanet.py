@@ -191,11 +191,11 @@ class Encoder(nn.Module):
             yield Conv(c, c.channels, width, KERNEL)
             for ratio in reversed(c.ratios):
                 yield ResidualUnit(c, width)
-                yield nn.ELU()
+                yield nn.ELU(inplace=True)
                 yield Conv(c, width, 2 * width, 2 * ratio, ratio)
                 width *= 2
             yield Lstm(width, c.lstm_layers)
-            yield nn.ELU()
+            yield nn.ELU(inplace=True)
             yield Conv(c, width, c.latent, KERNEL)
 
         self.layers = nn.ModuleList(layers())
@@ -216,11 +216,11 @@ class Decoder(nn.Module):
             yield Conv(c, c.latent, width, KERNEL)
             yield Lstm(width, c.lstm_layers)
             for ratio in c.ratios:
-                yield nn.ELU()
+                yield nn.ELU(inplace=True)
                 yield ConvTranspose(c, width, width // 2, ratio)
                 width //= 2
                 yield ResidualUnit(c, width)
-            yield nn.ELU()
+            yield nn.ELU(inplace=True)
             yield Conv(c, width, c.channels, KERNEL)
 
         self.layers = nn.ModuleList(layers())
