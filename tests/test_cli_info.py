@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from conftest import MakeClip, Run
 
+from neucodec import __version__
+
 
 @pytest.fixture
 def song(run: Run, clip: MakeClip) -> Path:
@@ -44,7 +46,7 @@ def test_info_for_people(run: Run, song: Path) -> None:
         f"  size     {size} bytes, {224000 / size:.1f}x smaller than 16-bit PCM",
         "  chunks   4 of 0.975 s",
         "  entropy  none",
-        "  encoder  neucodec 0.1.0, format 1.0",
+        f"  encoder  neucodec {__version__}, format 1.0",
         "  state    complete, chunks not checked",
         "  tag      TITLE=Waves",
     ]
@@ -179,7 +181,7 @@ def test_every_command_has_help(run: Run, command: str) -> None:
 
 
 def test_version_and_no_command(run: Run) -> None:
-    assert run("--version").out == b"neucodec 0.1.0\n"
+    assert run("--version").out == f"neucodec {__version__}\n".encode()
     ran = run()
     assert (ran.code, ran.out) == (2, b"")
     assert "Examples:" in ran.err
