@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 
 from .chunks import Audio, Geometry, Piece
-from .entropy import EntropyModel, decode_payloads, encode_payload
+from .entropy import MOST_STREAMS, EntropyModel, decode_payloads, encode_payload
 from .formats import Chunk, Header, ScaleKind, byte_to_scale, encode_chunk
 from .level import from_mid_side, normalise, prefers_mid_side, to_mid_side
 from .models.batches import decode_together, encode_together
@@ -27,8 +27,6 @@ Codes = npt.NDArray[np.int64]
 
 SCALES = {"rms": ScaleKind.LOG, "codec": ScaleKind.FLOAT, "none": ScaleKind.NONE}
 """How the scales of each level on a card stand in a file."""
-MOST_STREAMS = 128
-"""Streams that an entropy model decodes in step."""
 MOST_ENTROPY_THREADS = 4
 """Each has a batch of chunks in work, and the memory for it."""
 

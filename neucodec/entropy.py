@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from .models.lm.frequencies import Stepper as TorchStepper
 
 Codes = npt.NDArray[np.int64]
+
+MOST_STREAMS = 128
+"""Streams that a model decodes in step."""
 
 
 class Stepper(Protocol):
@@ -238,12 +242,25 @@ def decode_payloads(
     return found
 
 
+def codes_of(
+    chunks: Iterable[Chunk | None], header: Header, model: EntropyModel | None
+) -> Iterator[Codes | None]:
+    """The codes [streams that are not silent, codebooks, frames] of each chunk in turn, many being
+    decoded at once; None where there is no chunk, or where that fails."""
+    left = iter(chunks)
+    while batch := list(islice(left, max(1, MOST_STREAMS // header.streams))):
+        coded = [chunk for chunk in batch if chunk and chunk.codebooks]
+        found = iter(decode_payloads(coded, header, model))
+        for chunk in batch:
+            if chunk and chunk.codebooks:
+                yield next(found)
+            else:
+                yield np.zeros((0, 0, chunk.frames), np.int64) if chunk else None
+
+
 def chunk_codes(chunk: Chunk, header: Header, model: EntropyModel | None = None) -> Codes | None:
-    """The codes [streams that are not silent, codebooks, frames] of one chunk; None where that
-    fails. ``model`` saves looking up what the header names."""
-    if not chunk.codebooks:
-        return np.zeros((0, 0, chunk.frames), np.int64)
-    return decode_payloads([chunk], header, model or entropy_of(header))[0]
+    """`codes_of` one chunk. ``model`` saves looking up what the header names."""
+    return next(codes_of([chunk], header, model or entropy_of(header)))
 
 
 def undecodable(chunks: Sequence[Chunk], header: Header, model: EntropyModel | None) -> list[int]:

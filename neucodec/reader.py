@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .decoder import DecodeOptions, Decoder, card_for, check_header
-from .entropy import EntropyModel, chunk_codes, entropy_of
+from .entropy import EntropyModel, codes_of, entropy_of
 from .errors import NeucodecError
 from .failures import as_one_kind
 from .formats import Header, NcfReader
@@ -163,11 +163,16 @@ class NcfFile:
 
         Streams that are silent in this chunk are left out.
         """
-        chunk = self.reader.read_chunk(index)
-        return None if chunk is None else chunk_codes(chunk, self.header, self._entropy)
+        return next(codes_of([self.reader.read_chunk(index)], self.header, self.entropy))
+
+    def all_codes(self) -> Iterator[npt.NDArray[np.int64] | None]:
+        """`codes` of every chunk in turn, in a fraction of the time that they take one by one."""
+        chunks = (self.reader.read_chunk(index) for index in range(self.chunk_count))
+        return codes_of(chunks, self.header, self.entropy)
 
     @cached_property
-    def _entropy(self) -> EntropyModel | None:
+    def entropy(self) -> EntropyModel | None:
+        """What the file's codes were squeezed with."""
         return entropy_of(self.header, self.card)
 
     @property
@@ -180,7 +185,7 @@ class NcfFile:
 
     def _decode_from(self, position: int) -> Iterator[Audio]:
         options = DecodeOptions(start=position / self.samplerate)
-        return Decoder(self.reader, self.codec, options, self._entropy).blocks()
+        return Decoder(self.reader, self.codec, options, self.entropy).blocks()
 
     def close(self) -> None:
         """Close the file if it was opened by name."""

@@ -57,8 +57,8 @@ def read_tokens(file: NcfFile) -> Tokens:
     parts, frames = [], header.chunk_frames
     scales = np.zeros((count, header.streams), np.float32)
     mid_side = np.zeros(count, np.bool_)
-    for index in range(count):
-        chunk, codes = file.reader.read_chunk(index), file.codes(index)
+    for index, codes in enumerate(file.all_codes()):
+        chunk = file.reader.read_chunk(index)
         frames = header.chunk_frames if chunk is None else chunk.frames
         part = np.full(
             (header.streams, header.codebooks, frames), ABSENT, np.int32 if wide else np.int16

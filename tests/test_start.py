@@ -3,34 +3,47 @@
 import subprocess
 import sys
 
+import pytest
 from conftest import PATIENCE
 
 CODE = """
-import gc, sys
-from neucodec.models.start import start_torch
-{before}
-start_torch()
-print("torch" in sys.modules, gc.isenabled(), gc.get_freeze_count() > 0)
+import sys
+from neucodec.models import start
+start._TRIED = "{tried}"
+start.start_torch()
+import torch
+print("torch._decomp" in sys.modules)
+with torch.device("meta"):
+    print(torch.nn.Linear(2, 3)(torch.zeros(1, 2)).shape)
+import torch._meta_registrations
+print("torch._decomp" in sys.modules)
 """
 
 
-def started(before: str) -> str:
-    return subprocess.run(
-        [sys.executable, "-c", CODE.format(before=before)],
+SHARED = """
+import distributed
+from neucodec.models.start import start_torch
+start_torch()
+import torch
+print(torch.Generator().initial_seed() > 0)
+"""
+
+
+def test_a_worker_of_dask_has_all_of_torch() -> None:
+    pytest.importorskip("distributed")
+    done = subprocess.run([sys.executable, "-c", SHARED], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr
+
+
+@pytest.mark.parametrize(("tried", "has_it_all"), [("", "False"), ("none", "True")])
+def test_what_only_compilers_need_is_left_out_of_versions_that_can_do_without(
+    tried: str, has_it_all: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", CODE.format(tried=tried)],
         capture_output=True,
         text=True,
         check=True,
         timeout=PATIENCE,
-    ).stdout.strip()
-
-
-def test_garbage_is_collected_again_once_pytorch_is_there() -> None:
-    assert started("") == "True True True"
-
-
-def test_whoever_collects_none_goes_on_so() -> None:
-    assert started("gc.disable()") == "True False True"
-
-
-def test_where_pytorch_is_already_nothing_is_done() -> None:
-    assert started("import torch") == "True True False"
+    )
+    assert done.stdout.splitlines() == [has_it_all, "torch.Size([1, 3])", "True"]

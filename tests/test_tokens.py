@@ -52,6 +52,18 @@ def test_no_codes_where_it_is_silent_or_damaged(tmp_path: Path) -> None:
         assert read_tokens(file).codes.shape == (1, 2, 0)
 
 
+def test_all_codes_at_once_are_those_of_each_chunk() -> None:
+    noise = np.random.default_rng(0).normal(0, 0.1, 3 * 44100)
+    noise[:66150] = 0
+    data = neucodec.encode(noise, 44100, bitrate="3kbps")
+    with neucodec.open(io.BytesIO(data)) as file:
+        assert file.entropy is not None and file.entropy.name == "neu-44khz-lm"
+        at_once = list(file.all_codes())
+        assert len(at_once) == file.chunk_count > 3
+        for index, codes in enumerate(at_once):
+            np.testing.assert_array_equal(codes, file.codes(index))
+
+
 def test_codes_alone_to_a_pipe_and_back(run: Run, clip: MakeClip) -> None:
     data = run("encode", clip(), "-o", "-").out
     ran = run("tokens", "-", "-o", "-", "--format", "npy", stdin=data)

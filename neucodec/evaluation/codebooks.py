@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from ..entropy import EntropyModel, codes_of
+from ..formats import Chunk, Header
 from ..reader import NcfFile
 
 if TYPE_CHECKING:
@@ -47,15 +49,13 @@ def codebook_use(files: Iterable[Path], codec: Codec) -> CodebookUse | None:
     """
     entries = codec.card.codebook_size
     counts: dict[int, npt.NDArray[np.int64]] = {}
-    for path in files:
-        with NcfFile(path, codec) as file:
-            for index in range(file.chunk_count):
-                codes = file.codes(index)
-                if codes is None or not codes.size:
-                    continue
-                for book in range(codes.shape[1]):
-                    found = np.bincount(codes[:, book].ravel(), minlength=entries)
-                    counts[book] = counts.get(book, 0) + found
+    for header, model, chunks in _alike(files, codec):
+        for codes in codes_of(chunks, header, model):
+            if codes is None or not codes.size:
+                continue
+            for book in range(codes.shape[1]):
+                found = np.bincount(codes[:, book].ravel(), minlength=entries)
+                counts[book] = counts.get(book, 0) + found
     if not counts:
         return None
     shares = [counts[book] / counts[book].sum() for book in sorted(counts)]
@@ -64,3 +64,18 @@ def codebook_use(files: Iterable[Path], codec: Codec) -> CodebookUse | None:
         [int(np.count_nonzero(share)) for share in shares],
         [float(-(s[s > 0] * np.log2(s[s > 0])).sum()) for s in shares],
     )
+
+
+def _alike(
+    files: Iterable[Path], codec: Codec
+) -> Iterable[tuple[Header, EntropyModel | None, list[Chunk]]]:
+    """The chunks of files whose codes stand in them alike, so that they can be had together."""
+    groups: dict[tuple[object, ...], tuple[Header, EntropyModel | None, list[Chunk]]] = {}
+    for path in files:
+        with NcfFile(path, codec) as file:
+            header = file.header
+            kind = (header.streams, header.scale_kind, header.entropy, header.entropy_fingerprint)
+            chunks = groups.setdefault(kind, (header, file.entropy, []))[2]
+            found = (file.reader.read_chunk(index) for index in range(file.chunk_count))
+            chunks += [chunk for chunk in found if chunk]
+    return groups.values()
