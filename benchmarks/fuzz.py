@@ -20,8 +20,9 @@ import sys
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
+from itertools import cycle
 from pathlib import Path
 
 import fuzz_mutations as mutations
@@ -97,8 +98,8 @@ class Lopsided:
     def intervals(self, codes: Codes) -> tuple[Codes, Codes]:
         return self._lefts[codes], self._widths[codes]
 
-    def stepper(self, streams: int, codebooks: int) -> Constant:
-        return Constant(np.tile(self._widths.astype(np.int32), (streams, 1)))
+    def stepper(self, counts: Sequence[int]) -> Constant:
+        return Constant(self._widths.astype(np.int32), counts)
 
 
 @lru_cache(32)
@@ -109,14 +110,17 @@ def lopsided(size: int) -> Lopsided:
 class Constant:
     """The same frequencies at every step."""
 
-    def __init__(self, rows: npt.NDArray[np.int32]) -> None:
-        self._rows = rows
+    def __init__(self, row: npt.NDArray[np.int32], counts: Sequence[int]) -> None:
+        self._rows = np.tile(row, (len(counts), 1))
+        # Of each codebook in turn: the streams that have it.
+        self._having = cycle([sum(k < count for count in counts) for k in range(counts[0])])
+        self._now = next(self._having)
 
     def row(self) -> npt.NDArray[np.int32]:
-        return self._rows
+        return self._rows[: self._now]
 
     def push(self, codes: Codes) -> None:
-        pass
+        self._now = next(self._having)
 
 
 def model_of(header: Header) -> EntropyModel | None:
