@@ -260,13 +260,11 @@ def _loudness(reader: NcfReader, codec: Codec) -> float:
 
 def _all_codes(reader: NcfReader) -> list[tuple[Codes, tuple[float, ...]]]:
     """Codes [streams, codebooks, frames] and scales of every chunk; NeucodecError if any lacks."""
-    from .entropy import chunk_codes, entropy_of
+    from .entropy import codes_of, entropy_of
 
-    header = reader.header
-    model = entropy_of(header)
+    header, chunks = reader.header, list(reader)
     found: list[tuple[Codes, tuple[float, ...]]] = []
-    for chunk in reader:
-        codes = chunk_codes(chunk, header, model)
+    for chunk, codes in zip(chunks, codes_of(chunks, header, entropy_of(header)), strict=True):
         if chunk.index != len(found) or not chunk.codebooks or codes is None:
             break
         found.append((codes, tuple(float(s) for s in chunk.scales)))

@@ -265,8 +265,7 @@ def chunk_codes(chunk: Chunk, header: Header, model: EntropyModel | None = None)
 
 def undecodable(chunks: Sequence[Chunk], header: Header, model: EntropyModel | None) -> list[int]:
     """Indices of those chunks whose payloads are not codes."""
-    coded = [chunk for chunk in chunks if chunk.codebooks]
-    found = zip(coded, decode_payloads(coded, header, model), strict=True)
+    found = zip(chunks, codes_of(chunks, header, model), strict=True)
     return [chunk.index for chunk, codes in found if codes is None]
 
 

@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from .decoder import DecodeOptions, Decoder, card_for, check_header
-from .entropy import EntropyModel, codes_of, entropy_of
+from .entropy import EntropyModel, chunk_codes, codes_of, entropy_of
 from .errors import NeucodecError
 from .failures import as_one_kind
-from .formats import Header, NcfReader
+from .formats import Chunk, Header, NcfReader
 from .models.codec import Codec
 from .models.registry import load
 
@@ -163,12 +163,16 @@ class NcfFile:
 
         Streams that are silent in this chunk are left out.
         """
-        return next(codes_of([self.reader.read_chunk(index)], self.header, self.entropy))
+        chunk = self.reader.read_chunk(index)
+        return None if chunk is None else chunk_codes(chunk, self.header, self.entropy)
 
     def all_codes(self) -> Iterator[npt.NDArray[np.int64] | None]:
         """`codes` of every chunk in turn, in a fraction of the time that they take one by one."""
-        chunks = (self.reader.read_chunk(index) for index in range(self.chunk_count))
-        return codes_of(chunks, self.header, self.entropy)
+        return codes_of(self.chunks(), self.header, self.entropy)
+
+    def chunks(self) -> Iterator[Chunk | None]:
+        """What the file holds of every chunk in turn; None for damaged ones."""
+        return map(self.reader.read_chunk, range(self.chunk_count))
 
     @cached_property
     def entropy(self) -> EntropyModel | None:

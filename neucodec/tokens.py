@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from .entropy import codes_of
 from .formats import ScaleKind, byte_to_scale, coded_streams
 
 if TYPE_CHECKING:
@@ -57,8 +58,9 @@ def read_tokens(file: NcfFile) -> Tokens:
     parts, frames = [], header.chunk_frames
     scales = np.zeros((count, header.streams), np.float32)
     mid_side = np.zeros(count, np.bool_)
-    for index, codes in enumerate(file.all_codes()):
-        chunk = file.reader.read_chunk(index)
+    chunks = list(file.chunks())
+    found = zip(chunks, codes_of(chunks, header, file.entropy), strict=True)
+    for index, (chunk, codes) in enumerate(found):
         frames = header.chunk_frames if chunk is None else chunk.frames
         part = np.full(
             (header.streams, header.codebooks, frames), ABSENT, np.int32 if wide else np.int16

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from neucodec.models.lm.config import LmConfig
-from neucodec.models.lm.frequencies import fixed_integers
+from neucodec.models.lm.frequencies import FrequencyModel, fixed_integers, frequencies
 from neucodec.models.lm.transformer import CodeTransformer
 
 BOOKS, SIZE, FRAMES, WIDTH, HEADS = 3, 64, 12, 32, 4
@@ -105,3 +105,14 @@ def trained() -> CodeTransformer:
         loss.backward()
         optimizer.step()
     return model.eval().requires_grad_(False)
+
+
+def assert_stepping_gives_the_rows(model: FrequencyModel, codes: Tensor, counts: list[int]) -> None:
+    """Chunk i with the first ``counts[i]`` codebooks, all in step, beside each by itself."""
+    rows = [frequencies(model, codes[i : i + 1, :count])[0] for i, count in enumerate(counts)]
+    stepper = model.stepper(counts)
+    for t in range(codes.shape[2]):
+        for k in range(counts[0]):
+            having = [i for i, count in enumerate(counts) if count > k]
+            assert torch.equal(stepper.row(), torch.stack([rows[i][t, k] for i in having]))
+            stepper.push(codes[: len(having), k, t])

@@ -9,7 +9,7 @@ from typing import Any
 import lm_reference as reference
 import pytest
 import torch
-from lm_models import melody
+from lm_models import assert_stepping_gives_the_rows, melody
 from networks import peer
 from torch import Tensor
 
@@ -100,13 +100,7 @@ def test_plain_integers_give_the_same_to_the_last_frequency(
 def test_a_symbol_at_a_time_gives_the_same_rows(
     model: EncodecLm, codes: Tensor, counts: list[int]
 ) -> None:
-    rows = [frequencies(model, codes[i : i + 1, :count])[0] for i, count in enumerate(counts)]
-    stepper = model.stepper(counts)
-    for t in range(FRAMES):
-        for k in range(BOOKS):
-            having = [i for i, count in enumerate(counts) if count > k]
-            assert torch.equal(stepper.row(), torch.stack([rows[i][t, k] for i in having]))
-            stepper.push(codes[: len(having), k, t])
+    assert_stepping_gives_the_rows(model, codes, counts)
 
 
 def test_the_same_integers_from_a_file_for_ever(model: EncodecLm, tmp_path: Path) -> None:

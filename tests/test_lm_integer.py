@@ -10,7 +10,15 @@ from pathlib import Path
 import lm_reference as reference
 import pytest
 import torch
-from lm_models import BOOKS, FRAMES, SIZE, fixed_transformer, melody, trained
+from lm_models import (
+    BOOKS,
+    FRAMES,
+    SIZE,
+    assert_stepping_gives_the_rows,
+    fixed_transformer,
+    melody,
+    trained,
+)
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -91,14 +99,7 @@ def test_a_symbol_at_a_time_gives_the_same_rows(
 
 
 def test_chunks_with_fewer_codebooks_go_along(model: IntegerTransformer, codes: Tensor) -> None:
-    counts = [BOOKS, 2, 1]
-    rows = [frequencies(model, codes[i : i + 1, :count])[0] for i, count in enumerate(counts)]
-    stepper = model.stepper(counts)
-    for t in range(FRAMES):
-        for k in range(BOOKS):
-            having = [i for i, count in enumerate(counts) if count > k]
-            assert torch.equal(stepper.row(), torch.stack([rows[i][t, k] for i in having]))
-            stepper.push(codes[: len(having), k, t])
+    assert_stepping_gives_the_rows(model, codes, [BOOKS, 2, 1])
 
 
 def test_a_chunk_costs_the_same_in_any_company(model: IntegerTransformer) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from conftest import PATIENCE
+from producers import Counted, held_back
 
 from neucodec.readahead import in_batches
 
@@ -20,13 +21,7 @@ def test_batches_are_full_but_for_the_first_and_the_last() -> None:
 
 def test_what_is_there_goes_out_while_the_producer_waits() -> None:
     release = threading.Event()
-
-    def items() -> Iterator[int]:
-        yield from (0, 1, 2)
-        assert release.wait(PATIENCE), "the batch was held back until the producer went on"
-        yield 3
-
-    batches = in_batches(items(), most=30, first=30)
+    batches = in_batches(held_back(3, release, "the batch"), most=30, first=30)
     seen: list[int] = []
     while len(seen) < 3:
         seen += next(batches)
@@ -35,17 +30,10 @@ def test_what_is_there_goes_out_while_the_producer_waits() -> None:
 
 
 def test_it_reads_only_so_far_ahead() -> None:
-    taken = 0
-
-    def items() -> Iterator[int]:
-        nonlocal taken
-        for n in range(1000):
-            taken += 1
-            yield n
-
-    batches = in_batches(items(), most=10, first=10)
+    items = Counted()
+    batches = in_batches(items, most=10, first=10)
     next(batches)
-    assert taken <= 22
+    assert items.taken <= 22
     batches.close()  # type: ignore[attr-defined]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from conftest import PATIENCE
+from producers import Counted, held_back
 
 from neucodec.workers import in_order
 
@@ -19,29 +20,16 @@ def test_results_come_in_order_whatever_finishes_first() -> None:
 
 
 def test_it_reads_only_a_few_items_ahead() -> None:
-    taken = 0
-
-    def items() -> Iterator[int]:
-        nonlocal taken
-        for n in range(1000):
-            taken += 1
-            yield n
-
-    results = in_order(lambda n: n, items(), threads=2)
+    items = Counted()
+    results = in_order(lambda n: n, items, threads=2)
     next(results)
-    assert taken < 10
+    assert items.taken < 10
     results.close()  # type: ignore[attr-defined]
 
 
 def test_a_result_does_not_wait_for_a_slow_producer() -> None:
     release = threading.Event()
-
-    def items() -> Iterator[int]:
-        yield 0
-        assert release.wait(PATIENCE), "the result was held back until the producer went on"
-        yield 1
-
-    results = in_order(lambda n: n, items(), threads=1)
+    results = in_order(lambda n: n, held_back(1, release, "the result"), threads=1)
     first = next(results)
     release.set()
     assert [first, *results] == [0, 1]

@@ -76,6 +76,5 @@ def _alike(
             header = file.header
             kind = (header.streams, header.scale_kind, header.entropy, header.entropy_fingerprint)
             chunks = groups.setdefault(kind, (header, file.entropy, []))[2]
-            found = (file.reader.read_chunk(index) for index in range(file.chunk_count))
-            chunks += [chunk for chunk in found if chunk]
+            chunks += [chunk for chunk in file.chunks() if chunk]
     return groups.values()
