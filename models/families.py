@@ -38,6 +38,16 @@ def build(card: Card, path: Path, device: torch.device, precision: torch.dtype) 
     return _FAMILIES[card.family](card, path, device, precision)
 
 
+def keep(codec: Codec, half: str) -> None:
+    """Let go of the weights of a codec's other half than "encoder" or "decoder"."""
+    network = getattr(codec, "network", None)
+    if isinstance(network, _Segments):
+        network = network.network
+    for name in ("encoder", "decoder", "generator"):
+        if hasattr(network, name) and (name == "encoder") != (half == "encoder"):
+            setattr(network, name, None)
+
+
 def configured(card: Card, config: Callable[..., C]) -> C:
     """The network's configuration as the card has it."""
     arguments = {k: tuple(v) if isinstance(v, list) else v for k, v in card.config.items()}

@@ -77,24 +77,36 @@ def load(
     precision: str = "float32",
     offline: str = "",
     monitor: Monitor = SILENT,
+    half: str | None = None,
 ) -> Codec:
     """Load a codec by its card, its name or its path; what is not here is fetched and checked.
 
     ``precision`` is one of `PRECISIONS`. ``offline`` names what forbids fetching; ``monitor``
-    learns how far it is. Raises ModelError.
+    learns how far it is. A codec of which only a ``half`` is kept, "encoder" or "decoder", takes
+    that much less memory. Raises ModelError.
     """
     card = resolve(model)
     found = store.fetch(card, offline=offline, monitor=monitor)
-    return build(replace(card, sha256=store.check(found)), found.path, device, precision)
+    card = replace(card, sha256=store.check(found))
+    return build(card, found.path, device, precision, half)
 
 
-def build(card: Card, path: Path, device: str = "auto", precision: str = "float32") -> Codec:
+def build(
+    card: Card,
+    path: Path,
+    device: str = "auto",
+    precision: str = "float32",
+    half: str | None = None,
+) -> Codec:
     """Load the codec of a card from a weights file, wherever that is and in whichever of the
     family's formats; ModelError where the two do not fit."""
     from . import families
 
     chosen = choose_device(device)
-    return families.build(card, path, chosen, choose_precision(precision, card, chosen))
+    codec = families.build(card, path, chosen, choose_precision(precision, card, chosen))
+    if half:
+        families.keep(codec, half)
+    return codec
 
 
 def _has_bfloat16(device: torch.device) -> bool:

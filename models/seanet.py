@@ -159,7 +159,7 @@ class ResidualUnit(nn.Module):
         super().__init__()
         self.block = nn.ModuleList(
             [
-                nn.ELU(),
+                nn.ELU(inplace=True),  # the shortcut has been by then
                 Conv(c, width, width // 2, RESIDUAL_KERNEL),
                 nn.ELU(inplace=True),
                 Conv(c, width // 2, width, 1),

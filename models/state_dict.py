@@ -55,8 +55,11 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         tensors, metadata = _read_safetensors(path)
     else:
         tensors, metadata = _flatten(_read_pickle(path), path.name)
-    tensors = {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
-    return Checkpoint(fold_weight_norm(tensors, path.name), metadata, path.name)
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point():
+            tensors[name] = tensor.float()
+    _fold(tensors, path.name)
+    return Checkpoint(tensors, metadata, path.name)
 
 
 def fold_weight_norm(
@@ -68,6 +71,12 @@ def fold_weight_norm(
     all dimensions but the first. Names of either dialect become ``….weight``.
     """
     folded = dict(tensors)
+    _fold(folded, source)
+    return folded
+
+
+def _fold(tensors: dict[str, Tensor], source: str) -> None:
+    """The same in the dictionary itself, so that factors go as the weights come."""
     for length, direction in _WEIGHT_NORM:
         stems = {
             name.removesuffix(suffix)
@@ -77,16 +86,15 @@ def fold_weight_norm(
         }
         for stem in sorted(stems):
             try:
-                g, v = folded.pop(stem + length), folded.pop(stem + direction)
+                g, v = tensors.pop(stem + length), tensors.pop(stem + direction)
             except KeyError as error:
                 raise ModelError(
                     f"{source}: weight norm of {stem} is half there, {error.args[0]} is missing"
                 ) from None
-            if f"{stem}.weight" in folded:
+            if f"{stem}.weight" in tensors:
                 raise ModelError(f"{source}: {stem} has a weight with and without weight norm")
             norm = torch.linalg.vector_norm(v, dim=tuple(range(1, v.dim())), keepdim=True)
-            folded[f"{stem}.weight"] = v * (g / norm)
-    return folded
+            tensors[f"{stem}.weight"] = v * (g / norm)
 
 
 def restore(build: Callable[[], M], tensors: Mapping[str, Tensor], source: str) -> M:

@@ -23,6 +23,14 @@ def format_kbps(bits_per_second: float) -> str:
     return f"{bits_per_second / 1000:.3g} kbps"
 
 
+def reaches(card: Card, channels: int, bitrate: float) -> bool:
+    """Whether ``bitrate`` (bit/s, of all channels) is among a model's, give or take half a
+    codebook."""
+    rates = card.bitrates(channels)
+    step = card.bitrate(1, channels)
+    return rates[0] - step / 2 <= bitrate <= rates[-1] + step / 2
+
+
 def codebooks_for(card: Card, channels: int, bitrate: float) -> int:
     """The number of codebooks whose nominal bitrate is nearest to ``bitrate`` (bit/s).
 
@@ -30,8 +38,7 @@ def codebooks_for(card: Card, channels: int, bitrate: float) -> int:
     lowest and the highest possible one, give or take half a codebook.
     """
     rates = card.bitrates(channels)
-    step = card.bitrate(1, channels)
-    if not rates[0] - step / 2 <= bitrate <= rates[-1] + step / 2:
+    if not reaches(card, channels, bitrate):
         plural = "channel" if channels == 1 else "channels"
         raise NeucodecError(
             f"{card.name} cannot do {format_kbps(bitrate)} for {channels} {plural}: "

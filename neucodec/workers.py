@@ -32,6 +32,14 @@ def available_threads() -> int:
     return os.cpu_count() or 1
 
 
+def memory() -> int:
+    """Bytes that this machine has; 0 where it does not say."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return 0
+
+
 def _one_thread_each() -> None:
     """Parallelism is across chunks: inside one, a product summed by one thread is summed in the
     same order on every run, whatever the number of workers."""

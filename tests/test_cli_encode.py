@@ -51,7 +51,7 @@ def test_bitrate_or_codebooks(
 
 def test_an_impossible_bitrate_lists_the_possible_ones(run: Run, clip: MakeClip) -> None:
     path = clip()
-    ran = run("encode", path, "-b", "300kbps")
+    ran = run("encode", path, "-m", "neu-44khz", "-b", "300kbps")
     assert ran.code == 1
     assert "cannot do 300 kbps" in ran.err
     assert "possible are 0.882, 1.76, 2.65" in ran.err

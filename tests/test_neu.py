@@ -62,6 +62,19 @@ def test_fewer_codebooks_give_the_first_of_the_same_codes(codec: NeuCodec) -> No
     assert torch.equal(encode(codec, audio, 3), encode(codec, audio, 12)[:, :3])
 
 
+def test_half_a_codec_does_half_the_work(codec: NeuCodec) -> None:
+    encoder, decoder = (load("neu-44khz", "cpu", half=half) for half in ("encoder", "decoder"))
+    assert isinstance(encoder, NeuCodec) and isinstance(decoder, NeuCodec)
+    codes = encode(codec, chunk(20), 9)
+    assert torch.equal(encode(encoder, chunk(20), 9), codes)
+    coded = CodeChunk(codes=codes, frames=20)
+    assert torch.equal(decoder.decode(coded)[0], codec.decode(coded)[0])
+    whole, *halves = (
+        sum(p.numel() for p in c.network.parameters()) for c in (codec, encoder, decoder)
+    )
+    assert max(halves) < 0.8 * whole
+
+
 def test_what_else_is_in_a_batch_does_not_matter(codec: NeuCodec) -> None:
     one, other = chunk(30, 1), chunk(30, 2)
     together = encode(codec, torch.cat([one, other]), 9)

@@ -149,7 +149,7 @@ def decode(
     work = _Decoding(
         model=model, container=kind, subtype=subtype, start=start, end=end, rate=rate, mono=mono,
         clip=clip, any_weights=any_weights, strict=strict, threads=threads,
-        codecs=Codecs(device, offline, precision), outputs=outputs,
+        codecs=Codecs(device, offline, precision, half="decoder"), outputs=outputs,
     )  # fmt: skip
     run_batch(inputs, DECODABLE, batch, outputs, f".{kind}", work, console)
 

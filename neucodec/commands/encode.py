@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..batch import DONE, SKIPPED, Result
+from ..choice import AUTO, choose_model, reason
 from ..clock import format_time
 from ..console import Console, counted, shown
 from ..errors import NeucodecError
@@ -33,7 +34,7 @@ from .options import (
     BITRATE,
     COUNT,
     TAG,
-    Model,
+    ModelOrAuto,
     batch_options,
     inputs_argument,
     machine_options,
@@ -59,7 +60,6 @@ AUDIO = Kind(
     ]),
 )  # fmt: skip
 RAW = Kind("raw files (.raw, .pcm)", frozenset({".raw", ".pcm"}))
-DEFAULT_MODEL = "neu-44khz"
 
 EPILOG = """
 \b
@@ -83,8 +83,9 @@ refused with a list of those that are not.
 @click.option("-b", "--bitrate", type=BITRATE, help="As in 8kbps, 8k, 8000 or 1.5kbps.")
 @click.option("-n", "--codebooks", type=COUNT, help="Codebooks, instead of a bitrate.")
 @click.option(
-    "-m", "--model", type=Model(), default=DEFAULT_MODEL, show_default=True,
-    help="See neucodec models; or the path of a checkpoint of your own.",
+    "-m", "--model", type=ModelOrAuto(), default=AUTO, show_default=True,
+    help="See neucodec models; or the path of a checkpoint of your own; or auto: the embedded "
+    "codec where it has the bitrate, else one that is fetched.",
 )  # fmt: skip
 @click.option(
     "--rate-mode", type=click.Choice(RATES, case_sensitive=False),
@@ -126,7 +127,7 @@ def encode(
     inputs: tuple[str, ...],
     bitrate: float | None,
     codebooks: int | None,
-    model: Card,
+    model: Card | None,
     rate_mode: str | None,
     entropy: str,
     output: str | None,
@@ -158,18 +159,22 @@ def encode(
         raise click.UsageError("-b and -n both choose the bitrate; give one of them")
     if rate_mode == "average" and codebooks is not None:
         raise click.UsageError("-n fixes the codebooks; --rate-mode average needs -b")
-    if entropy == "lm" and model.entropy is None:
+    named = model
+    if named is None and bitrate is None:
+        named = choose_model(None, 1)
+    if named and entropy == "lm" and named.entropy is None:
         raise click.UsageError(
-            f"there is no entropy model for {model.name}; give --entropy adaptive or none"
+            f"there is no entropy model for {named.name}; give --entropy adaptive or none"
         )
-    if codebooks is not None and codebooks not in model.counts:
-        possible = ", ".join(map(str, model.codebook_counts)) or f"1 to {model.codebooks}"
-        raise click.UsageError(f"{model.name} has no {codebooks} codebooks; give {possible}")
+    if named and codebooks is not None and codebooks not in named.counts:
+        possible = ", ".join(map(str, named.codebook_counts)) or f"1 to {named.codebooks}"
+        raise click.UsageError(f"{named.name} has no {codebooks} codebooks; give {possible}")
     raw_format = _raw_format(raw, rate, channels, sample_format)
     console = Console(verbose - quiet)
     outputs = Outputs(output, force, skip_existing, keep_time)
     work = _Encoding(
-        model=model, codecs=Codecs(device, offline), bitrate=bitrate, codebooks=codebooks,
+        model=named, codecs=Codecs(device, offline, half="encoder"),
+        bitrate=bitrate, codebooks=codebooks,
         rate_mode=rate_mode, entropy=entropy,
         mono=mono, normalize_loudness=normalize_loudness, threads=threads,
         keep_tags=not no_tags, tags=tags, raw=raw_format,
@@ -200,7 +205,8 @@ def _raw_format(
 class _Encoding:
     """Encodes one file after the other, with a codec that is loaded once it is needed."""
 
-    model: Card
+    model: Card | None
+    """None to choose by the bitrate, file by file."""
     codecs: Codecs
     bitrate: float | None
     codebooks: int | None
@@ -223,7 +229,8 @@ class _Encoding:
 
         unchanged = watch(job.source)
         with open_audio(job.source, raw=self.raw) as audio:
-            codec = self._codec(console)
+            card = self.model or self._choose(job, 1 if self.mono else audio.channels, console)
+            codec = self._codec(card, console)
             from ..encoder import EncodeOptions, encode
 
             options = EncodeOptions(
@@ -253,15 +260,23 @@ class _Encoding:
             kbps=report.kbps,
         )
 
-    def _codec(self, console: Console) -> Codec:
+    def _choose(self, job: Job, channels: int, console: Console) -> Card:
+        card = choose_model(self.bitrate, channels)
+        if not card.embedded:
+            console.report(f"{shown(job.source)}: {card.name}, since {reason(card, channels)}")
+        return card
+
+    def _codec(self, card: Card, console: Console) -> Codec:
         from ..models.start import start_torch
 
         start_torch()
         try:
             if self.entropy == "lm":
-                self.codecs.prepare_entropy(self.model, console)
-            return self.codecs.get(self.model, console)
+                self.codecs.prepare_entropy(card, console)
+            return self.codecs.get(card, console)
         except ModelError as error:
+            if self.model is None:
+                raise  # another file may suit another model
             # No other file would fare better.
             raise click.ClickException(str(error)) from None
 

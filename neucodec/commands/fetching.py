@@ -21,25 +21,28 @@ OFFLINE = "--offline"
 class Codecs:
     """Loads every codec once, whichever thread needs it first. Pickled, it is empty again."""
 
-    def __init__(self, device: str, offline: bool, precision: str = "float32") -> None:
-        self._choice = device, offline, precision
+    def __init__(
+        self, device: str, offline: bool, precision: str = "float32", half: str | None = None
+    ) -> None:
+        """``half``, "encoder" or "decoder", is all that will be asked of the codecs."""
+        self._choice = device, offline, precision, half
         self._loaded: dict[str, Codec] = {}
         self._lock = Lock()
 
-    def __reduce__(self) -> tuple[type[Codecs], tuple[str, bool, str]]:
+    def __reduce__(self) -> tuple[type[Codecs], tuple[str, bool, str, str | None]]:
         return Codecs, self._choice
 
     def get(self, card: Card, console: Console) -> Codec:
         """The codec of a card; what is not here is fetched. Raises ModelError."""
         from ..models.registry import load
 
-        device, offline, precision = self._choice
+        device, offline, precision, half = self._choice
         with self._lock:
             if card.name not in self._loaded:
                 monitor = Downloads(console)
                 self._loaded[card.name] = load(
                     card, device, precision=precision, offline=OFFLINE if offline else "",
-                    monitor=monitor,
+                    monitor=monitor, half=half,
                 )  # fmt: skip
             return self._loaded[card.name]
 
@@ -47,7 +50,7 @@ class Codecs:
         """Have the entropy model of a card at hand, if it has one. Raises ModelError."""
         from ..models.lm.registry import entropy_model_for
 
-        _, offline, _ = self._choice
+        offline = self._choice[1]
         entropy_model_for(card, offline=OFFLINE if offline else "", monitor=Downloads(console))
 
 

@@ -20,7 +20,11 @@ from ..plan import Job, plan_jobs
 from ..remote import is_remote
 from ..report import open_report
 from ..search import PIPE, Kind, Search, Selection, find_files
+from ..workers import available_threads, memory
 
+MANY = 64
+"""Files from which on several are done at once, unless -j says otherwise."""
+MOST_PROCESSES, MEMORY_EACH = 4, 2 << 30
 NCF = Kind(".ncf files", frozenset({".ncf"}))
 DECODABLE = Kind(".ncf, .ecdc or .dac files", frozenset({".ncf", ".ecdc", ".dac"}))
 
@@ -46,8 +50,8 @@ class Batch:
     """How a command goes about many files."""
 
     selection: Selection = field(default_factory=Selection)
-    jobs: int = 1
-    """Files at once."""
+    jobs: int | None = None
+    """Files at once; None to go by how many there are."""
     fail_fast: bool = False
     report: str | None = None
     scheduler: str | None = None
@@ -102,11 +106,23 @@ def _runner(batch: Batch, count: int, outputs: Outputs, console: Console) -> Run
                 is_there(job, outputs, lambda: False, console)
 
         return Cluster(batch.scheduler, refuse)
-    if min(batch.jobs, count) < 2:
+    processes = processes_for(count) if batch.jobs is None else batch.jobs
+    if min(processes, count) < 2:
         return one_by_one
     from ..pool import Pool
 
-    return Pool(batch.jobs)
+    return Pool(processes)
+
+
+def processes_for(count: int) -> int:
+    """How many files to do at once, where nobody has said.
+
+    Processors idle at both ends of a file, which with many files adds up; with few, starting
+    other processes costs more.
+    """
+    if count < MANY:
+        return 1
+    return max(1, min(available_threads(), MOST_PROCESSES, memory() // MEMORY_EACH))
 
 
 def _warn_of_what_is_left_out(search: Search, console: Console) -> None:

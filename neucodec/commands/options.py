@@ -10,6 +10,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from ..bitrate import parse_bitrate
+from ..choice import AUTO
 from ..clock import parse_time
 from ..errors import NeucodecError
 from ..models.card import cards, entropy_cards
@@ -63,6 +64,23 @@ class Model(ParamType):
         found = [card for card in cards().values() if card.name.startswith(incomplete)]
         names = [CompletionItem(card.name, help=card.title) for card in found]
         return names or [CompletionItem(incomplete, type="file")]
+
+
+class ModelOrAuto(Model):
+    """A model, or None for the one that suits each file."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Find the card."""
+        return None if value == AUTO else super().convert(value, param, ctx)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """The same, and "auto"."""
+        found = super().shell_complete(ctx, param, incomplete)
+        if AUTO.startswith(incomplete):
+            found.insert(0, CompletionItem(AUTO, help="By the bitrate"))
+        return found
 
 
 class Weights(Model):
@@ -131,13 +149,13 @@ def batch_options(command: Command) -> Command:
         include: tuple[str, ...],
         exclude: tuple[str, ...],
         follow_links: bool,
-        jobs: int,
+        jobs: int | None,
         fail_fast: bool,
         report: str | None,
         scheduler: str | None,
         **others: Any,
     ) -> Any:
-        if scheduler is not None and jobs > 1:
+        if scheduler is not None and jobs is not None and jobs > 1:
             raise click.UsageError("-j is for this machine; a cluster has its own workers")
         selection = Selection(include, exclude, follow_links)
         batch = Batch(selection, jobs=jobs, fail_fast=fail_fast, report=report, scheduler=scheduler)
@@ -166,9 +184,9 @@ def batch_options(command: Command) -> Command:
             "-j",
             "--jobs",
             type=COUNT,
-            default=1,
             metavar="N",
-            help="Files at once, each in a process of its own.  [default: 1]",
+            help="Files at once, each in a process of its own.  [default: 1; for 64 files or more "
+            "one for each processor and 2 GB of memory, 4 at most]",
         ),
         click.option("--fail-fast", is_flag=True, help="Begin no other file after a failure."),
         click.option(

@@ -73,7 +73,7 @@ def play(
     console = Console(verbose - quiet)
     work = _Playing(
         command=_command(player), start=start, end=end, model=model,
-        codecs=Codecs(device, offline),
+        codecs=Codecs(device, offline, half="decoder"),
     )  # fmt: skip
     search = find_files(inputs, DECODABLE)
     jobs = [Job(name, "-") for name, _ in search.files]

@@ -67,7 +67,7 @@ def tokens(
     kind = kind or _kind_of(inputs, output)
     console = Console(verbose - quiet)
     if kind == "parquet":
-        if output is None or skip_existing or keep_time or batch.jobs > 1 or batch.scheduler:
+        if output is None or skip_existing or keep_time or (batch.jobs or 1) > 1 or batch.scheduler:
             raise click.UsageError(
                 "Parquet files hold many inputs each: give a directory with -o, and neither -j, "
                 "--scheduler, --skip-existing nor --keep-time"

@@ -22,6 +22,7 @@ from ..models.registry import load
 from .codes import coded_excerpts, held_out, write_shards
 from .corpus import Corpus
 from .lm_recipe import LmRecipe
+from .optimisers import optimisers
 
 
 class LmTrainer:
@@ -47,20 +48,14 @@ class LmTrainer:
 
     def _optimisers(self) -> list[torch.optim.Optimizer]:
         """Muon for the matrices inside, AdamW for embeddings, output layers and vectors."""
-        inner: list[Tensor] = []
-        outer: list[Tensor] = []
-        vectors: list[Tensor] = []
-        for name, p in self.model.named_parameters():
-            hidden = name.startswith("layers") or "expand" in name
-            (vectors if p.dim() < 2 else inner if hidden else outer).append(p)
-        decay = self.recipe.weight_decay
-        groups = [
-            {"params": outer, "weight_decay": decay},
-            {"params": vectors, "weight_decay": 0.0},
-        ]
-        # Its steps are as long as AdamW's, so that one learning rate serves both.
-        muon = torch.optim.Muon(inner, weight_decay=decay, adjust_lr_fn="match_rms_adamw")
-        return [muon, torch.optim.AdamW(groups, betas=(0.9, 0.98))]
+        return optimisers(
+            self.model.named_parameters(),
+            inner=lambda name, p: p.dim() == 2 and (name.startswith("layers") or "expand" in name),
+            plain=lambda name, p: p.dim() < 2,
+            rate=self.recipe.learning_rate,
+            betas=(0.9, 0.98),
+            decay=self.recipe.weight_decay,
+        )
 
     # -- codes ------------------------------------------------------------------------------
 

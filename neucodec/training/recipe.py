@@ -69,6 +69,8 @@ class Recipe:
     decay: int = 4_000
     """How many of the last steps bring the learning rate down to zero (linearly)."""
     learning_rate: float = 6e-4
+    optimiser: str = "adamw"
+    """Or "muon", which takes the matrices outside the quantiser."""
     betas: list[float] = field(default_factory=lambda: [0.8, 0.99])
     weight_decay: float = 1e-2
     """Of matrices and kernels; codebooks, offsets and gains have none."""

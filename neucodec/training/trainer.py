@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -24,6 +23,7 @@ from .adversary import Adversary
 from .balancer import Balancer
 from .corpus import Corpus
 from .journal import Journal
+from .optimisers import OPTIMISERS, optimisers
 from .quantisers import followers
 from .recipe import Recipe
 from .systems import system_of
@@ -54,9 +54,7 @@ class Trainer:
         self.model = self.system.network
         self.frozen = self._freeze()
         self.average = self._twin()
-        self.optimiser = torch.optim.AdamW(
-            self._groups(), lr=recipe.learning_rate, betas=(recipe.betas[0], recipe.betas[1])
-        )
+        self.optimisers = self._optimisers()
         self.parallel = distributed.parallel(self.system)
         self.balancer = Balancer(recipe.shares) if recipe.shares else None
         self.adversary = (
@@ -86,6 +84,7 @@ class Trainer:
             ("shares", recipe.shares, sorted(groups)),
             ("train_only", [recipe.train_only] if recipe.train_only else [], parts),
             ("precision", [recipe.precision], ["bfloat16", "float32"]),
+            ("optimiser", [recipe.optimiser], list(OPTIMISERS)),
         ):
             for name in given:
                 if name not in known:
@@ -123,17 +122,18 @@ class Trainer:
             part.requires_grad_(False)
         return frozen
 
-    def _groups(self) -> list[dict[str, Any]]:
-        """Weight decay for matrices only, and none for codebook entries."""
-        matrices: list[Tensor] = []
-        rest: list[Tensor] = []
-        for name, p in self.model.named_parameters():
-            if p.requires_grad:
-                (matrices if p.dim() > 1 and "entries" not in name else rest).append(p)
-        return [
-            {"params": matrices, "weight_decay": self.recipe.weight_decay},
-            {"params": rest, "weight_decay": 0.0},
-        ]
+    def _optimisers(self) -> list[torch.optim.Optimizer]:
+        """Weights decay but for vectors and codebook entries; Muon, where the recipe has it, takes
+        the matrices outside the quantiser."""
+        muon = self.recipe.optimiser == "muon"
+        return optimisers(
+            self.model.named_parameters(),
+            inner=lambda name, p: muon and p.dim() == 2 and "quantiser" not in name,
+            plain=lambda name, p: p.dim() < 2 or "entries" in name,
+            rate=self.recipe.learning_rate,
+            betas=(self.recipe.betas[0], self.recipe.betas[1]),
+            decay=self.recipe.weight_decay,
+        )
 
     # -- batches ----------------------------------------------------------------------------
 
@@ -174,8 +174,9 @@ class Trainer:
         if step == self.system.quantises_from and not r.start:
             self.system.start_codebooks(self._numbered)
         rate = r.rate_at(step)
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
+        for optimiser in self.optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = rate
         self.system.train()
         for part in self.frozen:
             part.eval()
@@ -195,11 +196,12 @@ class Trainer:
             if penalty.requires_grad:
                 outputs.append(penalty)
                 gradients.append(torch.full_like(penalty, self.weights[name]))
-        self.optimiser.zero_grad(set_to_none=True)
+        self.model.zero_grad(set_to_none=True)
         torch.autograd.backward(outputs, gradients)
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), r.clip)
         if torch.isfinite(norm):
-            self.optimiser.step()
+            for optimiser in self.optimisers:
+                optimiser.step()
         if self.adversary and verdict is not None:
             self.adversary.learn(verdict, r.fall(step), hearing)
             losses["discriminator"] = verdict
@@ -283,7 +285,7 @@ class Trainer:
         state = {
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
+            "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
             "step": self.step,
             "codebooks": [_running(book)[:2] for book in followers(self.model)],
             "random": torch.get_rng_state(),
@@ -308,7 +310,8 @@ class Trainer:
         try:
             self.model.load_state_dict(state["model"])
             self.average.load_state_dict(state["average"])
-            self.optimiser.load_state_dict(state["optimiser"])
+            for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
+                optimiser.load_state_dict(saved)
             if self.adversary:
                 self.adversary.restore(state["adversary"])
             if self.balancer:

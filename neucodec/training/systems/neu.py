@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ...models.card import Card
 from ...models.neu import Neu, NeuConfig
+from ..auditory import AuditoryDistance
 from ..losses import SpectralLoss
 from ..recipe import Recipe
 from .chunked import ChunkedSystem
@@ -20,7 +21,8 @@ class NeuSystem(ChunkedSystem):
     """Spectral losses of a few windows a step, drawn anew each time."""
 
     WEIGHTS: ClassVar = {
-        "mel": 5.0, "complex": 12.0, "commitment": 0.25, "adversarial": 1.0, "features": 2.0,
+        "mel": 5.0, "complex": 12.0, "auditory": 0.0, "commitment": 0.25, "adversarial": 1.0,
+        "features": 2.0,
     }  # fmt: skip
     GROUPS: ClassVar = {"mel": "spectral", "complex": "spectral"}
 
@@ -31,6 +33,8 @@ class NeuSystem(ChunkedSystem):
         self.config = configured(NeuConfig, recipe.model)
         self.network = Neu(self.config)
         self.distance = SpectralLoss(recipe.sample_rate)
+        weight = recipe.weights.get("auditory", self.WEIGHTS["auditory"])
+        self.auditory = AuditoryDistance(recipe.sample_rate) if weight else None
         self.codebooks, self.hop = self.config.codebooks, self.config.hop
         self.context = self.network.context
         self.shared = self.config.fade_frames  # type: ignore[misc]
@@ -52,7 +56,10 @@ class NeuSystem(ChunkedSystem):
         drawn = rng.choice(others, 2, replace=False)
         windows = dict.fromkeys(always, 1.0) | {int(size): len(others) / 2 for size in drawn}
         mel, phase = self.distance(reference[:, 0], decoded[:, 0], windows)
-        return {"mel": mel, "complex": phase}
+        losses = {"mel": mel, "complex": phase}
+        if self.auditory:
+            losses["auditory"] = self.auditory(reference[:, 0], decoded[:, 0])
+        return losses
 
     def card(self, name: str, title: str) -> Card:
         """The card of the trained network, weights aside."""

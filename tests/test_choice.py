@@ -1,0 +1,51 @@
+"""Which model is taken where nobody names one."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from conftest import MakeClip, Run
+
+from neucodec.choice import choose_model
+from neucodec.commands.files import MANY, MOST_PROCESSES, processes_for
+from neucodec.errors import NeucodecError
+
+
+@pytest.mark.parametrize(
+    ("bitrate", "channels", "name"),
+    [
+        (None, 6, "neu-44khz"),
+        (900, 1, "neu-44khz"),
+        (14000, 1, "neu-44khz"),
+        (24000, 1, "encodec-48khz"),
+        (24000, 2, "neu-44khz"),  # 12 kbps each
+    ],
+)
+def test_the_embedded_codec_where_it_reaches(
+    bitrate: float | None, channels: int, name: str
+) -> None:
+    assert choose_model(bitrate, channels).name == name
+
+
+def test_a_bitrate_beyond_all_models_is_refused_with_what_there_is() -> None:
+    with pytest.raises(NeucodecError, match=r"64 kbps for 1 channel: neu-44khz 0\.882 to 14\.1, e"):
+        choose_model(64000, 1)
+
+
+def test_encoding_says_what_it_takes_instead(run: Run, clip: MakeClip) -> None:
+    path = clip()
+    stereo = clip("stereo.wav", channels=2)
+    ran = run("encode", "--offline", "-b", "24kbps", path, stereo)
+    assert ran.code == 1
+    first, second, third, *_ = ran.err.splitlines()
+    assert first == f"{path}: encodec-48khz, since neu-44khz has 0.882 to 14.1 kbps"
+    assert f"{path}: encodec-48khz is not here" in second
+    assert third.startswith(f"{stereo}: neu-44khz, ")  # the other file is none the worse
+    assert stereo.with_suffix(".ncf").exists()
+    assert not path.with_suffix(".ncf").exists()
+
+
+def test_many_files_are_done_several_at_once() -> None:
+    assert processes_for(MANY - 1) == 1
+    assert 1 <= processes_for(MANY) <= min(MOST_PROCESSES, os.cpu_count() or 1)
