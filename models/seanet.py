@@ -159,7 +159,7 @@ class ResidualUnit(nn.Module):
         super().__init__()
         self.block = nn.ModuleList(
             [
-                nn.ELU(inplace=True),  # the shortcut has been by then
+                nn.ELU(),
                 Conv(c, width, width // 2, RESIDUAL_KERNEL),
                 nn.ELU(inplace=True),
                 Conv(c, width // 2, width, 1),
@@ -174,9 +174,16 @@ class ResidualUnit(nn.Module):
 
 
 def run(layers: nn.ModuleList, x: Tensor, carry: Carry) -> Tensor:
-    """Put a chunk through layers in turn; activations have nothing to carry."""
+    """Put a chunk through layers in turn; activations have nothing to carry.
+
+    They work in place where no gradient will want what came in: a residual unit's shortcut has been
+    by then.
+    """
     for layer in layers:
-        x = cast(Tensor, layer(x) if isinstance(layer, nn.ELU) else layer(x, carry))
+        if isinstance(layer, nn.ELU):
+            x = F.elu(x, layer.alpha, inplace=layer.inplace or not torch.is_grad_enabled())
+        else:
+            x = cast(Tensor, layer(x, carry))
     return x
 
 

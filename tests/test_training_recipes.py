@@ -194,7 +194,7 @@ def test_the_command_takes_recipes_of_entropy_models(
         ('system = "opus"', "system 'opus': there are neu, encodec"),
         ('batch = "8"', "batch is to be int, not '8'"),
         ("[weights]\nmell = 1.0", "weights 'mell': there are mel, complex"),
-        ("[shares]\nmel = 1.0", "shares 'mel': there are adversarial, commitment, features"),
+        ("[shares]\nmel = 1.0", "shares 'mel': there are adversarial, auditory, commitment"),
         ('train_only = "head"', "train_only 'head': there are spectrum, encoder"),
         ('train_only = "decoder"', "train_only needs the weights of the rest: give start"),
         ('[adversary]\nkinds = ["judge"]', "'judge': there are patches, period"),
