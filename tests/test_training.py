@@ -72,6 +72,27 @@ def test_only_the_complex_distance_sees_the_phase() -> None:
     assert mel < 1e-5 and phase > 0.1
 
 
+def test_what_is_not_coherent_counts_little_in_the_complex_distance() -> None:
+    generator = torch.Generator().manual_seed(0)
+    time = torch.arange(44100) / 44100
+    tone = torch.sin(2 * torch.pi * 440 * time)
+    noise = torch.fft.rfft(torch.randn(2, 44100, generator=generator))
+    noise[:, :2000] = 0  # bins are of 1 Hz
+    one, other = torch.fft.irfft(noise) / 10
+    reference, decoded = (tone + one)[None], (0.9 * tone + other)[None]
+
+    def share_of_noise(least: float) -> float:
+        audio = decoded.clone().requires_grad_()
+        _, phase = SpectralLoss(44100, least)(reference, audio, {2048: 1.0})
+        (gradient,) = torch.autograd.grad(phase, audio)
+        power = torch.fft.rfft(gradient).abs().square()[0]
+        return float(power[2000:].sum() / power.sum())
+
+    assert share_of_noise(0.1) < 0.5 * share_of_noise(1.0)
+    mel, phase = SpectralLoss(44100, 0.1)(reference, reference)
+    assert mel == 0 and phase == 0
+
+
 def test_codebooks_started_by_k_means_code_most_of_the_power() -> None:
     torch.manual_seed(0)
     quantiser = ResidualQuantiser(latent=8, codebooks=3, size=64, dim=8)

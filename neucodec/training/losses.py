@@ -5,7 +5,11 @@ from __future__ import annotations
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+
+NEAR = 9
+"""Bins over which coherence is told."""
 
 
 def mel_filters(sample_rate: int, window: int, bands: int) -> Tensor:
@@ -46,8 +50,11 @@ class SpectralLoss(nn.Module):
     BANDS = {32: 5, 64: 10, 128: 20, 256: 40, 512: 80, 1024: 160, 2048: 320}  # noqa: RUF012
     COMPLEX = (512, 2048)
 
-    def __init__(self, sample_rate: int) -> None:
+    def __init__(self, sample_rate: int, least_coherence: float = 1.0) -> None:
+        """Bins count in the complex distance as far as they are coherent with the reference's, but
+        no less than ``least_coherence``; all alike if that is 1."""
         super().__init__()
+        self.least_coherence = least_coherence
         for size, bands in self.BANDS.items():
             self.register_buffer(f"window{size}", torch.hann_window(size), persistent=False)
             filters = mel_filters(sample_rate, size, bands)
@@ -73,10 +80,33 @@ class SpectralLoss(nn.Module):
             mel = mel + weight * (mels[0] - mels[1]).abs().mean()
             if size in self.COMPLEX:
                 gains = [(p / size + 1e-6).pow(-0.35) / math.sqrt(size) for p in powers]
-                for part in ("real", "imag"):
-                    a, b = (getattr(s, part) * g for s, g in zip(spectra, gains, strict=True))
-                    emphasis = getattr(self, f"emphasis{size}")
-                    phase = (
-                        phase + weight * ((a - b).abs().mean((0, 1)) @ emphasis) / a.shape[-1] / 2
-                    )
+                emphasis = getattr(self, f"emphasis{size}")
+                real, imaginary = (
+                    [getattr(s, part) * g for s, g in zip(spectra, gains, strict=True)]
+                    for part in ("real", "imag")
+                )
+                worth = self._worth(real, imaginary)
+                for a, b in (real, imaginary):
+                    per_bin = ((a - b).abs() * worth).mean((0, 1))
+                    phase = phase + weight * (per_bin @ emphasis) / a.shape[-1] / 2
         return mel, phase
+
+    @torch.no_grad()
+    def _worth(self, real: list[Tensor], imaginary: list[Tensor]) -> Tensor | float:
+        """How much bins [B, F, bins] are to count, 1 on the whole: as far as the two signals'
+        spectra go together there.
+
+        The phase of noise does not come through at so few bits; asking for it in vain only makes
+        bins smaller than they are, and takes bits from their levels.
+        """
+        if self.least_coherence >= 1:
+            return 1.0
+        (a, b), (c, d) = real, imaginary
+
+        def around(x: Tensor) -> Tensor:
+            return F.avg_pool1d(x, NEAR, 1, NEAR // 2, count_include_pad=False)
+
+        power = around(a.square() + c.square()) * around(b.square() + d.square())
+        coherence = around(a * b + c * d) * (power + 1e-12).rsqrt()
+        worth = coherence.clamp_min(self.least_coherence)
+        return worth / worth.mean()

@@ -90,6 +90,9 @@ class Recipe:
     """Share of items that use every codebook; the others draw a number (neu, spectokenizer)."""
     dropout: float = 0.5
     """Share of items that draw their number of codebooks; the others use all (dac)."""
+    least_coherence: float = 1.0
+    """Bins count in the complex distance as far as they are coherent with the reference's, but no
+    less than this; 1 counts all alike (neu)."""
     weights: dict[str, float] = field(default_factory=dict)
     """Of the losses, where they differ from the system's."""
     shares: dict[str, float] = field(default_factory=dict)

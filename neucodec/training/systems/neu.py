@@ -32,7 +32,7 @@ class NeuSystem(ChunkedSystem):
         super().__init__(recipe)
         self.config = configured(NeuConfig, recipe.model)
         self.network = Neu(self.config)
-        self.distance = SpectralLoss(recipe.sample_rate)
+        self.distance = SpectralLoss(recipe.sample_rate, recipe.least_coherence)
         weight = recipe.weights.get("auditory", self.WEIGHTS["auditory"])
         self.auditory = AuditoryDistance(recipe.sample_rate) if weight else None
         self.codebooks, self.hop = self.config.codebooks, self.config.hop
