@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from .formats import EntropyCoder, Header, NcfWriter
 from .models.card import Card
 from .models.codec import Codec
 from .modes import RATES
-from .rate import DELAY, AverageRate, NominalRate, Rate
+from .rate import DELAY, HORIZON, SHORT_PACE, AverageRate, NominalRate, Rate
 from .resample import BlockResampler
 from .workers import batches, in_order
 
@@ -139,16 +140,29 @@ def averages(card: Card, options: EncodeOptions, squeezed: bool) -> bool:
 
 
 def _average_rate(
-    card: Card, header: Header, bitrate: float, model: EntropyModel | None, spent: int
+    card: Card, header: Header, bitrate: float, model: EntropyModel | None, header_bytes: int
 ) -> AverageRate:
     counts = [k for k in card.counts if model is None or k <= model.codebooks]
+    # In the trailer a chunk has two bytes, and everything else of it takes about 24.
+    budget = bitrate / 8 * header.chunk_stride / header.sample_rate - 2
+    spent, pace = float(header_bytes + 24), (DELAY, HORIZON)
+    if header.frames:
+        # Where the length is known the chunks share that evenly: a short file ends before what was
+        # overspent at its start could be made good.
+        seconds = header.frames / header.source_rate
+        chunks = math.ceil(seconds * header.sample_rate / header.chunk_stride)
+        share = min(spent / chunks, budget / 2)
+        budget, spent = budget - share, spent - share * chunks
+        if chunks <= 2 * DELAY:
+            pace = SHORT_PACE
     return AverageRate(
         counts,
-        # In the trailer a chunk has two bytes, and everything else of it takes about 24.
-        budget=bitrate / 8 * header.chunk_stride / header.sample_rate - 2,
+        budget=budget,
         book_bytes=header.raw_bytes(header.streams, 1, header.chunk_frames),
         left=model.left if model else 1.0,
-        spent=spent + 24,
+        spent=spent,
+        delay=pace[0],
+        horizon=pace[1],
     )
 
 
@@ -220,7 +234,7 @@ def encode(
     encoder = ChunkEncoder(codec, header, rate, model)
     used: Counter[int] = Counter()
     # A choice of codebooks may wait for chunks of the batch before, never of its own.
-    turns = batches(encoder.in_turn(pieces()), min(codec.batch, DELAY))
+    turns = batches(encoder.in_turn(pieces()), min(codec.batch, rate.delay))
     for chunk in chain.from_iterable(in_order(encoder, turns, options.threads)):
         writer.write(chunk)
         used[chunk.codebooks] += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Sequence
 from typing import Protocol
@@ -12,6 +13,8 @@ can be in work at once, and the choice is the same whatever the number of thread
 HORIZON = 8
 """Chunks over which what was saved or overspent is made good, and from which is learnt what chunks
 cost."""
+SHORT_PACE = 2, 3
+"""Delay and horizon for files of a few chunks, which would be over before either."""
 MOST_SAVED = 30
 """Chunks' worth of what silence may save up for what comes after it."""
 
@@ -23,6 +26,9 @@ class Rate(Protocol):
 
     most: int
     """The largest number that it may give."""
+    delay: int
+    """Chunks that may be in work at once: a choice may wait for the size of the one that many
+    before."""
 
     def choose(self, index: int) -> int:
         """For chunk ``index``; chunks are asked for in order."""
@@ -39,6 +45,8 @@ class Rate(Protocol):
 
 class NominalRate:
     """The same number for every chunk."""
+
+    delay = sys.maxsize
 
     def __init__(self, codebooks: int) -> None:
         self.most = codebooks
@@ -62,12 +70,20 @@ class AverageRate:
     """
 
     def __init__(
-        self, counts: Sequence[int], budget: float, book_bytes: float, left: float, spent: float
+        self,
+        counts: Sequence[int],
+        budget: float,
+        book_bytes: float,
+        left: float,
+        spent: float,
+        delay: int = DELAY,
+        horizon: int = HORIZON,
     ) -> None:
         """``counts`` are the possible numbers of codebooks, lowest first; ``budget`` is in bytes
         per chunk. A codebook of a chunk has ``book_bytes`` raw, of which the part ``left`` is
         expected to remain, until there are chunks to tell. ``spent`` bytes go to all that is not
-        chunks."""
+        chunks. Short files want a shorter ``delay`` and ``horizon``, see `DELAY` and `HORIZON`."""
+        self.delay, self._horizon = delay, horizon
         self.most = counts[-1]
         self._counts, self._budget = counts, budget
         # What one codebook more costs: the last ones are the hardest to foresee.
@@ -86,7 +102,7 @@ class AverageRate:
         """See `Rate`. Waits until the sizes that the choice depends on are known."""
         with self._changed:
             while len(self._chosen) <= index:
-                due = len(self._chosen) - DELAY
+                due = len(self._chosen) - self.delay
                 if due < 0 or due in self._sizes:
                     self._chosen.append(self._next(due))
                 elif self._stopped:
@@ -112,7 +128,7 @@ class AverageRate:
             self._learn(*self._sizes.pop(due))
         in_work = self._chosen[max(0, due + 1) :]
         saved = self._saved + sum(self._budget - self._expected(count) for count in in_work)
-        target = self._budget + min(saved, MOST_SAVED * self._budget) / HORIZON
+        target = self._budget + min(saved, MOST_SAVED * self._budget) / self._horizon
         wanted = self._mean_count + (target - self._mean_size) / self._step + self._rest
         count = min(self._counts, key=lambda count: (abs(count - wanted), count))
         # What rounding leaves over, the next chunk gets; but not what is out of reach.

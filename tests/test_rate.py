@@ -100,6 +100,13 @@ def test_a_failure_lets_nobody_wait() -> None:
     assert not waiting.is_alive()
 
 
+@pytest.mark.parametrize("kbps", [4, 8])
+def test_a_few_seconds_of_known_length_come_close(kbps: int) -> None:
+    audio = sound(6)
+    data = neucodec.encode(audio, 44100, bitrate=1000 * kbps)
+    assert len(data) * 8 / 6 == pytest.approx(1000 * kbps, rel=0.06)
+
+
 @pytest.mark.parametrize(("kbps", "entropy"), [(3, "adaptive"), (8, "none")])
 def test_a_minute_averages_its_bitrate_within_two_percent(kbps: int, entropy: str) -> None:
     audio = sound(61)
