@@ -38,7 +38,9 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=1000, help=f"of {SECONDS} s each")
     parser.add_argument("--memory", type=int, nargs="*", default=[30, 180, 1800], help="seconds")
     parser.add_argument("--entropy", default="none", help="as for neucodec encode")
-    parser.add_argument("--jobs", nargs="*", default=["1", "2"], help="values of -j")
+    parser.add_argument(
+        "--jobs", nargs="*", default=["auto", "1"], help="values of -j; auto is without"
+    )
     args = parser.parse_args()
 
     def measured(*arguments: str) -> Cost:
@@ -64,7 +66,8 @@ def main() -> None:
         short_files(folder / "short", args.files)
         total = args.files * SECONDS
         whole = both(Path(sound(folder / "whole.wav", total)))
-        many = {jobs: both(folder / "short", "-j", jobs) for jobs in args.jobs}
+        given = {jobs: [] if jobs == "auto" else ["-j", jobs] for jobs in args.jobs}
+        many = {jobs: both(folder / "short", *options) for jobs, options in given.items()}
         one = both(Path(sound(folder / "one.wav", SECONDS)))
         lengths = {
             seconds: both(Path(sound(folder / f"{seconds}.wav", seconds)))
