@@ -15,7 +15,7 @@ import click
 
 from .cli import cli
 from .console import Console
-from .ending import PIPE_GONE, Ended, forget_stdout, leave, signals_end_the_run
+from .ending import PIPE_GONE, Ended, end_if_told, forget_stdout, leave, signals_end_the_run
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -26,6 +26,7 @@ def main(args: Sequence[str] | None = None) -> int:
     try:
         with signals_end_the_run():
             code = _run(args)
+            end_if_told()
     except BrokenPipeError:
         code = 128 + PIPE_GONE
     except Ended as end:
@@ -56,6 +57,7 @@ def _run(args: Sequence[str] | None) -> int:
     except BrokenPipeError:
         raise
     except Exception as error:
+        end_if_told()
         Console().fail(None, error)
         return 1
     return code if isinstance(code, int) else 0

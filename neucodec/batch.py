@@ -12,6 +12,7 @@ from typing import Protocol
 import click
 
 from .console import Console, explain
+from .ending import end_if_told
 from .plan import Job
 from .report import NO_REPORT, ReportWriter
 
@@ -72,6 +73,7 @@ def attempt(job: Job, work: Work, console: Console) -> Result:
     except (BrokenPipeError, click.ClickException):
         raise
     except Exception as error:
+        end_if_told()
         console.fail(job.source, error)
         result = Result(Outcome.FAILED, error=explain(error, job.source))
     if job.again and result.outcome is Outcome.SKIPPED:

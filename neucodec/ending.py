@@ -26,14 +26,28 @@ class Ended(BaseException):
         self.number = number
 
 
+_told: list[int] = []
+"""The signals that have come."""
+
+
+def end(number: int, frame: FrameType | None = None) -> None:
+    """What a signal does: raise Ended."""
+    _told.append(number)
+    raise Ended(number)
+
+
+def end_if_told() -> None:
+    """Raise Ended if a signal has come: where it met code of a library, that may have made another
+    exception of it, or none."""
+    if _told:
+        raise Ended(_told[0])
+
+
 @contextmanager
 def signals_end_the_run() -> Iterator[None]:
     """Meanwhile signals raise Ended, except those that the parent had us ignore (nohup, &)."""
-
-    def end(number: int, frame: FrameType | None) -> None:
-        raise Ended(number)
-
     before = {}
+    _told.clear()
     try:
         if threading.current_thread() is threading.main_thread():
             for number in (getattr(signal, name) for name in _SIGNALS if hasattr(signal, name)):

@@ -13,14 +13,13 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
-from types import FrameType
 from typing import cast
 
 import click
 
 from .batch import Outcome, Result, Work, attempt
 from .console import Console, Relay
-from .ending import Ended
+from .ending import Ended, end
 from .plan import Job
 from .workers import available_threads, limit_threads
 
@@ -158,10 +157,6 @@ def _interrupts_held_back() -> Iterator[None]:
 
 def _serve(connection: Connection, recipe: bytes) -> None:
     """What a process of the pool does: jobs, until there are no more or it is told to end."""
-
-    def end(number: int, frame: FrameType | None) -> None:
-        raise Ended(number)
-
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for name in ("SIGTERM", "SIGHUP"):
         if hasattr(signal, name):

@@ -17,6 +17,11 @@ import pytest
 import soundfile
 from conftest import PATIENCE, MakeClip, Run
 
+from neucodec.batch import Result, attempt
+from neucodec.console import Console
+from neucodec.ending import Ended, signals_end_the_run
+from neucodec.plan import Job
+
 NEUCODEC = [sys.executable, "-m", "neucodec"]
 posix = pytest.mark.skipif(os.name != "posix", reason="signals and terminals of Unix")
 
@@ -148,6 +153,19 @@ def test_signals_leave_nothing_behind(tmp_path: Path, number: signal.Signals) ->
     assert encode.stderr.read() == (b"neucodec: interrupted\n" if number == signal.SIGINT else b"")
     assert list(tmp_path.iterdir()) == []
     encode.stdin.close()
+
+
+@posix
+def test_a_signal_of_which_a_library_has_made_an_error_ends_the_run() -> None:
+    def work(job: Job, console: Console) -> Result:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except BaseException:
+            raise ValueError("could not determine the shape") from None
+        raise AssertionError
+
+    with signals_end_the_run(), pytest.raises(Ended):
+        attempt(Job("a.wav", "a.ncf"), work, Console())
 
 
 @posix
