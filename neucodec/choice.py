@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .bitrate import format_kbps, reaches
+from .console import counted
 from .errors import NeucodecError
 from .models.card import Card, find_card
 
@@ -24,10 +25,10 @@ def choose_model(bitrate: float | None, channels: int) -> Card:
     for card in known:
         if reaches(card, channels, bitrate):
             return card
-    plural = "channel" if channels == 1 else "channels"
     ranges = (f"{card.name} {_range(card, channels)}" for card in known)
     raise NeucodecError(
-        f"no model does {format_kbps(bitrate)} for {channels} {plural}: {', '.join(ranges)} kbps"
+        f"no model does {format_kbps(bitrate)} for {counted(channels, 'channel')}: "
+        f"{', '.join(ranges)} kbps"
     )
 
 

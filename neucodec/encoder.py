@@ -21,7 +21,7 @@ from .formats import EntropyCoder, Header, NcfWriter
 from .models.card import Card
 from .models.codec import Codec
 from .modes import RATES
-from .rate import DELAY, HORIZON, SHORT_PACE, AverageRate, NominalRate, Rate
+from .rate import AverageRate, NominalRate, Rate
 from .resample import BlockResampler
 from .workers import batches, in_order
 
@@ -143,26 +143,15 @@ def _average_rate(
     card: Card, header: Header, bitrate: float, model: EntropyModel | None, header_bytes: int
 ) -> AverageRate:
     counts = [k for k in card.counts if model is None or k <= model.codebooks]
-    # In the trailer a chunk has two bytes, and everything else of it takes about 24.
-    budget = bitrate / 8 * header.chunk_stride / header.sample_rate - 2
-    spent, pace = float(header_bytes + 24), (DELAY, HORIZON)
-    if header.frames:
-        # Where the length is known the chunks share that evenly: a short file ends before what was
-        # overspent at its start could be made good.
-        seconds = header.frames / header.source_rate
-        chunks = math.ceil(seconds * header.sample_rate / header.chunk_stride)
-        share = min(spent / chunks, budget / 2)
-        budget, spent = budget - share, spent - share * chunks
-        if chunks <= 2 * DELAY:
-            pace = SHORT_PACE
+    seconds = (header.frames or 0) / header.source_rate
     return AverageRate(
         counts,
-        budget=budget,
+        # In the trailer a chunk has two bytes, and everything else of it takes about 24.
+        budget=bitrate / 8 * header.chunk_stride / header.sample_rate - 2,
         book_bytes=header.raw_bytes(header.streams, 1, header.chunk_frames),
         left=model.left if model else 1.0,
-        spent=spent,
-        delay=pace[0],
-        horizon=pace[1],
+        spent=header_bytes + 24,
+        chunks=math.ceil(seconds * header.sample_rate / header.chunk_stride),
     )
 
 

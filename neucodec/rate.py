@@ -76,14 +76,19 @@ class AverageRate:
         book_bytes: float,
         left: float,
         spent: float,
-        delay: int = DELAY,
-        horizon: int = HORIZON,
+        chunks: int = 0,
     ) -> None:
         """``counts`` are the possible numbers of codebooks, lowest first; ``budget`` is in bytes
         per chunk. A codebook of a chunk has ``book_bytes`` raw, of which the part ``left`` is
         expected to remain, until there are chunks to tell. ``spent`` bytes go to all that is not
-        chunks. Short files want a shorter ``delay`` and ``horizon``, see `DELAY` and `HORIZON`."""
-        self.delay, self._horizon = delay, horizon
+        chunks. ``chunks`` is how many there will be, 0 where that is not known."""
+        if chunks:
+            # They share that evenly: a short file ends before what was overspent at its start could
+            # be made good.
+            share = min(spent / chunks, budget / 2)
+            budget, spent = budget - share, spent - share * chunks
+        short = 0 < chunks <= 2 * DELAY
+        self.delay, self._horizon = SHORT_PACE if short else (DELAY, HORIZON)
         self.most = counts[-1]
         self._counts, self._budget = counts, budget
         # What one codebook more costs: the last ones are the hardest to foresee.

@@ -41,9 +41,9 @@ def optimisers(
         {"params": others, "weight_decay": 0.0},
     ]
     found: list[torch.optim.Optimizer] = []
-    if by_muon and not hasattr(torch.optim, "Muon"):
-        raise NeucodecError(f"Muon came with PyTorch 2.9, this is {torch.__version__}")
     if by_muon:
+        if not hasattr(torch.optim, "Muon"):
+            raise NeucodecError(f"Muon came with PyTorch 2.9, this is {torch.__version__}")
         found.append(
             torch.optim.Muon(by_muon, rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw")
         )
