@@ -18,9 +18,9 @@ ON_A_GPU = 8
 """Chunks that go together there."""
 
 
-def batch_for(device: torch.device) -> int:
+def batch_for(device: torch.device, on_a_cpu: int = 1) -> int:
     """How many chunks are best coded at once, where they do not depend on each other."""
-    return 1 if device.type == "cpu" else ON_A_GPU
+    return on_a_cpu if device.type == "cpu" else ON_A_GPU
 
 
 def encode_together(codec: Codec, chunks: Sequence[AudioChunk], codebooks: int) -> list[CodeChunk]:

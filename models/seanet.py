@@ -8,7 +8,7 @@ a stream of one chunk.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -173,7 +173,7 @@ class ResidualUnit(nn.Module):
         return out.add_(run(self.block, x, carry))
 
 
-def run(layers: nn.ModuleList, x: Tensor, carry: Carry) -> Tensor:
+def run(layers: Iterable[nn.Module], x: Tensor, carry: Carry) -> Tensor:
     """Put a chunk through layers in turn; activations have nothing to carry.
 
     They work in place where no gradient will want what came in: a residual unit's shortcut has been
@@ -185,6 +185,20 @@ def run(layers: nn.ModuleList, x: Tensor, carry: Carry) -> Tensor:
         else:
             x = cast(Tensor, layer(x, carry))
     return x
+
+
+def run_coder(layers: nn.ModuleList, x: Tensor, carry: Carry) -> Tensor:
+    """The same for a whole encoder or decoder, as a CPU likes it: whole signals of a batch go
+    through convolutions one by one, which keeps them in the cache, and through the LSTM together,
+    which reads its weights once for all."""
+    apart = x.device.type == "cpu" and carry.first and carry.last and not torch.is_grad_enabled()
+    if len(x) == 1 or not apart:
+        return run(layers, x, carry)
+    is_lstm = [isinstance(layer, Lstm) for layer in layers]
+    at = is_lstm.index(True)
+    before, lstm, after = layers[:at], layers[at], layers[at + 1 :]
+    x = lstm(torch.cat([run(before, item, carry) for item in torch.split(x, 1)]), carry)
+    return torch.cat([run(after, item, carry) for item in torch.split(x, 1)])
 
 
 class Encoder(nn.Module):
@@ -209,7 +223,7 @@ class Encoder(nn.Module):
 
     def forward(self, audio: Tensor, carry: Carry) -> Tensor:
         """Audio [B, channels, T] to latent [B, latent, ceil(T / hop)]."""
-        return run(self.layers, audio, carry)
+        return run_coder(self.layers, audio, carry)
 
 
 class Decoder(nn.Module):
@@ -234,4 +248,4 @@ class Decoder(nn.Module):
 
     def forward(self, latent: Tensor, carry: Carry) -> Tensor:
         """Latent [B, latent, F] to audio [B, channels, F * hop]."""
-        return run(self.layers, latent, carry)
+        return run_coder(self.layers, latent, carry)

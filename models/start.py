@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
+import os
 import sys
 from importlib.metadata import version
 from types import ModuleType
@@ -12,6 +14,26 @@ _TRACING = "torch._meta_registrations"
 over a quarter of the time that importing torch takes."""
 _TRIED = "2.13."
 """Versions that were found to do without. Others are imported whole."""
+
+_MALLOPT = {"MALLOC_ARENA_MAX": (-8, 1), "MALLOC_TRIM_THRESHOLD_": (-1, 1 << 30),
+            "MALLOC_MMAP_THRESHOLD_": (-3, 32 << 20)}  # fmt: skip
+"""Of glibc's malloc (mallopt(3)), by the environment's names: one heap for all threads, so that
+what one has freed serves the others, and freed memory kept, so that it need not be had again page
+by page."""
+
+
+def one_heap() -> None:
+    """Have glibc keep one heap for the tensors of all threads; what the environment says about it
+    stays. Elsewhere nothing happens."""
+    if sys.platform != "linux":
+        return
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except AttributeError:  # another C library
+        return
+    for name, (parameter, value) in _MALLOPT.items():
+        if name not in os.environ:
+            mallopt(parameter, value)
 
 
 def start_torch() -> None:
@@ -23,6 +45,7 @@ def start_torch() -> None:
     """
     if not {"torch", "distributed", _TRACING}.isdisjoint(sys.modules):
         return
+    one_heap()
     without = version("torch").startswith(_TRIED)
     if without:
         sys.modules[_TRACING] = ModuleType(_TRACING)

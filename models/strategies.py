@@ -171,6 +171,13 @@ def _after(place: State) -> StreamState | None:
 class SegmentCodec(Loaded[Levelling]):
     """Codes each segment by itself, and fades linearly from one to the next."""
 
+    TOGETHER = 3
+    """Segments that go through an LSTM at once on a CPU; more gain little."""
+
+    def __init__(self, card: Card, network: Levelling, device: torch.device) -> None:
+        super().__init__(card, network, device)
+        self.batch = batch_for(device, self.TOGETHER)
+
     @torch.inference_mode()
     def encode(
         self, chunk: AudioChunk, codebooks: int, state: State = None

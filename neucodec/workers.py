@@ -49,10 +49,12 @@ def _one_thread_each() -> None:
 
 
 def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Items in lists of that many, the last perhaps of fewer."""
-    rest = iter(items)
-    while batch := list(islice(rest, size)):
+    """Items in lists of that many, the last perhaps of fewer. The first ones are short, so that
+    few items, too, are shared out among threads, and results begin to come soon."""
+    rest, number = iter(items), 0
+    while batch := list(islice(rest, min(size, 1 << number // 2))):
         yield batch
+        number += 1
 
 
 class _Feeder(threading.Thread, Generic[T, R]):

@@ -8,7 +8,7 @@ import pytest
 from conftest import PATIENCE
 from producers import Counted, held_back
 
-from neucodec.workers import in_order
+from neucodec.workers import batches, in_order
 
 
 def test_results_come_in_order_whatever_finishes_first() -> None:
@@ -67,3 +67,10 @@ def test_an_error_comes_through() -> None:
 
     with pytest.raises(ValueError, match="item 0"):
         list(in_order(fail, range(100), threads=2))
+
+
+def test_batches_grow_so_that_few_items_are_shared_out_too() -> None:
+    sizes = [len(batch) for batch in batches(range(14), 4)]
+    assert sizes == [1, 1, 2, 2, 4, 4]
+    assert [item for batch in batches(range(9), 3) for item in batch] == list(range(9))
+    assert [len(batch) for batch in batches(range(3), 1)] == [1, 1, 1]

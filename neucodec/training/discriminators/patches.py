@@ -35,20 +35,22 @@ class PatchDiscriminator(nn.Module):
         if bands % 2 ** (len(widths) - 1):
             raise ValueError(f"{bands} bands cannot be halved {len(widths) - 1} times")
         self.patch = patch
-        self.bands = nn.Parameter(torch.randn(bands, 2 * patch, widths[0]) * (2 * patch) ** -0.5)
+        self.bands = nn.Parameter(torch.randn(bands, 3 * patch, widths[0]) * (3 * patch) ** -0.5)
         self.offsets = nn.Parameter(torch.zeros(bands, widths[0]))
         self.merges = nn.ModuleList(weight_norm(nn.Linear(6 * a, b)) for a, b in pairwise(widths))
         self.verdict = weight_norm(nn.Linear(3 * widths[-1], 1))
         self.register_buffer("window", torch.hann_window(window), persistent=False)
 
     def spectrum(self, audio: Tensor) -> Tensor:
-        """Audio [B, T] to compressed spectra [B, F, bands, 2 * patch], the top bin left out."""
+        """Audio [B, T] to compressed spectra [B, F, bands, 3 * patch], the top bin left out: real
+        part, imaginary part and magnitude of each bin."""
         size = len(self.window)
         frames = audio.unfold(-1, size, size // 4) * self.window
         bins = torch.fft.rfft(frames, norm="ortho")[..., : size // 2]
         power = bins.real.square() + bins.imag.square() + 1e-6
-        parts = torch.view_as_real(bins) * power.pow((POWER - 1) / 2)[..., None]
-        return parts.reshape(*parts.shape[:2], -1, 2 * self.patch)
+        gain = power.pow((POWER - 1) / 2)
+        parts = torch.stack([bins.real * gain, bins.imag * gain, gain * power.sqrt()], -1)
+        return parts.reshape(*parts.shape[:2], -1, 3 * self.patch)
 
     def forward(self, audio: Tensor) -> list[Tensor]:
         """Audio [B, T] to the features [B, F, bands, width] of each layer, the verdict last."""
