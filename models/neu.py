@@ -21,6 +21,7 @@ from .card import Card
 from .codec import AudioChunk, CodeChunk, State
 from .errors import ModelError
 from .neu_decoder import NeuDecoder
+from .phase import Phases
 from .quantise import Quantised, ResidualQuantiser
 from .spectrum import Spectrum
 
@@ -42,6 +43,9 @@ class NeuConfig:
     codebooks: int = 16
     codebook_size: int = 1024
     codebook_dim: int = 8
+    decoder_phase_bins: int = 0
+    """How many of the lowest bins the decoder gives a phase; the others get noise for one, see
+    `neucodec.models.phase`. 0: all have the decoder's."""
     fade_frames: int = 0
     """Frames that adjacent chunks share, fading from one to the other: the outermost frames of a
     chunk, which the decoder sees without a neighbour, count least."""
@@ -111,7 +115,9 @@ class Neu(nn.Module):
             bins + 2 * c.phase_bins, c.encoder_width, c.encoder_blocks, c.latent, c.expansion
         )
         self.quantiser = ResidualQuantiser(c.latent, c.codebooks, c.codebook_size, c.codebook_dim)
-        self.decoder = Trunk(c.latent, c.decoder_width, c.decoder_blocks, 3 * bins, c.expansion)
+        self.phases = Phases(bins, c.decoder_phase_bins or bins)
+        outputs = bins + 2 * self.phases.given
+        self.decoder = Trunk(c.latent, c.decoder_width, c.decoder_blocks, outputs, c.expansion)
 
     def features(self, audio: Tensor) -> Tensor:
         """Audio [B, F * hop + 2 * context] to features [B, F, bins + 2 * phase_bins].
@@ -134,12 +140,13 @@ class Neu(nn.Module):
 
     def synthesise(self, latent: Tensor) -> Tensor:
         """Latent [B, F, D] to windowed audio [B, F * hop + 2 * context], ready to overlap-add."""
-        level, x, y = self.decoder(latent).float().chunk(3, dim=-1)
+        given = self.phases.given
+        level, x, y = self.decoder(latent).float().split([self.phases.bins, given, given], dim=-1)
         # exp(7) is above the largest bin of any signal at unit RMS (sqrt(window) at most 45).
         magnitude = (level * 3.0).clamp(max=7.0).exp()
-        direction = magnitude * torch.rsqrt(x.square() + y.square() + 1e-8)
-        direction = direction * self.frame_weights(level.shape[1])[:, None]
-        return self.spectrum.synthesise(torch.complex(direction * x, direction * y))
+        magnitude = magnitude * self.frame_weights(level.shape[1])[:, None]
+        x, y = self.phases(x, y)
+        return self.spectrum.synthesise(torch.complex(magnitude * x, magnitude * y))
 
     def frame_weights(self, frames: int) -> Tensor:
         """What each frame [F] of a chunk counts where chunks are added together."""

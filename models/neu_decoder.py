@@ -85,11 +85,11 @@ class NeuDecoder:
         self._norm = trunk.input_norm
         self._blocks = [_Block(cast("ConvNeXtBlock", block)) for block in trunk.blocks]
         weight, bias = _after_norm(trunk.output_norm, trunk.output)
-        self._bins = c.window // 2 + 1
-        surplus = -self._bins % _ALIGNED
+        self._phases = network.phases
+        parts = [self._phases.bins, self._phases.given, self._phases.given]
         level, *direction = (
-            (F.pad(w, (0, 0, 0, surplus)), F.pad(b, (0, surplus)))
-            for w, b in zip(weight.chunk(3), bias.chunk(3), strict=True)
+            (F.pad(w, (0, 0, 0, -len(w) % _ALIGNED)), F.pad(b, (0, -len(b) % _ALIGNED)))
+            for w, b in zip(*(torch.split(x, parts) for x in (weight, bias)), strict=True)
         )
         # `Neu.synthesise` takes three times the level.
         self._level = _Linear(3 * level[0], 3 * level[1])
@@ -107,12 +107,13 @@ class NeuDecoder:
         for block in self._blocks:
             block(x)
         rows = F.layer_norm(x, x.shape[-1:]).flatten(0, 1)
-        real, imaginary = (layer(rows) for layer in self._direction)
-        size = self._level(rows).clamp_(max=7.0).exp_()
-        size *= torch.addcmul(real.square().add_(1e-8), imaginary, imaginary).rsqrt_()
-        weighted = size.view(batch, frames, -1)
-        weighted *= self._frame_weights(frames)[:, None]
-        spectrum = torch.complex(
-            real.mul_(size)[:, : self._bins], imaginary.mul_(size)[:, : self._bins]
+        size = self._level(rows).clamp_(max=7.0).exp_().view(batch, frames, -1)
+        size = size[..., : self._phases.bins] * self._frame_weights(frames)[:, None]
+        real, imaginary = self._phases(
+            *(
+                layer(rows).view(batch, frames, -1)[..., : self._phases.given]
+                for layer in self._direction
+            )
         )
-        return self._spectrum.synthesise(spectrum.view(batch, frames, -1))
+        spectrum = torch.complex(real.mul_(size), imaginary.mul_(size))
+        return self._spectrum.synthesise(spectrum)

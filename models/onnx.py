@@ -103,11 +103,11 @@ class Decoder(nn.Module):
         offsets = torch.arange(count, device=codes.device) * size
         points = F.embedding(codes + offsets[:, None], self.entries)  # [B, K, F, dim]
         latent = (points @ self.up[:count]).sum(1) + self.bias[:count].sum(0)
-        level, x, y = network.decoder(latent).chunk(3, dim=-1)
-        magnitude = (level * 3.0).clamp(max=7.0).exp()
-        direction = magnitude * torch.rsqrt(x.square() + y.square() + 1e-8)
-        direction = direction * self._weights(level)
-        frames = torch.cat([direction * x, direction * y], dim=-1) @ self.basis
+        given = network.phases.given
+        level, x, y = network.decoder(latent).split([network.phases.bins, given, given], dim=-1)
+        magnitude = (level * 3.0).clamp(max=7.0).exp() * self._weights(level)
+        x, y = network.phases(x, y)
+        frames = torch.cat([magnitude * x, magnitude * y], dim=-1) @ self.basis
         hop = network.spectrum.hop
         parts = frames.reshape(*frames.shape[:2], -1, hop)
         shifts = parts.shape[2]

@@ -1,0 +1,62 @@
+"""Phases of a spectrum that a decoder knows in part."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+FRAMES = 128
+"""After so many frames the noise begins anew."""
+FADE = 64
+"""Bins over which it takes over from the phases that are known."""
+
+
+class Phases(nn.Module):
+    """Directions of all bins from those of the lowest ones: the others get noise.
+
+    Phases that nobody has coded a network settles on one pattern for, the same in every frame, and
+    what was noise comes out as a buzz at the frame rate. Noise that is the same in every file keeps
+    decoding a function of the codes alone.
+    """
+
+    noise: Tensor
+    known: Tensor
+
+    def __init__(self, bins: int, given: int) -> None:
+        """``given`` of the ``bins`` are known: all, or at least `FADE`."""
+        super().__init__()
+        if not FADE <= given <= bins:
+            raise ValueError(f"{given} of {bins} bins with a phase: give {FADE} to {bins}")
+        self.bins, self.given = bins, given
+        if given == bins:
+            return
+        # The one generator of numpy's whose numbers will never change (NEP 19).
+        turns = np.random.RandomState(0).random_sample((FRAMES, bins - given + FADE))
+        parts = np.stack([np.cos(2 * np.pi * turns), np.sin(2 * np.pi * turns)])
+        self.register_buffer("noise", torch.from_numpy(parts).float(), persistent=False)
+        known = torch.arange(FADE, 0, -1) / (FADE + 1)
+        self.register_buffer("known", known, persistent=False)
+
+    def forward(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Real and imaginary parts [B, F, given], of any length, to those of unit length
+        [B, F, bins]."""
+        x, y = _unit(x, y)
+        if self.given == self.bins:
+            return x, y
+        start = self.given - FADE
+        noise = self.noise[:, torch.arange(x.shape[1], device=x.device) % FRAMES]
+        among = [
+            part[..., start:] * self.known + made_up[:, :FADE] * (1 - self.known)
+            for part, made_up in zip((x, y), noise, strict=True)
+        ]
+        real, imaginary = (
+            torch.cat([part[..., :start], mixed, made_up[:, FADE:].expand(len(x), -1, -1)], dim=-1)
+            for part, mixed, made_up in zip((x, y), _unit(*among), noise, strict=True)
+        )
+        return real, imaginary
+
+
+def _unit(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    scale = torch.rsqrt(x.square() + y.square() + 1e-8)
+    return x * scale, y * scale

@@ -1,0 +1,71 @@
+"""Phases where none was coded."""
+
+import pytest
+import torch
+
+from neucodec.models.neu import Neu, NeuConfig
+from neucodec.models.neu_decoder import NeuDecoder
+from neucodec.models.phase import FADE, FRAMES, Phases
+from neucodec.models.spectrum import Spectrum
+
+BINS, GIVEN, HOP = 1025, 320, 512
+NARROW = NeuConfig(
+    encoder_width=16, encoder_blocks=1, decoder_width=16, decoder_blocks=1, latent=16,
+    decoder_phase_bins=GIVEN,
+)  # fmt: skip
+
+
+def steady(frames: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Parts of a spectrum whose known bins point the same way in all frames."""
+    angle = torch.linspace(0, 40, GIVEN).expand(1, frames, GIVEN)
+    return 3 * angle.cos(), 3 * angle.sin()
+
+
+def test_bins_with_a_phase_keep_it_at_unit_length() -> None:
+    x, y = steady(5)
+    real, imaginary = Phases(BINS, GIVEN)(x, y)
+    keep = GIVEN - FADE
+    torch.testing.assert_close(real[..., :keep], x[..., :keep] / 3)
+    torch.testing.assert_close(imaginary[..., :keep], y[..., :keep] / 3)
+    torch.testing.assert_close(real.square() + imaginary.square(), torch.ones(1, 5, BINS))
+
+
+def test_the_others_do_not_buzz_at_the_frame_rate() -> None:
+    phases, spectrum = Phases(BINS, GIVEN), Spectrum(4 * HOP, HOP)
+    sound = spectrum.synthesise(torch.complex(*phases(*steady(60))))[0]
+    audio = sound[4 * HOP : 56 * HOP]
+    bins = torch.fft.rfft(audio.view(-1, 4 * HOP) * spectrum.window)
+    # From one window to the next, known bins go on as they are; noise goes anywhere.
+    turn = (bins[1:] * bins[:-1].conj()).sum(0).abs() / bins.abs().square().sum(0)
+    assert turn[: GIVEN - FADE].median() > 0.9
+    assert turn[GIVEN:].median() < 0.3
+
+
+def test_noise_is_the_same_for_ever() -> None:
+    noise = Phases(BINS, GIVEN).noise
+    found = noise[:, [0, 0, FRAMES - 1], [0, 700, 1]]
+    expected = [[-0.9533, -0.6991, -0.9981], [-0.3019, 0.7150, 0.0609]]
+    torch.testing.assert_close(found, torch.tensor(expected), atol=1e-4, rtol=0)
+
+
+def test_of_bins_that_all_have_a_phase_each_keeps_it() -> None:
+    angle = torch.linspace(0, 6, BINS)[None, None]
+    real, imaginary = Phases(BINS, BINS)(angle.cos(), angle.sin())
+    torch.testing.assert_close(torch.atan2(imaginary, real) % (2 * torch.pi), angle)
+
+
+@pytest.mark.parametrize("given", [FADE - 1, BINS + 1])
+def test_too_few_or_too_many_are_refused(given: int) -> None:
+    with pytest.raises(ValueError, match=f"{given} of {BINS} bins"):
+        Phases(BINS, given)
+
+
+@pytest.mark.parametrize("frames", [40, FRAMES + 7])
+def test_decoding_for_inference_is_the_network_here_too(frames: int) -> None:
+    torch.manual_seed(0)
+    network = Neu(NARROW).eval().requires_grad_(False)
+    for book in network.quantiser.stages():
+        torch.nn.init.normal_(book.entries)
+    codes = torch.randint(0, 1024, (2, 6, frames))
+    expected = network.decode(codes)
+    torch.testing.assert_close(NeuDecoder(network)(codes), expected, atol=2e-4, rtol=0)
