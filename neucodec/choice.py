@@ -23,6 +23,8 @@ def choose_model(bitrate: float | None, channels: int) -> Card:
     if bitrate is None:
         return known[0]
     for card in known:
+        if bitrate < card.bitrates(channels)[0] and card is not known[0]:
+            break  # between two models, or below them all
         if reaches(card, channels, bitrate):
             return card
     ranges = (f"{card.name} {_range(card, channels)}" for card in known)

@@ -28,6 +28,11 @@ def test_the_embedded_codec_where_it_reaches(
     assert choose_model(bitrate, channels).name == name
 
 
+def test_below_the_embedded_codec_none_is_fetched() -> None:
+    with pytest.raises(NeucodecError, match=r"0\.8 kbps for 2 channels: neu-44khz 1\.76 to 28\.2, e"):
+        choose_model(800, 2)
+
+
 def test_a_bitrate_beyond_all_models_is_refused_with_what_there_is() -> None:
     with pytest.raises(NeucodecError, match=r"64 kbps for 1 channel: neu-44khz 0\.882 to 14\.1, e"):
         choose_model(64000, 1)

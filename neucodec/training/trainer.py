@@ -76,7 +76,6 @@ class Trainer:
     def _check(self) -> None:
         """Refuse names that nothing answers to."""
         system, recipe = self.system, self.recipe
-        self.weights = dict(system.WEIGHTS) | recipe.weights
         groups = {system.GROUPS.get(name, name) for name in system.WEIGHTS}
         parts = [name for name, _ in system.network.named_children()]
         for what, given, known in (
@@ -195,7 +194,7 @@ class Trainer:
             losses[name] = penalty
             if penalty.requires_grad:
                 outputs.append(penalty)
-                gradients.append(torch.full_like(penalty, self.weights[name]))
+                gradients.append(torch.full_like(penalty, self.system.weights[name]))
         self.model.zero_grad(set_to_none=True)
         torch.autograd.backward(outputs, gradients)
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), r.clip)
@@ -217,7 +216,8 @@ class Trainer:
         groups: dict[str, Tensor] = {}
         for name, loss in losses.items():
             group = self.system.GROUPS.get(name, name)
-            groups[group] = groups.get(group, loss.new_zeros(())) + self.weights[name] * loss
+            weighed = self.system.weights[name] * loss
+            groups[group] = groups[group] + weighed if group in groups else weighed
         if self.balancer:
             return self.balancer.combine(groups, decoded)
         total = torch.stack(list(groups.values())).sum()

@@ -33,8 +33,7 @@ class NeuSystem(ChunkedSystem):
         self.config = configured(NeuConfig, recipe.model)
         self.network = Neu(self.config)
         self.distance = SpectralLoss(recipe.sample_rate, recipe.least_coherence)
-        weight = recipe.weights.get("auditory", self.WEIGHTS["auditory"])
-        self.auditory = AuditoryDistance(recipe.sample_rate) if weight else None
+        self.auditory = AuditoryDistance(recipe.sample_rate) if self.weights["auditory"] else None
         self.codebooks, self.hop = self.config.codebooks, self.config.hop
         self.context = self.network.context
         self.shared = self.config.fade_frames  # type: ignore[misc]

@@ -47,6 +47,7 @@ class System(nn.Module, ABC):
     def __init__(self, recipe: Recipe) -> None:
         super().__init__()
         self.recipe = recipe
+        self.weights = {**self.WEIGHTS, **recipe.weights}
 
     @property
     @abstractmethod
