@@ -42,6 +42,7 @@ _KINDS: dict[str, tuple[type, str]] = {
     "int": (int, "a whole number"),
     "bool": (bool, "true or false"),
     "Sequence[int]": (list, "a list"),
+    "Sequence[str]": (list, "a list"),
     "Sequence[Source]": (list, "tables [[sources]]"),
     "dict[str, Any]": (dict, "a table"),
     "EntropyCard | None": (dict, "a table, [entropy]"),
@@ -100,6 +101,9 @@ class Card(Stored):
     level: str = "rms"
     """How loud chunks are coded, see ``LEVELS``."""
     parameters: int
+    same_codes: Sequence[str] = ()
+    """SHA-256 of earlier weights whose encoder and codebooks are these ones' too: what was coded
+    with them is decoded with these, by a better decoder."""
     entropy: EntropyCard | None = None
     """The model that foresees its codes, if there is one."""
     config: dict[str, Any] = field(default_factory=dict)
@@ -114,6 +118,11 @@ class Card(Stored):
     def fingerprint(self) -> bytes:
         """First 8 bytes of the weights' SHA-256: what a file that needs them carries."""
         return bytes.fromhex(self.sha256)[:8]
+
+    @property
+    def readable(self) -> set[bytes]:
+        """Fingerprints of all weights whose files these decode, their own aside."""
+        return {bytes.fromhex(sha256)[:8] for sha256 in self.same_codes}
 
     def streams(self, channels: int) -> int:
         """Code streams for a signal of that many channels."""
@@ -187,8 +196,9 @@ class Card(Stored):
             raise ModelError(
                 f"{source}: default_codebooks and codebook_counts are to be within 1 to codebooks"
             )
-        for sha256 in (card.sha256, card.entropy.sha256 if card.entropy else ""):
-            if not _SHA256.fullmatch(sha256):
+        of_entropy = card.entropy.sha256 if card.entropy else ""
+        for sha256 in (card.sha256, of_entropy, *card.same_codes):
+            if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
                 raise ModelError(f"{source}: sha256 {sha256!r} is not 64 of 0-9a-f")
         for key, known in (("chunk_strategy", STRATEGIES), ("level", LEVELS)):
             if (value := getattr(card, key)) not in known:

@@ -102,6 +102,8 @@ def altered(line: str) -> str:
     key = line.partition(" =")[0]
     text = (files("neucodec.models") / "cards/neu-44khz.toml").read_text()
     lines = [line if old.partition(" =")[0] == key else old for old in text.splitlines()]
+    if line not in lines:
+        lines.insert(0, line)
     assert line in lines
     return "\n".join(lines)
 
@@ -115,6 +117,8 @@ def altered(line: str) -> str:
         ("hop = 999999999999999999999999999999", "hop 9+ is not within"),
         ("default_codebooks = 17", "default_codebooks and codebook_counts are to be"),
         ('sha256 = "zz"', "sha256 'zz' is not 64 of 0-9a-f"),
+        ('same_codes = ["ab"]', "sha256 'ab' is not 64 of 0-9a-f"),
+        ("same_codes = [1]", "sha256 1 is not 64 of 0-9a-f"),
         ('name = "../../etc/passwd"', "name '../../etc/passwd': 1 to 64 letters"),
     ],
 )

@@ -29,7 +29,9 @@ def test_the_embedded_codec_where_it_reaches(
 
 
 def test_below_the_embedded_codec_none_is_fetched() -> None:
-    with pytest.raises(NeucodecError, match=r"0\.8 kbps for 2 channels: neu-44khz 1\.76 to 28\.2, e"):
+    with pytest.raises(
+        NeucodecError, match=r"0\.8 kbps for 2 channels: neu-44khz 1\.76 to 28\.2, e"
+    ):
         choose_model(800, 2)
 
 

@@ -3,6 +3,8 @@
 import io
 import threading
 import time
+import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -195,16 +197,28 @@ def test_strict_decoding_stops_at_damage_and_at_a_missing_end() -> None:
         samples(data[:-100], strict=True)
 
 
-def test_other_weights_are_refused() -> None:
-    data = bytearray(neucodec.encode(sound(1), 44100))
-    at = data.index(neucodec.load_model().card.fingerprint)
-    data[at] ^= 0xFF
-    import zlib
+def by_other_weights(data: bytes, fingerprint: bytes) -> bytes:
+    """A file of the embedded codec as one with weights of that fingerprint would have made it."""
+    changed = bytearray(data.replace(neucodec.load_model().card.fingerprint, fingerprint, 1))
+    body = int.from_bytes(changed[10:14], "little")
+    changed[14 + body : 18 + body] = zlib.crc32(changed[: 14 + body]).to_bytes(4, "little")
+    return bytes(changed)
 
-    body = int.from_bytes(data[10:14], "little")
-    data[14 + body : 18 + body] = zlib.crc32(data[: 14 + body]).to_bytes(4, "little")
+
+def test_other_weights_are_refused() -> None:
+    data = by_other_weights(neucodec.encode(sound(1), 44100), b"8 others")
     with pytest.raises(NeucodecError, match="other weights of neu-44khz"):
-        neucodec.decode(bytes(data))
+        neucodec.decode(data)
+
+
+def test_files_of_earlier_weights_with_the_same_codes_are_decoded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = neucodec.load_model()
+    data, earlier = neucodec.encode(sound(1), 44100, model=model), bytes(range(32))
+    monkeypatch.setattr(model.codec, "card", replace(model.card, same_codes=[earlier.hex()]))
+    found, _ = neucodec.decode(by_other_weights(data, earlier[:8]), model=model)
+    np.testing.assert_array_equal(found, neucodec.decode(data)[0])
 
 
 @pytest.mark.parametrize(
