@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 FRAMES = 128
 """After so many frames the noise begins anew."""
-FADE = 64
+FADE = 32
 """Bins over which it takes over from the phases that are known."""
 
 
@@ -32,7 +32,7 @@ class Phases(nn.Module):
         if given == bins:
             return
         # The one generator of numpy's whose numbers will never change (NEP 19).
-        turns = np.random.RandomState(0).random_sample((FRAMES, bins - given + FADE))
+        turns = np.random.RandomState(0).random_sample((FRAMES, bins))[:, given - FADE :]
         parts = np.stack([np.cos(2 * np.pi * turns), np.sin(2 * np.pi * turns)])
         self.register_buffer("noise", torch.from_numpy(parts).float(), persistent=False)
         known = torch.arange(FADE, 0, -1) / (FADE + 1)
