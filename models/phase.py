@@ -10,6 +10,10 @@ FRAMES = 128
 """After so many frames the noise begins anew."""
 FADE = 32
 """Bins over which it takes over from the phases that are known."""
+STEP = 2.1
+"""Radians by which neighbouring bins of the noise differ at most. So a frame's sound stays within a
+third of a window (STEP / 2 pi) of its middle: phases that have nothing to do with each other smear
+what is sudden over all of the window, while with half of this noise pulsates at the frame rate."""
 
 
 class Phases(nn.Module):
@@ -32,9 +36,11 @@ class Phases(nn.Module):
         if given == bins:
             return
         # The one generator of numpy's whose numbers will never change (NEP 19).
-        turns = np.random.RandomState(0).random_sample((FRAMES, bins))[:, given - FADE :]
-        parts = np.stack([np.cos(2 * np.pi * turns), np.sin(2 * np.pi * turns)])
-        self.register_buffer("noise", torch.from_numpy(parts).float(), persistent=False)
+        drawn = np.random.RandomState(0).random_sample((FRAMES, bins))
+        # From bin to bin half a turn is a delay of half a window, the middle of the frame.
+        angle = np.cumsum(np.pi + STEP * (2 * drawn - 1), axis=1)[:, given - FADE :]
+        noise = torch.from_numpy(np.stack([np.cos(angle), np.sin(angle)]))
+        self.register_buffer("noise", noise.float(), persistent=False)
         known = torch.arange(FADE, 0, -1) / (FADE + 1)
         self.register_buffer("known", known, persistent=False)
 
