@@ -138,14 +138,15 @@ class Neu(nn.Module):
         # Bounded, so that codebooks need not chase a latent that grows.
         return F.layer_norm(latent, latent.shape[-1:])
 
-    def synthesise(self, latent: Tensor) -> Tensor:
-        """Latent [B, F, D] to windowed audio [B, F * hop + 2 * context], ready to overlap-add."""
+    def synthesise(self, latent: Tensor, start: Tensor | None = None) -> Tensor:
+        """Latent [B, F, D] to windowed audio [B, F * hop + 2 * context], ready to overlap-add;
+        ``start`` as `Phases` takes it."""
         given = self.phases.given
         level, x, y = self.decoder(latent).float().split([self.phases.bins, given, given], dim=-1)
         # exp(7) is above the largest bin of any signal at unit RMS (sqrt(window) at most 45).
         magnitude = (level * 3.0).clamp(max=7.0).exp()
         magnitude = magnitude * self.frame_weights(level.shape[1])[:, None]
-        x, y = self.phases(x, y)
+        x, y = self.phases(x, y, start)
         return self.spectrum.synthesise(torch.complex(magnitude * x, magnitude * y))
 
     def frame_weights(self, frames: int) -> Tensor:
@@ -162,7 +163,7 @@ class Neu(nn.Module):
 
     def decode(self, codes: Tensor) -> Tensor:
         """Codes [B, K, F] to windowed audio [B, F * hop + 2 * context]."""
-        return self.synthesise(self.quantiser.decode(codes))
+        return self.synthesise(self.quantiser.decode(codes), Phases.start(codes))
 
     def forward(self, audio: Tensor, counts: Tensor | None) -> tuple[Tensor, Quantised | None]:
         """Reconstruct for training; ``counts`` None leaves the latent unquantised."""

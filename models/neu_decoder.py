@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .phase import Phases
+
 if TYPE_CHECKING:
     from .neu import ConvNeXtBlock, Neu
 
@@ -113,7 +115,8 @@ class NeuDecoder:
             *(
                 layer(rows).view(batch, frames, -1)[..., : self._phases.given]
                 for layer in self._direction
-            )
+            ),
+            Phases.start(codes),
         )
         spectrum = torch.complex(real.mul_(size), imaginary.mul_(size))
         return self._spectrum.synthesise(spectrum)

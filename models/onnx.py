@@ -106,7 +106,7 @@ class Decoder(nn.Module):
         given = network.phases.given
         level, x, y = network.decoder(latent).split([network.phases.bins, given, given], dim=-1)
         magnitude = (level * 3.0).clamp(max=7.0).exp() * self._weights(level)
-        x, y = network.phases(x, y)
+        x, y = network.phases(x, y, network.phases.start(codes))
         frames = torch.cat([magnitude * x, magnitude * y], dim=-1) @ self.basis
         hop = network.spectrum.hop
         parts = frames.reshape(*frames.shape[:2], -1, hop)

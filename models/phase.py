@@ -20,8 +20,9 @@ class Phases(nn.Module):
     """Directions of all bins from those of the lowest ones: the others get noise.
 
     Phases that nobody has coded a network settles on one pattern for, the same in every frame, and
-    what was noise comes out as a buzz at the frame rate. Noise that is the same in every file keeps
-    decoding a function of the codes alone.
+    what was noise comes out as a buzz at the frame rate. The noise is always the same, so that decoding
+    stays a function of the codes alone; where in it a chunk begins is up to its codes, so that no two
+    channels or chunks have the same.
     """
 
     noise: Tensor
@@ -44,20 +45,29 @@ class Phases(nn.Module):
         known = torch.arange(FADE, 0, -1) / (FADE + 1)
         self.register_buffer("known", known, persistent=False)
 
-    def forward(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    @staticmethod
+    def start(codes: Tensor) -> Tensor:
+        """The frame of the noise [B] at which chunks of codes [B, K, F] begin."""
+        return codes[:, 0].sum(-1) % FRAMES
+
+    def forward(self, x: Tensor, y: Tensor, start: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Real and imaginary parts [B, F, given], of any length, to those of unit length
-        [B, F, bins]."""
+        [B, F, bins]. ``start`` [B] is as from `start`, or the noise's own."""
         x, y = _unit(x, y)
         if self.given == self.bins:
             return x, y
-        start = self.given - FADE
-        noise = self.noise[:, torch.arange(x.shape[1], device=x.device) % FRAMES]
+        first = self.given - FADE
+        frames = torch.arange(x.shape[1], device=x.device)
+        at = frames[None] if start is None else frames + start[:, None]
+        noise = self.noise[:, at % FRAMES]  # [2, B or 1, F, bins above]
         among = [
-            part[..., start:] * self.known + made_up[:, :FADE] * (1 - self.known)
+            part[..., first:] * self.known + made_up[..., :FADE] * (1 - self.known)
             for part, made_up in zip((x, y), noise, strict=True)
         ]
         real, imaginary = (
-            torch.cat([part[..., :start], mixed, made_up[:, FADE:].expand(len(x), -1, -1)], dim=-1)
+            torch.cat(
+                [part[..., :first], mixed, made_up[..., FADE:].expand(len(x), -1, -1)], dim=-1
+            )
             for part, mixed, made_up in zip((x, y), _unit(*among), noise, strict=True)
         )
         return real, imaginary

@@ -50,6 +50,17 @@ def test_a_frame_of_noise_lies_around_its_middle() -> None:
     assert outside < 0.2  # in a third of the time
 
 
+def test_chunks_of_other_codes_have_other_noise() -> None:
+    codes = torch.zeros(2, 3, 5, dtype=torch.int64)
+    codes[1, 0, 4] = FRAMES + 1
+    start = Phases.start(codes)
+    assert start.tolist() == [0, 1]
+    x, y = steady(5)
+    real, _ = Phases(BINS, GIVEN)(x.expand(2, -1, -1), y.expand(2, -1, -1), start)
+    torch.testing.assert_close(real[1, :-1, GIVEN:], real[0, 1:, GIVEN:])
+    torch.testing.assert_close(real[1, :, : GIVEN - FADE], real[0, :, : GIVEN - FADE])
+
+
 def test_noise_is_the_same_for_ever() -> None:
     noise = Phases(BINS, GIVEN).noise
     found = noise[:, [0, 0, FRAMES - 1], [0, 700, 1]]
