@@ -19,10 +19,10 @@ what is sudden over all of the window, while with half of this noise pulsates at
 class Phases(nn.Module):
     """Directions of all bins from those of the lowest ones: the others get noise.
 
-    Phases that nobody has coded a network settles on one pattern for, the same in every frame, and
-    what was noise comes out as a buzz at the frame rate. The noise is always the same, so that decoding
-    stays a function of the codes alone; where in it a chunk begins is up to its codes, so that no two
-    channels or chunks have the same.
+    For phases that nobody has coded a network settles on one pattern, the same in every frame, and
+    what was noise comes out as a buzz at the frame rate. The noise is always the same, so that
+    decoding stays a function of the codes alone; where in it a chunk begins is up to its codes, so
+    that no two channels or chunks have the same.
     """
 
     noise: Tensor
