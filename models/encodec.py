@@ -50,6 +50,8 @@ ENCODEC_48KHZ = EncodecConfig(
 class Encodec(nn.Module):
     """Either EnCodec network, in inference form."""
 
+    together = 3
+    """Segments that a CPU best codes at once: its LSTM reads its weights once for all of them."""
     start = KERNEL
     """Frames that must be there before a stream's first ones come out: reflection at the start
     of the signal needs as many real samples as the widest layer pads."""

@@ -44,6 +44,9 @@ class Reaching(Protocol):
 class Levelling(Protocol):
     """A network that codes segments and may bring each to its level."""
 
+    together: int
+    """Segments that a CPU best codes at once."""
+
     def encode(self, audio: Tensor, codebooks: int) -> tuple[Tensor, Tensor | None]:
         """Audio [B, C, T] to codes [B, codebooks, ceil(T / hop)] and scales [B] or None."""
         ...
@@ -171,12 +174,9 @@ def _after(place: State) -> StreamState | None:
 class SegmentCodec(Loaded[Levelling]):
     """Codes each segment by itself, and fades linearly from one to the next."""
 
-    TOGETHER = 3
-    """Segments that go through an LSTM at once on a CPU; more gain little."""
-
     def __init__(self, card: Card, network: Levelling, device: torch.device) -> None:
         super().__init__(card, network, device)
-        self.batch = batch_for(device, self.TOGETHER)
+        self.batch = batch_for(device, network.together)
 
     @torch.inference_mode()
     def encode(

@@ -31,7 +31,8 @@ class Geometry:
     context: int = 0
     """That encoding sees on either side of a chunk's own samples."""
     filled: bool = False
-    """Whether silence stands for context beyond the signal's ends; else there is none."""
+    """Whether the signal's mirror image stands for context beyond its ends; else there is none.
+    With silence there, a file would begin and end with a start that nobody wants to hear."""
     overlap: int = 0
     """That the audio of two adjacent decoded chunks shares, fading from one to the other."""
     code_context: int = 0
@@ -84,7 +85,7 @@ class Piece:
     index: int
     audio: Audio
     """[channels, before + own + after]; the last chunk's own samples end where the signal does,
-    unless silence is filled in."""
+    unless what lies beyond is filled in."""
     before: int
     """Samples of context before the chunk's own."""
     frames: int
@@ -124,8 +125,10 @@ class ChunkSplitter:
         g, before = self.geometry, self._before
         width = before + frames * g.hop + g.context
         audio = self._held[:, :width].copy()
-        if g.filled:
-            audio = np.pad(audio, ((0, 0), (0, width - audio.shape[1])))
+        if g.filled and (self._index == 0 or audio.shape[1] < width):
+            lacking = before if self._index == 0 else 0
+            ends = (lacking, width - audio.shape[1])
+            audio = np.pad(audio[:, lacking:], ((0, 0), ends), mode="symmetric")
         piece = Piece(self._index, audio, before, frames, last)
         passed = max(0, before + g.stride - g.context)
         self._held = self._held[:, passed:]

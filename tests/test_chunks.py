@@ -67,6 +67,16 @@ def test_what_was_split_joins_to_the_same_signal(length: int) -> None:
     np.testing.assert_allclose(joined[:, :length], audio, atol=1e-5)
 
 
+@pytest.mark.parametrize("length", [1, 300, 100_000])
+def test_beyond_its_ends_the_signal_is_mirrored(length: int) -> None:
+    audio = noise(length)
+    beyond = (GEOMETRY.context, GEOMETRY.context + GEOMETRY.hop)
+    expected = np.pad(audio, ((0, 0), beyond), mode="symmetric")
+    for index, chunk in enumerate(split(audio, 999)):
+        start = index * GEOMETRY.stride
+        np.testing.assert_array_equal(chunk, expected[:, start : start + chunk.shape[1]])
+
+
 def test_nothing_gives_no_chunks() -> None:
     assert split(noise(0), 1000) == []
 
