@@ -77,6 +77,9 @@ def _dac(card: Card, path: Path, device: torch.device, precision: torch.dtype) -
 class _Segments(nn.Module):
     """HiFi-Codec on segments of any length: the last frame is filled up with silence."""
 
+    together = 1
+    """Convolutions alone want one segment after the other."""
+
     def __init__(self, network: HifiCodec) -> None:
         super().__init__()
         self.network = network

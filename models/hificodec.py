@@ -162,9 +162,6 @@ class Generator(nn.Module):
 class HifiCodec(nn.Module):
     """Any HiFi-Codec network, in inference form."""
 
-    together = 1
-    """Segments that a CPU best codes at once: convolutions alone want one after the other."""
-
     def __init__(self, config: HifiCodecConfig = HIFICODEC_24KHZ_320D) -> None:
         super().__init__()
         c = self.config = config
