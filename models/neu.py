@@ -189,7 +189,10 @@ class NeuCodec:
     @classmethod
     def load(cls, card: Card, path: Path, device: torch.device) -> NeuCodec:
         """Build the network that the card describes and fill it from a safetensors file."""
-        network = Neu(NeuConfig(**card.config))
+        try:
+            network = Neu(NeuConfig(**card.config))
+        except (TypeError, ValueError) as error:
+            raise ModelError(f"{card.name}: its [config] does not fit neu: {error}") from None
         try:
             state = load_file(path)
             network.load_state_dict({name: value.float() for name, value in state.items()})

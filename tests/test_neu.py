@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import replace
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from neucodec.models.neu import Neu, NeuCodec, NeuConfig
 from neucodec.models.registry import load
 
 CARD = find_card("neu-44khz")
+WEIGHTS = Path(str(files("neucodec.models"))) / "weights/neu-44khz.safetensors"
 SMALL = NeuConfig(encoder_width=16, encoder_blocks=1, decoder_width=16, decoder_blocks=1, latent=16)
 
 
@@ -102,6 +104,22 @@ def test_weights_of_another_shape_are_refused(tmp_path) -> None:  # type: ignore
     save_file(Neu(SMALL).state_dict(), tmp_path / "other.safetensors")
     with pytest.raises(ModelError, match="other.safetensors does not fit the card of neu-44khz"):
         NeuCodec.load(CARD, tmp_path / "other.safetensors", torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "complaint"),
+    [
+        ("decoder_phase_bins", 5, "5 of 1025 bins with a phase: give 32 to 1025"),
+        ("hop", 500, "window of 2048 samples needs a hop of 512, not 500"),
+        ("colour", 1, "unexpected keyword argument 'colour'"),
+    ],
+)
+def test_a_card_of_no_network_is_refused(key: str, value: int, complaint: str) -> None:
+    card = replace(CARD, config={**CARD.config, key: value})
+    with pytest.raises(
+        ModelError, match=rf"neu-44khz: its \[config\] does not fit neu: .*{complaint}"
+    ):
+        NeuCodec.load(card, WEIGHTS, torch.device("cpu"))
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
