@@ -20,6 +20,7 @@ from .batches import batch_for
 from .card import Card
 from .codec import AudioChunk, CodeChunk, State
 from .errors import ModelError
+from .limiter import limit
 from .neu_decoder import NeuDecoder
 from .phase import Phases
 from .quantise import Quantised, ResidualQuantiser
@@ -163,7 +164,8 @@ class Neu(nn.Module):
 
     def decode(self, codes: Tensor) -> Tensor:
         """Codes [B, K, F] to windowed audio [B, F * hop + 2 * context]."""
-        return self.synthesise(self.quantiser.decode(codes), Phases.start(codes))
+        audio = self.synthesise(self.quantiser.decode(codes), Phases.start(codes))
+        return limit(audio, self.config.hop)
 
     def forward(self, audio: Tensor, counts: Tensor | None) -> tuple[Tensor, Quantised | None]:
         """Reconstruct for training; ``counts`` None leaves the latent unquantised."""

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .limiter import limit
 from .phase import Phases
 
 if TYPE_CHECKING:
@@ -119,4 +120,4 @@ class NeuDecoder:
             Phases.start(codes),
         )
         spectrum = torch.complex(real.mul_(size), imaginary.mul_(size))
-        return self._spectrum.synthesise(spectrum)
+        return limit(self._spectrum.synthesise(spectrum), self._spectrum.hop)

@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .errors import ModelError
+from .limiter import limit
 from .neu import Neu, NeuCodec
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ class Decoder(nn.Module):
         out = F.pad(parts[:, :, 0], (0, 0, 0, shifts - 1))
         for k in range(1, shifts):
             out = out + F.pad(parts[:, :, k], (0, 0, k, shifts - 1 - k))
-        return out.flatten(1)
+        return limit(out.flatten(1), hop)
 
     def _weights(self, level: Tensor) -> Tensor:
         """What each frame counts [F, 1], fading at both ends of a chunk."""

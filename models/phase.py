@@ -66,7 +66,7 @@ class Phases(nn.Module):
         ]
         real, imaginary = (
             torch.cat(
-                [part[..., :first], mixed, made_up[..., FADE:].expand(len(x), -1, -1)], dim=-1
+                [part[..., :first], mixed, made_up[..., FADE:].expand(x.shape[0], -1, -1)], dim=-1
             )
             for part, mixed, made_up in zip((x, y), _unit(*among), noise, strict=True)
         )
