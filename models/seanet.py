@@ -192,12 +192,14 @@ def run_coder(layers: nn.ModuleList, x: Tensor, carry: Carry) -> Tensor:
     through convolutions one by one, which keeps them in the cache, and through the LSTM together,
     which reads its weights once for all."""
     apart = x.device.type == "cpu" and carry.first and carry.last and not torch.is_grad_enabled()
-    if len(x) == 1 or not apart:
+    if not apart:
         return run(layers, x, carry)
     is_lstm = [isinstance(layer, Lstm) for layer in layers]
     at = is_lstm.index(True)
     before, lstm, after = layers[:at], layers[at], layers[at + 1 :]
-    x = lstm(torch.cat([run(before, item, carry) for item in torch.split(x, 1)]), carry)
+    x = torch.cat([run(before, item, carry) for item in torch.split(x, 1)])
+    # One alone would be summed in another order than it is among others: it gets a twin.
+    x = lstm(x.repeat(2, 1, 1), carry)[:1] if len(x) == 1 else lstm(x, carry)
     return torch.cat([run(after, item, carry) for item in torch.split(x, 1)])
 
 

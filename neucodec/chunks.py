@@ -31,8 +31,8 @@ class Geometry:
     context: int = 0
     """That encoding sees on either side of a chunk's own samples."""
     filled: bool = False
-    """Whether the signal's mirror image stands for context beyond its ends; else there is none.
-    With silence there, a file would begin and end with a start that nobody wants to hear."""
+    """Whether the signal is `extended` for context beyond its ends; else there is none. With
+    silence there, a file would begin and end with a start that nobody wants to hear."""
     overlap: int = 0
     """That the audio of two adjacent decoded chunks shares, fading from one to the other."""
     code_context: int = 0
@@ -94,6 +94,15 @@ class Piece:
     """Whether the signal ends with this chunk."""
 
 
+def extended(audio: Audio, before: int, behind: int) -> Audio:
+    """A signal [channels, n] with so many samples more at its ends: turned about its first and last
+    sample, which lets a tone go on; what is too short for that is mirrored."""
+    ends = ((0, 0), (before, behind))
+    if audio.shape[1] > max(before, behind):
+        return np.pad(audio, ends, mode="reflect", reflect_type="odd")
+    return np.pad(audio, ends, mode="symmetric")
+
+
 class ChunkSplitter:
     """Blocks of any length in, chunks with their context out; holds about one chunk."""
 
@@ -127,8 +136,7 @@ class ChunkSplitter:
         audio = self._held[:, :width].copy()
         if g.filled and (self._index == 0 or audio.shape[1] < width):
             lacking = before if self._index == 0 else 0
-            ends = (lacking, width - audio.shape[1])
-            audio = np.pad(audio[:, lacking:], ((0, 0), ends), mode="symmetric")
+            audio = extended(audio[:, lacking:], lacking, width - audio.shape[1])
         piece = Piece(self._index, audio, before, frames, last)
         passed = max(0, before + g.stride - g.context)
         self._held = self._held[:, passed:]

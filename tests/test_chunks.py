@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from neucodec.chunks import Audio, ChunkSplitter, Geometry, OverlapAdder
+from neucodec.chunks import Audio, ChunkSplitter, Geometry, OverlapAdder, extended
 from neucodec.models.spectrum import Spectrum
 
 GEOMETRY = Geometry(stride=86 * 512, context=768, overlap=1536, filled=True, hop=512, frames=86)
@@ -68,13 +68,19 @@ def test_what_was_split_joins_to_the_same_signal(length: int) -> None:
 
 
 @pytest.mark.parametrize("length", [1, 300, 100_000])
-def test_beyond_its_ends_the_signal_is_mirrored(length: int) -> None:
+def test_beyond_its_ends_the_signal_is_extended(length: int) -> None:
     audio = noise(length)
-    beyond = (GEOMETRY.context, GEOMETRY.context + GEOMETRY.hop)
-    expected = np.pad(audio, ((0, 0), beyond), mode="symmetric")
+    expected = extended(audio, GEOMETRY.context, GEOMETRY.context + GEOMETRY.hop)
     for index, chunk in enumerate(split(audio, 999)):
         start = index * GEOMETRY.stride
         np.testing.assert_array_equal(chunk, expected[:, start : start + chunk.shape[1]])
+
+
+def test_a_tone_goes_on_beyond_its_ends() -> None:
+    tone = np.sin(np.arange(-100, 1100) * 0.3)[None].astype(np.float32)
+    whole = extended(tone[:, 100:], 100, 0)  # it begins at zero
+    np.testing.assert_allclose(whole[0], tone[0], atol=1e-5)
+    assert extended(tone[:, :3], 5, 5).shape == (1, 13)
 
 
 def test_nothing_gives_no_chunks() -> None:

@@ -101,7 +101,14 @@ def test_spectokenizer_chunks_join_to_the_signal_of_their_windows(
     audio = signal(3 * 3200, 16000)
     data = to_ncf(codec, audio[0], codebooks=4)
 
-    padded = torch.cat([audio[..., :160].flip(-1), audio, audio[..., -160:].flip(-1)], dim=-1)
+    padded = torch.cat(
+        [
+            2 * audio[..., :1] - audio[..., 1:161].flip(-1),
+            audio,
+            2 * audio[..., -1:] - audio[..., -161:-1].flip(-1),
+        ],
+        dim=-1,
+    )
     expected = torch.zeros(1, 1, padded.shape[-1])
     for index, codes in enumerate(codes_in(data)):
         start = index * 3200
