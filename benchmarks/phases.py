@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import os
-from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -22,6 +21,7 @@ import numpy.typing as npt
 import soundfile
 
 import neucodec
+from neucodec.evaluation.clips import find_clips
 from neucodec.models.card import find_card
 
 EDGES = (100, 500, 1000, 2000, 3000, 5500, 8000, 12000, 16000)
@@ -53,16 +53,16 @@ def likeness(audio: Audio, lag: int) -> float:
 def main() -> None:
     """Print a line for each band."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folder")
     parser.add_argument("--codebooks", type=int, default=9)
     args = parser.parse_args()
     card = find_card("neu-44khz")
     bands = list(itertools.pairwise(EDGES))
     rows = []
-    for path in sorted(p for p in args.folder.rglob("*") if p.suffix in (".flac", ".ogg", ".wav")):
-        if soundfile.info(path).samplerate != card.sample_rate:
+    for clip in find_clips(args.folder, ()):
+        if soundfile.info(clip.path).samplerate != card.sample_rate:
             continue
-        audio, rate = soundfile.read(path, frames=SECONDS * card.sample_rate, always_2d=True)
+        audio, rate = soundfile.read(clip.path, frames=SECONDS * card.sample_rate, always_2d=True)
         mono = audio.mean(axis=1)
         data = neucodec.encode(
             mono.astype(np.float32), rate, codebooks=args.codebooks, entropy="none"

@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import os
 from collections import defaultdict
-from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -25,6 +24,7 @@ import soxr
 import torch
 
 import neucodec
+from neucodec.evaluation.clips import find_clips
 from neucodec.models.card import find_card
 from neucodec.training.losses import mel_filters, stft
 
@@ -45,7 +45,7 @@ def errors(reference: np.ndarray, decoded: np.ndarray) -> np.ndarray:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folder")
     parser.add_argument("--kbps", type=float, default=8.0)
     args = parser.parse_args()
     card = find_card("neu-44khz")
@@ -53,8 +53,8 @@ def main() -> None:
     # By kind and place within a chunk: errors near it and elsewhere, and where the worst one is.
     near, far = defaultdict(list), defaultdict(list)
     worst, files = defaultdict(int), defaultdict(int)
-    for path in sorted(p for p in args.folder.rglob("*") if p.suffix in (".flac", ".ogg", ".wav")):
-        audio, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    for clip in find_clips(args.folder, ()):
+        audio, rate = soundfile.read(clip.path, dtype="float32", always_2d=True)
         audio = audio.mean(axis=1)
         if rate != RATE:
             audio = soxr.resample(audio, rate, RATE, "VHQ")
@@ -65,7 +65,7 @@ def main() -> None:
         # Chunks share samples: the seam is in the middle of those.
         middles = np.arange(len(frame_errors)) * HOP + SIZE / 2 - shared / 2
         inside = (middles > stride / 2) & (middles < len(audio) - stride / 4)
-        kinds = (path.relative_to(args.folder).parts[0], "all")
+        kinds = (clip.kind, "all")
         for place in range(PLACES):
             phase = middles - place * stride / PLACES
             distance = np.abs((phase + stride / 2) % stride - stride / 2)

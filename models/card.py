@@ -117,12 +117,12 @@ class Card(Stored):
     @property
     def fingerprint(self) -> bytes:
         """First 8 bytes of the weights' SHA-256: what a file that needs them carries."""
-        return bytes.fromhex(self.sha256)[:8]
+        return _fingerprint(self.sha256)
 
     @property
     def readable(self) -> set[bytes]:
         """Fingerprints of all weights whose files these decode, their own aside."""
-        return {bytes.fromhex(sha256)[:8] for sha256 in self.same_codes}
+        return {_fingerprint(sha256) for sha256 in self.same_codes}
 
     def streams(self, channels: int) -> int:
         """Code streams for a signal of that many channels."""
@@ -204,6 +204,10 @@ class Card(Stored):
             if (value := getattr(card, key)) not in known:
                 raise ModelError(f"{source}: {key} {value!r}: there are {', '.join(known)}")
         return card
+
+
+def _fingerprint(sha256: str) -> bytes:
+    return bytes.fromhex(sha256)[:8]
 
 
 _FOLDER = files(__package__) / "cards"

@@ -182,7 +182,7 @@ class NeuCodec:
 
     def __init__(self, card: Card, network: Neu, device: torch.device) -> None:
         self.card = card
-        self.fingerprint = bytes.fromhex(card.sha256)[:8]
+        self.fingerprint = card.fingerprint
         self.network = network.to(device).eval().requires_grad_(False)
         self.device = device
         self.batch = batch_for(device)

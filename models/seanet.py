@@ -194,8 +194,7 @@ def run_coder(layers: nn.ModuleList, x: Tensor, carry: Carry) -> Tensor:
     apart = x.device.type == "cpu" and carry.first and carry.last and not torch.is_grad_enabled()
     if not apart:
         return run(layers, x, carry)
-    is_lstm = [isinstance(layer, Lstm) for layer in layers]
-    at = is_lstm.index(True)
+    at = next(k for k, layer in enumerate(layers) if isinstance(layer, Lstm))
     before, lstm, after = layers[:at], layers[at], layers[at + 1 :]
     x = torch.cat([run(before, item, carry) for item in torch.split(x, 1)])
     # One alone would be summed in another order than it is among others: it gets a twin.

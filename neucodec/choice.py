@@ -22,11 +22,11 @@ def choose_model(bitrate: float | None, channels: int) -> Card:
     known = [find_card(name) for name in ORDER]
     if bitrate is None:
         return known[0]
+    above = 0.0  # what the model before has at most
     for card in known:
-        if bitrate < card.bitrates(channels)[0] and card is not known[0]:
-            break  # between two models, or below them all
-        if reaches(card, channels, bitrate):
+        if bitrate > above and reaches(card, channels, bitrate):
             return card
+        above = card.bitrates(channels)[-1]
     ranges = (f"{card.name} {_range(card, channels)}" for card in known)
     raise NeucodecError(
         f"no model does {format_kbps(bitrate)} for {counted(channels, 'channel')}: "

@@ -28,7 +28,7 @@ def encoded(run: Run, clip: MakeClip) -> Encoded:
 
 
 def test_rate_channels_and_length_come_back(run: Run, encoded: Encoded, tmp_path: Path) -> None:
-    ran = run("decode", encoded(seconds=0.3, rate=22050, channels=2, level=0.1, title="Waves"))
+    ran = run("decode", encoded(seconds=0.3, rate=22050, channels=2, title="Waves"))
     assert (ran.code, ran.out) == (0, b"")
     assert re.fullmatch(
         r"\S+clip\.ncf: 0:00\.300 to \S+clip\.wav, 22050 Hz, 2 channels, wav PCM_16, "

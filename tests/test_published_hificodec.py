@@ -13,6 +13,7 @@ from published import codes_in, damaged, decoder, from_ncf, small, to_ncf
 from safetensors.torch import save_file
 from test_hificodec import Reference
 
+from neucodec.chunks import extended
 from neucodec.errors import NeucodecError
 from neucodec.models.codec import Codec
 
@@ -101,14 +102,7 @@ def test_spectokenizer_chunks_join_to_the_signal_of_their_windows(
     audio = signal(3 * 3200, 16000)
     data = to_ncf(codec, audio[0], codebooks=4)
 
-    padded = torch.cat(
-        [
-            2 * audio[..., :1] - audio[..., 1:161].flip(-1),
-            audio,
-            2 * audio[..., -1:] - audio[..., -161:-1].flip(-1),
-        ],
-        dim=-1,
-    )
+    padded = torch.from_numpy(extended(audio[0].numpy(), 160, 160))[None]
     expected = torch.zeros(1, 1, padded.shape[-1])
     for index, codes in enumerate(codes_in(data)):
         start = index * 3200
