@@ -93,6 +93,21 @@ def test_what_is_not_coherent_counts_little_in_the_complex_distance() -> None:
     assert mel == 0 and phase == 0
 
 
+def test_phases_that_no_codec_has_count_nothing_in_the_complex_distance() -> None:
+    time = torch.arange(44100) / 44100
+    above, below = (torch.sin(2 * torch.pi * f * time)[None] for f in (8000, 300))
+    reference = above + below
+
+    def against_low(phases_to: float) -> float:
+        """A turned 8 kHz, by what a turned 300 Hz costs."""
+        loss = SpectralLoss(44100, phases_to=phases_to)
+        high, low = (float(loss(reference, audio)[1]) for audio in (below - above, above - below))
+        return high / low
+
+    assert against_low(1.0) > 0.2
+    assert against_low(0.1) < 0.05
+
+
 def test_codebooks_started_by_k_means_code_most_of_the_power() -> None:
     torch.manual_seed(0)
     quantiser = ResidualQuantiser(latent=8, codebooks=3, size=64, dim=8)

@@ -50,17 +50,22 @@ class SpectralLoss(nn.Module):
     BANDS = {32: 5, 64: 10, 128: 20, 256: 40, 512: 80, 1024: 160, 2048: 320}  # noqa: RUF012
     COMPLEX = (512, 2048)
 
-    def __init__(self, sample_rate: int, least_coherence: float = 1.0) -> None:
+    def __init__(
+        self, sample_rate: int, least_coherence: float = 1.0, phases_to: float = 1.0
+    ) -> None:
         """Bins count in the complex distance as far as they are coherent with the reference's, but
-        no less than ``least_coherence``; all alike if that is 1."""
+        no less than ``least_coherence``; all alike if that is 1. Those above ``phases_to`` (share
+        of half the sample rate), where a codec has no phases to get right, count nothing."""
         super().__init__()
         self.least_coherence = least_coherence
+        self.phases_to = phases_to
         for size, bands in self.BANDS.items():
             self.register_buffer(f"window{size}", torch.hann_window(size), persistent=False)
             filters = mel_filters(sample_rate, size, bands)
             self.register_buffer(f"filters{size}", filters.T.contiguous(), persistent=False)
             # About even per octave above 500 Hz: phase is heard, and can be coded, low down.
             emphasis = 1 / (torch.linspace(0, sample_rate / 2, size // 2 + 1) + 500)
+            emphasis = emphasis[: self._phases(size)]
             self.register_buffer(f"emphasis{size}", emphasis / emphasis.mean(), persistent=False)
 
     def forward(
@@ -79,10 +84,11 @@ class SpectralLoss(nn.Module):
             mels = [((p + 1e-10).sqrt() @ filters).clamp_min(1e-5).log10() for p in powers]
             mel = mel + weight * (mels[0] - mels[1]).abs().mean()
             if size in self.COMPLEX:
-                gains = [(p / size + 1e-6).pow(-0.35) / math.sqrt(size) for p in powers]
+                low = slice(self._phases(size))
+                gains = [(p[..., low] / size + 1e-6).pow(-0.35) / math.sqrt(size) for p in powers]
                 emphasis = getattr(self, f"emphasis{size}")
                 real, imaginary = (
-                    [getattr(s, part) * g for s, g in zip(spectra, gains, strict=True)]
+                    [getattr(s, part)[..., low] * g for s, g in zip(spectra, gains, strict=True)]
                     for part in ("real", "imag")
                 )
                 worth = self._worth(real, imaginary)
@@ -90,6 +96,10 @@ class SpectralLoss(nn.Module):
                     per_bin = ((a - b).abs() * worth).mean((0, 1))
                     phase = phase + weight * (per_bin @ emphasis) / a.shape[-1] / 2
         return mel, phase
+
+    def _phases(self, size: int) -> int:
+        """Of how many bins of a window the phases count."""
+        return round(self.phases_to * (size // 2)) + 1
 
     @torch.no_grad()
     def _worth(self, real: list[Tensor], imaginary: list[Tensor]) -> Tensor | float:

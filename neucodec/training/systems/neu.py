@@ -6,10 +6,12 @@ from dataclasses import asdict
 from typing import ClassVar
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from ...models.card import Card
 from ...models.neu import Neu, NeuConfig
+from ...models.phase import FRAMES
 from ..auditory import AuditoryDistance
 from ..losses import SpectralLoss
 from ..recipe import Recipe
@@ -32,7 +34,10 @@ class NeuSystem(ChunkedSystem):
         super().__init__(recipe)
         self.config = configured(NeuConfig, recipe.model)
         self.network = Neu(self.config)
-        self.distance = SpectralLoss(recipe.sample_rate, recipe.least_coherence)
+        phases = self.network.phases
+        self.distance = SpectralLoss(
+            recipe.sample_rate, recipe.least_coherence, phases.given / phases.bins
+        )
         self.auditory = AuditoryDistance(recipe.sample_rate) if self.weights["auditory"] else None
         self.codebooks, self.hop = self.config.codebooks, self.config.hop
         self.context = self.network.context
@@ -44,7 +49,9 @@ class NeuSystem(ChunkedSystem):
 
     def synthesise(self, latent: Tensor) -> Tensor:
         """Latents [N, F, D] to chunks [N, width], ready to overlap-add."""
-        return self.network.synthesise(latent)
+        # The noise begins anywhere, as it does with codes: none of it is to be learnt by heart.
+        start = torch.randint(FRAMES, (len(latent),), device=latent.device)
+        return self.network.synthesise(latent, start)
 
     def distances(
         self, reference: Tensor, decoded: Tensor, rng: np.random.Generator
