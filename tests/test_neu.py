@@ -138,3 +138,15 @@ def test_decoding_for_inference_is_the_network_but_for_rounding(codec: NeuCodec)
         codes = torch.randint(0, 1024, (batch, books, frames), generator=generator)
         audio = codec.decode(CodeChunk(codes=codes, frames=frames))[0][:, 0]
         torch.testing.assert_close(audio, codec.network.decode(codes), atol=1e-5, rtol=1e-4)
+
+
+def test_encoding_for_inference_gives_the_networks_codes(codec: NeuCodec) -> None:
+    same = total = 0
+    for batch, books, frames in ((1, 9, 86), (2, 16, 5), (3, 1, 1)):
+        audio = torch.cat([chunk(frames, seed) for seed in range(batch)])
+        codes, expected = encode(codec, audio, books), codec.network.encode(audio[:, 0], books)
+        assert codes.shape == expected.shape
+        same += int((codes == expected).sum())
+        total += codes.numel()
+    # Rounding may decide between two entries that are as near.
+    assert same > 0.98 * total
