@@ -22,13 +22,14 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 
 import neucodec
+from neucodec.choice import DEFAULT_MODEL
 from neucodec.chunks import Geometry
 from neucodec.decoder import DecodeOptions, Decoder, card_for
 from neucodec.errors import NeucodecError
 from neucodec.formats import NcfError, NcfReader
 from neucodec.models.card import find_card
 
-GEOMETRY = Geometry.of(find_card("neu-44khz"))
+GEOMETRY = Geometry.of(find_card(DEFAULT_MODEL))
 
 
 class Pipe(io.RawIOBase):

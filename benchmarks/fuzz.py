@@ -50,7 +50,7 @@ Case = Callable[[int], tuple[bytes, Callable[[], str]]]
 def small_files() -> list[bytes]:
     """Files of a few hundred bytes, between them with all that the format has."""
     mono = {
-        "codec": "neu-44khz", "fingerprint": bytes(range(8)), "sample_rate": 44100,
+        "codec": "neu2-44khz", "fingerprint": bytes(range(8)), "sample_rate": 44100,
         "source_rate": 44100, "channels": 1, "streams": 1, "codebooks": 2, "codebook_size": 1024,
         "hop": 512, "chunk_frames": 4, "chunk_stride": 2048, "scale_kind": ScaleKind.LOG,
     }  # fmt: skip

@@ -21,6 +21,7 @@ import numpy.typing as npt
 import soundfile
 
 import neucodec
+from neucodec.choice import DEFAULT_MODEL
 from neucodec.evaluation.clips import find_clips
 from neucodec.models.card import find_card
 
@@ -56,7 +57,7 @@ def main() -> None:
     parser.add_argument("folder")
     parser.add_argument("--codebooks", type=int, default=9)
     args = parser.parse_args()
-    card = find_card("neu-44khz")
+    card = find_card(DEFAULT_MODEL)
     bands = list(itertools.pairwise(EDGES))
     rows = []
     for clip in find_clips(args.folder, ()):

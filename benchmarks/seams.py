@@ -24,6 +24,7 @@ import soxr
 import torch
 
 import neucodec
+from neucodec.choice import DEFAULT_MODEL
 from neucodec.evaluation.clips import find_clips
 from neucodec.models.card import find_card
 from neucodec.training.losses import mel_filters, stft
@@ -48,7 +49,7 @@ def main() -> None:
     parser.add_argument("folder")
     parser.add_argument("--kbps", type=float, default=8.0)
     args = parser.parse_args()
-    card = find_card("neu-44khz")
+    card = find_card(DEFAULT_MODEL)
     stride, shared = card.chunk_stride, card.chunk_frames * card.hop - card.chunk_stride
     # By kind and place within a chunk: errors near it and elsewhere, and where the worst one is.
     near, far = defaultdict(list), defaultdict(list)

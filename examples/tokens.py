@@ -9,7 +9,7 @@ import neucodec
 
 
 def main() -> None:
-    model = neucodec.load_model("neu-44khz")
+    model = neucodec.load_model("neu2-44khz")
     assert model.sample_rate == RATE
     batch = torch.from_numpy(clip(seconds=2).T[:, None])  # [2, 1, samples]: two mono signals
     tokens = model.encode(batch, codebooks=9)

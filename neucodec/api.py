@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .bitrate import parse_bitrate
+from .choice import DEFAULT_MODEL
 from .convert import as_ncf
 from .decoder import Decoder, card_for
 from .encoder import EncodeOptions
@@ -30,7 +31,6 @@ from .models.registry import load
 from .reader import NcfFile
 
 Audio = npt.NDArray[np.float32]
-DEFAULT_MODEL = "neu-44khz"
 
 
 _loaded = lru_cache(maxsize=2)(load)
@@ -45,7 +45,7 @@ def load_model(name: str = DEFAULT_MODEL, device: str = "auto") -> Model:
     none, or it cannot be had.
 
     >>> import torch
-    >>> model = load_model("neu-44khz")
+    >>> model = load_model("neu2-44khz")
     >>> tokens = model.encode(torch.zeros(2, 1, model.sample_rate), codebooks=4)
     >>> tokens.codes.shape  # [batch, streams, codebooks, frames]
     torch.Size([2, 1, 4, 89])

@@ -9,7 +9,9 @@ from .models.card import Card, find_card
 
 AUTO = "auto"
 """In place of a model's name."""
-ORDER = ("neu-44khz", "encodec-48khz")
+DEFAULT_MODEL = "neu2-44khz"
+"""The embedded codec."""
+ORDER = (DEFAULT_MODEL, "encodec-48khz")
 """The embedded codec, which needs no network and is the fastest; then, for what lies above its
 bitrates, the one that reaches highest at full band."""
 

@@ -106,7 +106,7 @@ def test_what_cannot_be_is_said() -> None:
     for audio in (torch.zeros(8), torch.zeros(1, 1, 0), torch.zeros(1, 1, 8, dtype=torch.int64)):
         with pytest.raises(NeucodecError, match=r"give floats \[batch, channels, samples\]"):
             model.encode(audio)
-    with pytest.raises(NeucodecError, match="neu-44khz has no 17 codebooks: give 1 to 16"):
+    with pytest.raises(NeucodecError, match="neu2-44khz has no 17 codebooks: give 1 to 16"):
         model.encode(torch.zeros(1, 1, 8), codebooks=17)
     tokens = model.encode(torch.zeros(1, 1, 800), codebooks=2)
     with pytest.raises(NeucodecError, match="with 1 to 16 codebooks"):

@@ -23,17 +23,17 @@ def test_what_is_no_bitrate_is_refused_with_an_example(text: str) -> None:
 
 
 def test_the_nearest_number_of_codebooks_is_taken() -> None:
-    card = find_card("neu-44khz")  # 0.882 kbps per codebook
+    card = find_card("neu2-44khz")  # 0.882 kbps per codebook
     assert [codebooks_for(card, 1, k) for k in (2000, 4000, 8000, 12000)] == [2, 5, 9, 14]
 
 
 def test_a_bitrate_is_of_all_channels_together() -> None:
-    card = find_card("neu-44khz")
+    card = find_card("neu2-44khz")
     assert codebooks_for(card, 2, 16000) == codebooks_for(card, 1, 8000)
 
 
 def test_an_impossible_bitrate_lists_the_possible_ones() -> None:
-    card = find_card("neu-44khz")
+    card = find_card("neu2-44khz")
     with pytest.raises(NeucodecError, match=r"64 kbps for 1 channel: .*0\.882, 1\.76, .* 14\.1"):
         codebooks_for(card, 1, 64000)
     with pytest.raises(NeucodecError, match="for 6 channels: possible are 5.29"):

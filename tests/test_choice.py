@@ -15,11 +15,11 @@ from neucodec.errors import NeucodecError
 @pytest.mark.parametrize(
     ("bitrate", "channels", "name"),
     [
-        (None, 6, "neu-44khz"),
-        (900, 1, "neu-44khz"),
-        (14000, 1, "neu-44khz"),
+        (None, 6, "neu2-44khz"),
+        (900, 1, "neu2-44khz"),
+        (14000, 1, "neu2-44khz"),
         (24000, 1, "encodec-48khz"),
-        (24000, 2, "neu-44khz"),  # 12 kbps each
+        (24000, 2, "neu2-44khz"),  # 12 kbps each
     ],
 )
 def test_the_embedded_codec_where_it_reaches(
@@ -30,13 +30,13 @@ def test_the_embedded_codec_where_it_reaches(
 
 def test_below_the_embedded_codec_none_is_fetched() -> None:
     with pytest.raises(
-        NeucodecError, match=r"0\.8 kbps for 2 channels: neu-44khz 1\.76 to 28\.2, e"
+        NeucodecError, match=r"0\.8 kbps for 2 channels: neu2-44khz 1\.76 to 28\.2, e"
     ):
         choose_model(800, 2)
 
 
 def test_a_bitrate_beyond_all_models_is_refused_with_what_there_is() -> None:
-    with pytest.raises(NeucodecError, match=r"64 kbps for 1 channel: neu-44khz 0\.882 to 14\.1, e"):
+    with pytest.raises(NeucodecError, match=r"64 kbps for 1 channel: neu2-44khz 0\.882 to 14\.1"):
         choose_model(64000, 1)
 
 
@@ -46,9 +46,9 @@ def test_encoding_says_what_it_takes_instead(run: Run, clip: MakeClip) -> None:
     ran = run("encode", "--offline", "-b", "24kbps", path, stereo)
     assert ran.code == 1
     first, second, third, *_ = ran.err.splitlines()
-    assert first == f"{path}: encodec-48khz, since neu-44khz has 0.882 to 14.1 kbps"
+    assert first == f"{path}: encodec-48khz, since neu2-44khz has 0.882 to 14.1 kbps"
     assert f"{path}: encodec-48khz is not here" in second
-    assert third.startswith(f"{stereo}: neu-44khz, ")  # the other file is none the worse
+    assert third.startswith(f"{stereo}: neu2-44khz, ")  # the other file is none the worse
     assert stereo.with_suffix(".ncf").exists()
     assert not path.with_suffix(".ncf").exists()
 

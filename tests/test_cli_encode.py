@@ -31,7 +31,7 @@ def test_it_says_what_it_chose_and_what_came_of_it(run: Run, clip: MakeClip) -> 
         ran = run("encode", path, "-b", "6kbps", *options)
         assert (ran.code, ran.out) == (0, b"")
         assert re.fullmatch(
-            rf"\S+clip\.wav: neu-44khz, {chosen}, \d\.\d\d in the file, "
+            rf"\S+clip\.wav: neu2-44khz, {chosen}, \d\.\d\d in the file, "
             r"\d+\.\dx smaller, \d+ x real time\n",
             ran.err,
         )
@@ -51,7 +51,7 @@ def test_bitrate_or_codebooks(
 
 def test_an_impossible_bitrate_lists_the_possible_ones(run: Run, clip: MakeClip) -> None:
     path = clip()
-    ran = run("encode", path, "-m", "neu-44khz", "-b", "300kbps")
+    ran = run("encode", path, "-m", "neu2-44khz", "-b", "300kbps")
     assert ran.code == 1
     assert "cannot do 300 kbps" in ran.err
     assert "possible are 0.882, 1.76, 2.65" in ran.err
@@ -80,7 +80,7 @@ def test_as_many_words_as_one_wants(run: Run, clip: MakeClip) -> None:
     assert run("encode", path, "-q").err == ""
     first, second = run("encode", path, "-fv").err.splitlines()
     assert first == f"{path}: 16000 Hz, 2 channels, 0:00.5, to {path.with_suffix('.ncf')}"
-    assert second.startswith(f"{path}: neu-44khz, ")
+    assert second.startswith(f"{path}: neu2-44khz, ")
 
 
 def test_mono_mixes_down(run: Run, clip: MakeClip, info: Any) -> None:
@@ -139,7 +139,7 @@ def test_an_ncf_is_not_encoded_again(run: Run, clip: MakeClip) -> None:
     [
         (["-b", "fast"], "'fast' is no bitrate: write it as 8kbps, 8k, 8000 or 1.5kbps"),
         (["-b", "8k", "-n", "3"], "-b and -n both choose the bitrate"),
-        (["-n", "99"], "neu-44khz has no 99 codebooks; give 1 to 16"),
+        (["-n", "99"], "neu2-44khz has no 99 codebooks; give 1 to 16"),
         (["-n", "0"], "'0' is not a whole number of 1 or more"),
         (["-m", "mp3"], "no model is called 'mp3'; there are "),
         (["--tag", "Nina"], "'Nina' is no tag: write it as NAME=VALUE"),

@@ -40,7 +40,7 @@ def test_info_for_people(run: Run, song: Path) -> None:
     lines = [re.sub(r"[0-9a-f]{16}", "F", line) for line in ran.out.decode().splitlines()]
     assert lines == [
         str(song),
-        "  codec    neu-44khz, 3 codebooks of 1024 entries, weights F",
+        "  codec    neu2-44khz, 3 codebooks of 1024 entries, weights F",
         "  audio    16000 Hz, 2 channels, 0:03.500 (56000 samples)",
         f"  bitrate  5.29 kbps nominal, {size * 8 / 3500:.2f} in the file",
         f"  size     {size} bytes, {224000 / size:.1f}x smaller than 16-bit PCM",
@@ -132,13 +132,13 @@ def test_models_are_listed(run: Run) -> None:
     for args in (["models"], ["models", "list"]):
         head, *rows = run(*args).out.decode().splitlines()
         assert head.split()[:3] == ["NAME", "RATE", "CHANNELS"]
-        (row,) = (row for row in rows if row.startswith("neu-44khz "))
+        (row,) = (row for row in rows if row.startswith("neu2-44khz "))
         assert re.search(r"44100 Hz +mono +0\.882 to 14\.1 +1\d\.\d MB +MIT +built in +Neu", row)
 
 
 def test_models_for_scripts(run: Run) -> None:
     found = [json.loads(line) for line in run("models", "list", "--json").out.splitlines()]
-    (neu,) = (model for model in found if model["name"] == "neu-44khz")
+    (neu,) = (model for model in found if model["name"] == "neu2-44khz")
     assert neu["here"] is True
     assert neu["embedded"] is True
     assert len(neu["bitrates"]) == neu["codebooks"] == 16
@@ -156,7 +156,7 @@ def test_completion_scripts(run: Run, shell: str) -> None:
     ("words", "found"),
     [
         ("neucodec ver", b"plain,verify"),
-        ("neucodec encode -m neu-", b"plain,neu-44khz"),
+        ("neucodec encode -m neu2", b"plain,neu2-44khz"),
         ("neucodec encode --skip", b"plain,--skip-existing"),
     ],
 )

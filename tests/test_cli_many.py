@@ -67,7 +67,7 @@ def test_names_of_every_kind_through_a_tree_and_back(
     monkeypatch.chdir(tmp_path / "in")
     ran = run("encode", ".", "-o", "../out", "-j", "2", "--report", "../report")
     assert ran.code == 0
-    assert "\na\\nb.wav: neu-44khz" in f"\n{ran.err}"
+    assert "\na\\nb.wav: neu2-44khz" in f"\n{ran.err}"
     out = [name.replace(".wav", ".ncf") for name in odd[:-1]]
     assert names(tmp_path / "out") == sorted(out)
     lines = map(json.loads, (tmp_path / "report").read_text().splitlines())

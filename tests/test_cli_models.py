@@ -151,9 +151,9 @@ def test_pull_path_verify_and_remove(run: Run, card: Path, server: Server, tmp_p
     sha256 = hashlib.sha256(where.read_bytes()).hexdigest()
     assert run("models", "verify", card).out.decode() == f"narrow: intact, SHA-256 {sha256}\n"
     where.write_bytes(b"spoilt")
-    ran = run("models", "verify", "neu-44khz", card)
+    ran = run("models", "verify", "neu2-44khz", card)
     assert ran.code == 1
-    assert ran.out.decode().startswith("neu-44khz: intact, SHA-256 ")
+    assert ran.out.decode().startswith("neu2-44khz: intact, SHA-256 ")
     assert ran.err.startswith(f"neucodec: {where} is damaged or another version: ")
     assert run("models", "rm", card).err == f"narrow: removed {where}\n"
     assert not where.parent.exists()
@@ -162,7 +162,8 @@ def test_pull_path_verify_and_remove(run: Run, card: Path, server: Server, tmp_p
 def test_verify_without_names_checks_what_is_here(run: Run) -> None:
     ran = run("models", "verify")
     assert (ran.code, ran.err) == (0, "")
-    lines = r"neu-44khz: intact, SHA-256 [0-9a-f]{64}\nneu-44khz-lm: intact, SHA-256 [0-9a-f]{64}\n"
+    names = ("neu-44khz", "neu2-44khz", "neu-44khz-lm", "neu2-44khz-lm")
+    lines = "".join(rf"{name}: intact, SHA-256 [0-9a-f]{{64}}\n" for name in names)
     assert re.fullmatch(lines, ran.out.decode())
 
 
@@ -197,8 +198,8 @@ def test_add_takes_nothing_that_does_not_load(run: Run, card: Path, tmp_path: Pa
 
 
 def test_what_is_built_in_or_unpublished_is_not_fetched(run: Run) -> None:
-    assert run("models", "rm", "neu-44khz").err == (
-        "neucodec: the weights of neu-44khz are part of the package, which is not removed\n"
+    assert run("models", "rm", "neu2-44khz").err == (
+        "neucodec: the weights of neu2-44khz are part of the package, which is not removed\n"
     )
     assert run("models", "pull", "spectokenizer-16khz").err == (
         "neucodec: nobody has published weights of spectokenizer-16khz: train some, and give "
@@ -260,7 +261,7 @@ def test_precision_is_for_decoding_and_for_codecs_that_can(
     assert run("encode", path, "-o", tmp_path / "other.ncf").code == 0
     ran = run("decode", "--precision", "bfloat16", tmp_path / "other.ncf")
     assert ran.code == 1
-    assert "neu-44khz decodes in float32 only; bfloat16 is for dac" in ran.err
+    assert "neu2-44khz decodes in float32 only; bfloat16 is for dac" in ran.err
 
 
 def test_a_weights_file_with_a_card_beside_it(run: Run, clip: MakeClip, tmp_path: Path) -> None:
@@ -458,7 +459,7 @@ def test_progress_of_downloads_is_for_terminals(
 
 @pytest.mark.parametrize("command", ["list", "path", "verify"])
 def test_looking_after_models_loads_nothing_heavy(command: str) -> None:
-    names = [] if command == "list" else ["neu-44khz"]
+    names = [] if command == "list" else ["neu2-44khz"]
     script = (
         "import sys; from neucodec.__main__ import main; code = main(sys.argv[1:]);"
         "heavy = {'torch', 'huggingface_hub', 'tqdm', 'urllib.request'};"

@@ -69,7 +69,7 @@ def test_pipes_say_nothing_but_data(run: Run, clip: MakeClip, tmp_path: Path) ->
     path = clip(seconds=1.2)
     encoded = run("encode", "-", stdin=path.read_bytes())
     assert encoded.code == 0
-    assert encoded.err.startswith("standard input: neu-44khz, 9 codebooks, ")
+    assert encoded.err.startswith("standard input: neu2-44khz, 9 codebooks, ")
     assert run("encode", path, "-o", "-").out == encoded.out
 
     decoded = run("decode", "-", "-o", tmp_path / "clip.flac", stdin=encoded.out)
@@ -125,7 +125,7 @@ def test_progress_is_for_terminals(clip: MakeClip, tmp_path: Path) -> None:
     os.close(ours)
     bars, report = shown.decode().rsplit("\r", 2)[:2]
     assert re.search(r"clip\.wav +0% \| +\| 0:00 of 0:03, 0 x real time", bars)
-    assert re.search(r"clip\.wav: neu-44khz, 9 codebooks, .* x real time$", report)
+    assert re.search(r"clip\.wav: neu2-44khz, 9 codebooks, .* x real time$", report)
 
 
 def wait_for(path: Path, pattern: str) -> None:

@@ -209,7 +209,7 @@ def by_other_weights(data: bytes, fingerprint: bytes) -> bytes:
 
 def test_other_weights_are_refused() -> None:
     data = by_other_weights(neucodec.encode(sound(1), 44100), b"8 others")
-    with pytest.raises(NeucodecError, match="other weights of neu-44khz"):
+    with pytest.raises(NeucodecError, match="other weights of neu2-44khz"):
         neucodec.decode(data)
 
 

@@ -140,7 +140,7 @@ class CountedStepper:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The embedded codec as one's own, with an entropy model."""
     folder = tmp_path_factory.mktemp("own")
-    card = (files("neucodec.models") / "cards" / "neu-44khz.toml").read_text(encoding="utf-8")
+    card = (files("neucodec.models") / "cards" / "neu2-44khz.toml").read_text(encoding="utf-8")
     head, config = card.split("[config]")
     head = head.split("[entropy]")[0].replace("embedded = true", "")
     entropy = "\n".join(
@@ -151,7 +151,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         }.items()
     )  # fmt: skip
     (folder / "card.toml").write_text(f"{head}[entropy]\n{entropy}\n[config]{config}")
-    weights = find_card("neu-44khz").weights
+    weights = find_card("neu2-44khz").weights
     (folder / weights).symlink_to(EMBEDDED / weights)
     (folder / "lm.safetensors").write_bytes(b"integers")
     return folder

@@ -75,7 +75,7 @@ def test_results_as_files(run: Run, corpus: Path, tmp_path: Path) -> None:
     assert ran.code == 0, ran.err
     found = json.loads((out / "results.json").read_text())
     assert len(found["rows"]) == len(rows_of(out)) == 8
-    assert {mean["codec"] for mean in found["means"]} == {"neu-44khz", "vorbis"}
+    assert {mean["codec"] for mean in found["means"]} == {"neu2-44khz", "vorbis"}
     assert all(0 < use["efficiency"] <= 1 for use in found["codebooks"])
     assert (out / "index.html").read_text().startswith("<!doctype html>")
 
@@ -112,33 +112,34 @@ def test_others_at_bitrates_of_their_own(run: Run, corpus: Path, tmp_path: Path)
     (own,) = (r for r in rows_of(out) if r["asked_bps"] == "64000" and r["kind"] == "music")
     assert (own["codec"], own["matched"]) == ("vorbis", "vorbis")
     assert float(own["kbps"]) == pytest.approx(64, rel=0.1)
-    assert sum(r["matched"] == "neu-44khz" for r in rows_of(out)) == 4
+    assert sum(r["matched"] == "neu2-44khz" for r in rows_of(out)) == 4
 
 
 def test_weights_of_one_name_are_told_apart(run: Run, corpus: Path, tmp_path: Path) -> None:
-    ours = Path(run("models", "path", "neu-44khz").out.decode().strip())
+    ours = Path(run("models", "path", "neu2-44khz").out.decode().strip())
     weights = load_file(ours)
     name = next(name for name, tensor in weights.items() if tensor.is_floating_point())
     weights[name] = weights[name] * 1.01
     save_file(weights, tmp_path / "tuned.safetensors")
-    card = (ours.parents[1] / "cards" / "neu-44khz.toml").read_text()
+    card = (ours.parents[1] / "cards" / "neu2-44khz.toml").read_text()
     card = re.sub(r"(?m)^(sha256|weights|embedded) .*\n", "", card, count=3)
     (tmp_path / "tuned.toml").write_text(card)
-    models = ("-m", "neu-44khz", "-m", tmp_path / "tuned.safetensors", "-m", "neu-44khz")
+    models = ("-m", "neu2-44khz", "-m", tmp_path / "tuned.safetensors", "-m", "neu2-44khz")
     ran = run("evaluate", corpus / "music", *FAST, *models)
     assert ran.code == 0, ran.err
     one, other = (row["codec"] for row in table(ran.out))
     assert one != other
-    assert all(re.fullmatch("neu-44khz:[0-9a-f]{16}", name) for name in (one, other))
+    assert all(re.fullmatch("neu2-44khz:[0-9a-f]{16}", name) for name in (one, other))
 
 
 def test_what_a_model_does_not_have_is_left_out(run: Run, corpus: Path) -> None:
     ran = run("evaluate", corpus, "-b", "300kbps")
     assert ran.code == 1
-    assert "neu-44khz cannot do 300 kbps for 1 channel: possible are" in ran.err
+    assert "neu2-44khz cannot do 300 kbps for 1 channel: possible are" in ran.err
     ran = run("evaluate", corpus, *FAST, "-b", "300kbps")
     assert ran.code == 0
-    assert ran.err == "neucodec: neu-44khz: warning: left out at 300 kbps, which it does not have\n"
+    left_out = "warning: left out at 300 kbps, which it does not have"
+    assert ran.err == f"neucodec: neu2-44khz: {left_out}\n"
     assert table(ran.out)[0]["files"] == "2"
 
 

@@ -55,7 +55,7 @@ def test_everything_is_in_one_file(report: Path) -> None:
     assert set(re.findall(r"https?://[^\s\"']+", text)) <= {"http://www.w3.org/2000/svg"}
     labels = [[v["label"] for v in r["versions"]] for r in data_of(report)["recordings"]]
     assert labels == 2 * [[
-        "reference", "neu-44khz 2 kbps", "vorbis matched to 2 kbps", "neu-44khz 8 kbps",
+        "reference", "neu2-44khz 2 kbps", "vorbis matched to 2 kbps", "neu2-44khz 8 kbps",
         "vorbis matched to 8 kbps", "anchor, 3.5 kHz",
     ]]  # fmt: skip
 
@@ -207,10 +207,10 @@ def test_switching_is_without_a_gap_and_at_the_same_sample(page: Any) -> None:
 def test_one_hears_what_one_chooses(page: Any) -> None:
     """The reference and its spectrogram, then a version and its spectrogram."""
     picture = "document.getElementById('spectrum-version').toDataURL()"
-    page.click("text=neu-44khz 2 kbps")
+    page.click("text=neu2-44khz 2 kbps")
     first, title = page.evaluate(picture), page.text_content("#spectrum-title")
     page.click("text=vorbis matched to 8 kbps")
-    assert title == "neu-44khz 2 kbps"
+    assert title == "neu2-44khz 2 kbps"
     assert page.evaluate(picture) != first
     pressed = page.locator("#versions button[aria-pressed=true]")
     assert pressed.count() == 1
@@ -244,7 +244,7 @@ def read_download(page: Any, button: str, tmp_path: Path) -> list[dict[str, str]
 def test_blind_ratings(page: Any, report: Path, tmp_path: Path) -> None:
     page.click("[data-mode=blind]")
     assert page.locator("#sliders .rating").count() == 6
-    for label in ("neu-44khz", "vorbis", "anchor,"):
+    for label in ("neu2-44khz", "vorbis", "anchor,"):
         assert not page.locator(f"main >> text={label} >> visible=true").count()
     page.keyboard.press("1")
     page.keyboard.press("Shift+ArrowUp")

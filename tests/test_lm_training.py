@@ -36,7 +36,7 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> LmRecipe:
         tones = sum(np.sin(2 * np.pi * f * time) for f in rng.uniform(100, 3000, 5))
         soundfile.write(folder / name / "a.wav", 0.1 * tones, 44100)
     return LmRecipe(
-        codec="neu-44khz", corpus=[str(folder / "train")], held_out=str(folder / "valid"),
+        codec="neu2-44khz", corpus=[str(folder / "train")], held_out=str(folder / "valid"),
         model=TINY, shards=2, shard=32, steps=20, warmup=2, batch=8, validate=10,
         learning_rate=1e-2,
     )  # fmt: skip
@@ -46,7 +46,7 @@ def test_codes_of_a_file_are_those_that_encoding_it_gives(tmp_path: Path) -> Non
     rng = np.random.default_rng(1)
     path = tmp_path / "noise.wav"
     soundfile.write(path, 0.1 * rng.standard_normal(4 * 44100), 44100)
-    codec = neucodec.load_model("neu-44khz", "cpu").codec
+    codec = neucodec.load_model("neu2-44khz", "cpu").codec
     codes = coded_file(codec, path)
     assert codes.shape == (4, 16, 86)  # the fifth chunk is a short one
     # What the levels of adjacent chunks do not touch is the same chunk by chunk.

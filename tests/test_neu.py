@@ -14,14 +14,14 @@ from neucodec.models.errors import ModelError
 from neucodec.models.neu import Neu, NeuCodec, NeuConfig
 from neucodec.models.registry import load
 
-CARD = find_card("neu-44khz")
-WEIGHTS = Path(str(files("neucodec.models"))) / "weights/neu-44khz.safetensors"
+CARD = find_card("neu2-44khz")
+WEIGHTS = Path(str(files("neucodec.models"))) / "weights/neu2-44khz.safetensors"
 SMALL = NeuConfig(encoder_width=16, encoder_blocks=1, decoder_width=16, decoder_blocks=1, latent=16)
 
 
 @pytest.fixture(scope="module")
 def codec() -> NeuCodec:
-    loaded = load("neu-44khz", "cpu")
+    loaded = load("neu2-44khz", "cpu")
     assert isinstance(loaded, NeuCodec)
     return loaded
 
@@ -65,7 +65,7 @@ def test_fewer_codebooks_give_the_first_of_the_same_codes(codec: NeuCodec) -> No
 
 
 def test_half_a_codec_does_half_the_work(codec: NeuCodec) -> None:
-    encoder, decoder = (load("neu-44khz", "cpu", half=half) for half in ("encoder", "decoder"))
+    encoder, decoder = (load("neu2-44khz", "cpu", half=half) for half in ("encoder", "decoder"))
     assert isinstance(encoder, NeuCodec) and isinstance(decoder, NeuCodec)
     codes = encode(codec, chunk(20), 9)
     assert torch.equal(encode(encoder, chunk(20), 9), codes)
@@ -102,7 +102,7 @@ def test_weights_of_another_shape_are_refused(tmp_path) -> None:  # type: ignore
     from safetensors.torch import save_file
 
     save_file(Neu(SMALL).state_dict(), tmp_path / "other.safetensors")
-    with pytest.raises(ModelError, match="other.safetensors does not fit the card of neu-44khz"):
+    with pytest.raises(ModelError, match="other.safetensors does not fit the card of neu2-44khz"):
         NeuCodec.load(CARD, tmp_path / "other.safetensors", torch.device("cpu"))
 
 
@@ -117,19 +117,19 @@ def test_weights_of_another_shape_are_refused(tmp_path) -> None:  # type: ignore
 def test_a_card_of_no_network_is_refused(key: str, value: int, complaint: str) -> None:
     card = replace(CARD, config={**CARD.config, key: value})
     with pytest.raises(
-        ModelError, match=rf"neu-44khz: its \[config\] does not fit neu: .*{complaint}"
+        ModelError, match=rf"neu2-44khz: its \[config\] does not fit neu: .*{complaint}"
     ):
         NeuCodec.load(card, WEIGHTS, torch.device("cpu"))
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(ModelError, match="no model is called 'mp3'; there are .*neu-44khz"):
+    with pytest.raises(ModelError, match="no model is called 'mp3'; there are .*neu2-44khz"):
         find_card("mp3")
 
 
 def test_an_unknown_device_is_refused() -> None:
     with pytest.raises(ModelError, match="use auto, cpu, cuda or mps"):
-        load("neu-44khz", "abacus")
+        load("neu2-44khz", "abacus")
 
 
 def test_decoding_for_inference_is_the_network_but_for_rounding(codec: NeuCodec) -> None:

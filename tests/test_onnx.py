@@ -38,7 +38,7 @@ def graphs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     command = [sys.executable, "-m", "neucodec", "export", "--onnx", "-o", str(folder)]
     ran = subprocess.run(command, capture_output=True, text=True)
     assert (ran.returncode, ran.stdout) == (0, ""), ran.stderr
-    assert ran.stderr == f"neu-44khz: {folder / ENCODER} and {folder / DECODER}\n"
+    assert ran.stderr == f"neu2-44khz: {folder / ENCODER} and {folder / DECODER}\n"
     assert {p.name for p in folder.iterdir()} == {ENCODER, DECODER}
     return {name: runtime.InferenceSession(folder / name) for name in (ENCODER, DECODER)}
 
@@ -69,7 +69,7 @@ def test_the_graphs_say_what_running_them_takes(codec: NeuCodec, graphs: dict[st
     for session in graphs.values():
         facts = json.loads(session.get_modelmeta().custom_metadata_map["neucodec"])
         assert facts == {
-            "codec": "neu-44khz", "fingerprint": codec.fingerprint.hex(),
+            "codec": "neu2-44khz", "fingerprint": codec.fingerprint.hex(),
             "sample_rate": 44100, "hop": 512, "codebooks": 16, "codebook_size": 1024,
             "chunk_frames": 86, "chunk_stride": 43008, "context": 768,
         }  # fmt: skip
@@ -96,7 +96,7 @@ def test_a_run_or_a_model_is_exported(run: Run) -> None:
         2,
         True,
     )
-    ran = run("export", "--onnx", "neu-44khz", "runs/some")
+    ran = run("export", "--onnx", "neu2-44khz", "runs/some")
     assert (ran.code, "--onnx takes a model's name, not a run" in ran.err) == (2, True)
 
 

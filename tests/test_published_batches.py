@@ -68,8 +68,8 @@ def test_codes_do_not_depend_on_the_batch(make: Callable[[], Any], channels: int
 
 
 def codecs(name: str, folder: Path) -> Codec:
-    if name == "neu-44khz":
-        return build(find_card(name), WEIGHTS / "neu-44khz.safetensors", "cpu")
+    if name == "neu2-44khz":
+        return build(find_card(name), WEIGHTS / "neu2-44khz.safetensors", "cpu")
     if name == "dac-44khz":
         save_file(dac(small(DAC_44KHZ)).state_dict(), folder / "dac.safetensors")
         changes = {"chunk_frames": 20, "chunk_stride": 20 * 512}
@@ -79,7 +79,7 @@ def codecs(name: str, folder: Path) -> Codec:
     return narrow(name, folder / "encodec.safetensors", STEREO, **changes)
 
 
-@pytest.mark.parametrize("name", ["neu-44khz", "dac-44khz", "encodec-48khz"])
+@pytest.mark.parametrize("name", ["neu2-44khz", "dac-44khz", "encodec-48khz"])
 def test_a_file_does_not_depend_on_how_many_chunks_go_together(name: str, tmp_path: Path) -> None:
     codec = codecs(name, tmp_path)
     rate = codec.card.sample_rate
@@ -95,7 +95,7 @@ def test_a_file_does_not_depend_on_how_many_chunks_go_together(name: str, tmp_pa
 
 
 def test_an_average_bitrate_is_the_same_in_batches(tmp_path: Path) -> None:
-    codec = codecs("neu-44khz", tmp_path)
+    codec = codecs("neu2-44khz", tmp_path)
     audio = signal(12 * 44100, 44100)[0]
     options = {"bitrate": 6000.0, "rate_mode": "average", "entropy": "none"}
     sizes = []

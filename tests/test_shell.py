@@ -57,7 +57,7 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
 
 @pytest.mark.parametrize(
     ("words", "expected"),
-    [("neucodec enc", "encode"), ("neucodec encode -m neu", "neu-44khz")],
+    [("neucodec enc", "encode"), ("neucodec encode -m neu2", "neu2-44khz")],
 )
 def test_bash_completes(words: str, expected: str) -> None:
     script = BASH.format(words=words, at=len(words.split()) - 1)
@@ -66,7 +66,7 @@ def test_bash_completes(words: str, expected: str) -> None:
 
 @pytest.mark.parametrize(
     ("words", "expected"),
-    [("neucodec enc", "encode"), ("neucodec encode -m neu", "neu-44khz")],
+    [("neucodec enc", "encode"), ("neucodec encode -m neu2", "neu2-44khz")],
 )
 def test_fish_completes(words: str, expected: str, tmp_path: Path) -> None:
     script = f"neucodec completion fish | source; complete -C '{words}'"
@@ -196,7 +196,7 @@ def test_a_player_plays(ncf: Path) -> None:
         capture_output=True, text=True, timeout=PATIENCE,
     )  # fmt: skip
     assert (ran.returncode, ran.stdout) == (0, "")
-    assert ran.stderr == f"{ncf}: neu-44khz\n"
+    assert ran.stderr == f"{ncf}: neu2-44khz\n"
 
 
 PLAYER = """#!/bin/sh

@@ -22,13 +22,13 @@ def test_codes_scales_and_what_they_are_of(run: Run, clip: MakeClip, tmp_path: P
     run("encode", path, "-n4")
     ran = run("tokens", ncf)
     assert ran.code == 0
-    assert ran.err == f"{ncf}: neu-44khz, 2 streams, 4 codebooks, 220 frames to {npz}\n"
+    assert ran.err == f"{ncf}: neu2-44khz, 2 streams, 4 codebooks, 220 frames to {npz}\n"
     found = np.load(npz, allow_pickle=False)
     assert found["codes"].shape == (2, 4, 2 * 86 + 48)
     assert found["codes"].dtype == np.int16
     assert found["scales"].shape == (3, 2)
     assert found["mid_side"].shape == (3,)
-    assert (found["codec"], found["hop"], found["samples"]) == ("neu-44khz", 512, 55125)
+    assert (found["codec"], found["hop"], found["samples"]) == ("neu2-44khz", 512, 55125)
     with neucodec.open(ncf) as file:
         second = file.codes(1)
     assert second is not None
@@ -57,7 +57,7 @@ def test_all_codes_at_once_are_those_of_each_chunk() -> None:
     noise[:66150] = 0
     data = neucodec.encode(noise, 44100, bitrate="3kbps")
     with neucodec.open(io.BytesIO(data)) as file:
-        assert file.entropy is not None and file.entropy.name == "neu-44khz-lm"
+        assert file.entropy is not None and file.entropy.name == "neu2-44khz-lm"
         at_once = list(file.all_codes())
         assert len(at_once) == file.chunk_count > 3
         for index, codes in enumerate(at_once):

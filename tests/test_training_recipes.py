@@ -175,7 +175,7 @@ def test_the_command_takes_recipes_of_entropy_models(
 ) -> None:
     path = tmp_path / "entropy.toml"
     path.write_text(
-        f"codec = 'neu-44khz'\ncorpus = [{str(corpus)!r}]\nheld_out = {str(corpus)!r}\n"
+        f"codec = 'neu2-44khz'\ncorpus = [{str(corpus)!r}]\nheld_out = {str(corpus)!r}\n"
         "shards = 1\nshard = 16\nsteps = 2\nbatch = 2\n"
         "[model]\nwidth = 32\nlayers = 1\nheads = 2\nhidden = 64\n"
         "code_rank = 8\nhead_hidden = 32\n"
@@ -183,7 +183,7 @@ def test_the_command_takes_recipes_of_entropy_models(
     done = run("train", path, "-o", tmp_path / "run")
     assert done.code == 0, done.err
     assert (tmp_path / "run" / "state.pt").is_file()
-    path.write_text("codec = 'neu-44khz'\nshads = 1\n")
+    path.write_text("codec = 'neu2-44khz'\nshads = 1\n")
     done = run("train", path, "-o", tmp_path / "run")
     assert done.code == 1 and "unknown shads" in done.err
 
@@ -212,7 +212,7 @@ def test_a_recipe_that_makes_no_sense_is_refused_in_a_line(
 
 
 def test_a_run_of_another_recipe_is_not_gone_on_with(corpus: Path, tmp_path: Path) -> None:
-    recipe = narrow("neu-44khz", corpus)
+    recipe = narrow("neu2-44khz", corpus)
     Trainer(recipe, tmp_path / "run").save()
     recipe.model = recipe.model | {"decoder_width": 24}
     with pytest.raises(NeucodecError, match="is of another recipe: .* give another folder"):
@@ -224,7 +224,7 @@ def test_what_is_no_run_is_not_exported(tmp_path: Path, run: Run) -> None:
     assert done.code == 1 and "holds no run: neither recipe.json nor state.pt" in done.err
 
 
-@pytest.mark.parametrize("name", ["neu-44khz", "encodec-24khz", "spectokenizer-16khz-mini"])
+@pytest.mark.parametrize("name", ["neu2-44khz", "encodec-24khz", "spectokenizer-16khz-mini"])
 def test_a_recipe_makes_the_network_of_the_card_of_its_name(name: str) -> None:
     card = system_of(Recipe.read(RECIPES / f"{name}.toml")).card("x", "x")
     published = find_card(name)

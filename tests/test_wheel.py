@@ -64,8 +64,8 @@ def test_the_wheel_brings_all_that_the_package_reads(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     for place in (
         "neucodec/py.typed", "neucodec/formats/NCF.md", "neucodec/formats/ncf.magic",
-        "neucodec/formats/ncf.xml", "neucodec/models/cards/neu-44khz.toml",
-        "neucodec/models/weights/neu-44khz.safetensors",
+        "neucodec/formats/ncf.xml", "neucodec/models/cards/neu2-44khz.toml",
+        "neucodec/models/weights/neu2-44khz.safetensors",
     ):  # fmt: skip
         assert place in names
     assert any(name.endswith("data/share/man/man1/neucodec.1") for name in names)
@@ -82,7 +82,7 @@ def test_the_installed_command_does_its_work(
     assert Path(where).is_relative_to(installed)
     path = clip(seconds=0.5)
     command("neucodec", "encode", path, "-b", "4kbps")
-    assert "neu-44khz" in command("neucodec", "info", "clip.ncf")
+    assert "neu2-44khz" in command("neucodec", "info", "clip.ncf")
     command("neucodec", "verify", "clip.ncf")
     command("neucodec", "decode", "clip.ncf", "-o", "back.wav")
     assert (tmp_path / "back.wav").is_file()
@@ -130,7 +130,7 @@ for thread in threads:
     thread.join()
 assert found == [data] * 3
 
-model = neucodec.load_model("neu-44khz")
+model = neucodec.load_model("neu2-44khz")
 tokens: neucodec.Tokens = model.encode(torch.zeros(2, 1, 44100), codebooks=4)
 batch: torch.Tensor = model.decode(tokens.first(2))
 assert batch.shape == (2, 1, 44100)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..bitrate import codebooks_for, format_kbps, parse_bitrate
+from ..choice import DEFAULT_MODEL
 from ..console import Console, shown
 from ..errors import NeucodecError
 from ..outfile import output_file
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from ..evaluation.trial import Candidate, Row, Trial
     from ..models.card import Card
 
-DEFAULT_MODEL = "neu-44khz"
 MEASUREMENTS = "measurements"
 """Folder inside a report's, where what has been measured is kept."""
 
@@ -31,7 +31,7 @@ EPILOG = """
 Examples:
   neucodec evaluate clips/ -b 4kbps,8kbps,12kbps --against opus -o report/
                                   open report/index.html to listen and compare
-  neucodec evaluate clips/ -m neu-44khz -m dac-44khz -b 8kbps --against opus:16kbps -o report/
+  neucodec evaluate clips/ -m neu2-44khz -m dac-44khz -b 8kbps --against opus:16kbps -o report/
   neucodec evaluate clips/ --mono --metrics mel,stft,si-sdr -o report/
 
 Folders inside REF_DIR are kinds of sound (clips/speech, clips/music) with means of their own.

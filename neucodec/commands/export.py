@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ..choice import DEFAULT_MODEL
 from ..console import Console, shown
 from ..errors import NeucodecError
 from .fetching import Codecs
@@ -16,7 +17,6 @@ from .options import Model, verbosity_options
 if TYPE_CHECKING:
     from ..models.card import Card
 
-EMBEDDED = "neu-44khz"
 
 EPILOG = """
 \b
@@ -35,10 +35,11 @@ Examples:
     "graphs",
     type=Model(),
     is_flag=False,
-    flag_value=EMBEDDED,
+    flag_value=DEFAULT_MODEL,
     metavar="[MODEL]",
     help="Not a run but a model's encoder (audio to codes) and decoder (codes to audio) as ONNX "
-    f"graphs; {EMBEDDED} unless one of its family is named. docs/use.md tells how to run them.",
+    f"graphs; {DEFAULT_MODEL} unless one of its family is named. docs/use.md tells how to run "
+    "them.",
 )
 @click.option(
     "-o",

@@ -14,7 +14,7 @@ from .options import COUNT, verbosity_options
 EPILOG = """
 \b
 Examples:
-  neucodec train recipes/neu-44khz.toml               into runs/neu-44khz
+  neucodec train recipes/neu2-44khz.toml               into runs/neu2-44khz
   neucodec train my.toml -o runs/second --seed 2
   torchrun --nproc-per-node 4 -m neucodec train my.toml -o runs/four
 

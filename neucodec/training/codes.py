@@ -14,7 +14,7 @@ import torch
 from ..chunks import Audio, ChunkSplitter, Geometry, Piece
 from ..level import normalise
 from ..models.codec import AudioChunk, Codec
-from .corpus import SUFFIXES, Corpus
+from .corpus import Corpus, audio_below
 
 Codes = npt.NDArray[np.int16]
 
@@ -83,9 +83,8 @@ def write_shards(folder: Path, blocks: Iterable[Codes], count: int, size: int) -
 
 def held_out(codec: Codec, folder: Path, most_per_file: int = 4) -> Codes:
     """Codes [N, K, F] of all audio files under a folder, some chunks spread over each."""
-    files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
     parts = []
-    for path in files:
+    for path in audio_below(folder):
         codes = coded_file(codec, path)
         parts.append(codes[:: max(1, -(-len(codes) // most_per_file))])
     return np.concatenate(parts)

@@ -18,6 +18,15 @@ Audio = npt.NDArray[np.float32]
 SUFFIXES = {".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff"}
 
 
+def audio_below(folder: Path) -> list[Path]:
+    """All audio files below a folder, in order; NeucodecError where there are none."""
+    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    if not found:
+        kinds = ", ".join(sorted(SUFFIXES))
+        raise NeucodecError(f"no audio under {folder}: give a folder with {kinds}")
+    return found
+
+
 class Corpus:
     """Excerpts drawn evenly from the kinds (first-level folders) of one or more trees.
 
@@ -39,11 +48,7 @@ class Corpus:
         self.weights: dict[str, npt.NDArray[np.float64]] = {}
         weights: dict[str, list[float]] = {}
         for root in roots:
-            files = sorted(p for p in root.rglob("*") if p.suffix.lower() in SUFFIXES)
-            if not files:
-                kinds = ", ".join(sorted(SUFFIXES))
-                raise NeucodecError(f"no audio under {root}: give a folder with {kinds}")
-            for path in files:
+            for path in audio_below(root):
                 audio, rate = self._load(path, cache)
                 kind = path.relative_to(root).parts[0]
                 self.kinds.setdefault(kind, []).append(audio)

@@ -1,0 +1,46 @@
+"""Files that earlier versions made: every later version decodes them.
+
+Each holds two seconds in stereo: left 330 Hz, trembling at 3 Hz, right 550 Hz, made with
+``neucodec.encode(audio, 44100, bitrate="8kbps")`` of the version that the file is named after.
+"""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import neucodec
+
+FOLDER = Path(__file__).parent / "released"
+CODES = {
+    "0.3.0": "15fe6d66d3a534f574a3a5a8b8a83784f9477fabe639b98530a6280cb9cb4b53",
+    "0.4.0": "1472270f18fbca7e2228bea45abace20d21bc2cf78583b56970b0eed5d1c6d71",
+    "0.5.0": "73cc970aa281eea34d1feafa588263cc7b00a2f6e7009d69196317b63ecfcdfa",
+}
+"""SHA-256 of the codes, chunk by chunk [streams, codebooks, frames], as 16-bit integers."""
+
+
+def test_there_is_one_of_each_version() -> None:
+    assert {path.stem for path in FOLDER.iterdir()} == set(CODES)
+
+
+@pytest.mark.parametrize("version", CODES)
+def test_codes_come_back_as_they_were(version: str) -> None:
+    with neucodec.open(FOLDER / f"{version}.ncf") as file:
+        assert file.header.encoder == f"neucodec {version}"
+        found = hashlib.sha256()
+        for codes in file.all_codes():
+            assert codes is not None
+            found.update(codes.astype("<i2").tobytes())
+    assert found.hexdigest() == CODES[version]
+
+
+@pytest.mark.parametrize("version", CODES)
+def test_they_sound_as_they_did(version: str) -> None:
+    audio, rate = neucodec.decode((FOLDER / f"{version}.ncf").read_bytes())
+    assert (audio.shape, rate) == ((88200, 2), 44100)
+    spectrum = np.abs(np.fft.rfft(audio[:rate] * np.hanning(rate)[:, None], axis=0))
+    for channel, tone in enumerate((330, 550)):
+        power = spectrum[:, channel] ** 2
+        assert power[tone - 8 : tone + 9].sum() > 0.9 * power.sum()
