@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .limiter import limit
-from .neu_trunk import Linear, Middle, after_norm
+from .neu_trunk import Linear, Middle, after_norm, exact
 from .phase import Phases
 
 if TYPE_CHECKING:
@@ -31,14 +31,15 @@ class NeuDecoder:
         c, trunk = network.config, network.decoder
         self._spectrum = network.spectrum
         self._frame_weights = lru_cache(maxsize=2)(network.frame_weights)
-        first = trunk.input.weight.double()
+        device, first = trunk.input.weight.device, exact(trunk.input.weight)
         books = network.quantiser.stages()
         self._entries = torch.cat([book.entries for book in books]).float()
-        self._starts = torch.arange(len(books), device=first.device) * c.codebook_size
-        weights = torch.cat([first @ book.up.weight.double() for book in books], dim=1)
-        self._first_weight = weights.float().T.contiguous()  # [codebooks * dim, width]
-        shifts = torch.stack([first @ book.up.bias.double() for book in books]).cumsum(0)
-        self._first_bias = (shifts + trunk.input.bias.double()).float()  # [codebooks, width]
+        self._starts = torch.arange(len(books), device=device) * c.codebook_size
+        weights = torch.cat([first @ exact(book.up.weight) for book in books], dim=1)
+        self._first_weight = weights.float().T.contiguous().to(device)  # [codebooks * dim, width]
+        shifts = torch.stack([first @ exact(book.up.bias) for book in books]).cumsum(0)
+        biases = shifts + exact(trunk.input.bias)
+        self._first_bias = biases.float().to(device)  # [codebooks, width]
         self._middle = Middle(trunk)
         weight, bias = after_norm(trunk.output_norm, trunk.output)
         self._phases = network.phases
@@ -48,8 +49,8 @@ class NeuDecoder:
             for w, b in zip(*(torch.split(x, parts) for x in (weight, bias)), strict=True)
         )
         # `Neu.synthesise` takes three times the level.
-        self._level = Linear(3 * level[0], 3 * level[1])
-        self._direction = [Linear(*layer) for layer in direction]
+        self._level = Linear(3 * level[0], 3 * level[1], device)
+        self._direction = [Linear(*layer, device) for layer in direction]
 
     def __call__(self, codes: Tensor) -> Tensor:
         """Codes [B, K, F] to windowed audio [B, F * hop + 2 * context], see `Neu.decode`."""

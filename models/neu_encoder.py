@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .neu_trunk import Linear, Middle, after_norm
+from .neu_trunk import Linear, Middle, after_norm, exact
 
 if TYPE_CHECKING:
     from .neu import Neu
@@ -25,18 +25,20 @@ class _Chain:
     def __init__(self, quantiser: ResidualQuantiser) -> None:
         books = quantiser.stages()
         self._dim = books[0].entries.shape[1]
-        downs = torch.cat([book.down.weight.double() for book in books])  # [K * dim, D]
-        biases = torch.cat([book.down.bias.double() for book in books])
+        device = books[0].entries.device
+        downs = torch.cat([exact(book.down.weight) for book in books])  # [K * dim, D]
+        biases = torch.cat([exact(book.down.bias) for book in books])
         self._entries, self._scores, self._taken = [], [], []
         for k, book in enumerate(books):
             later = slice((k + 1) * self._dim, None)
-            biases[later] -= downs[later] @ book.up.bias.double()
-            taken = downs[later] @ book.up.weight.double()  # [later, dim]
-            self._taken.append(-taken.float().T.contiguous())
+            biases[later] -= downs[later] @ exact(book.up.bias)
+            taken = downs[later] @ exact(book.up.weight)  # [later, dim]
+            self._taken.append(-taken.float().T.contiguous().to(device))
             # |p - e|^2 is least where p.e - |e|^2 / 2 is largest.
-            self._scores.append(Linear(book.entries, -book.entries.square().sum(-1) / 2))
+            halves = book.entries.square().sum(-1) / 2
+            self._scores.append(Linear(book.entries, -halves, device))
             self._entries.append(book.entries)
-        self._down = Linear(downs, biases)
+        self._down = Linear(downs, biases, device)
 
     def __call__(self, latent: Tensor, count: int) -> Tensor:
         """Latent [N, D] to codes [N, count] (int64)."""
@@ -68,15 +70,16 @@ class NeuEncoder:
         trunk, self._low = network.encoder, network.config.phase_bins
         self._spectrum = network.spectrum
         bins = network.phases.bins
-        weight, bias = trunk.input.weight.double(), trunk.input.bias.double()
+        device = trunk.input.weight.device
+        weight, bias = exact(trunk.input.weight), exact(trunk.input.bias)
         # The network is shown 0.3 log(|s| + 1e-4) + 1.
         level = weight[:, :bins]
-        self._level = Linear(0.3 * level, bias + level.sum(1))
+        self._level = Linear(0.3 * level, bias + level.sum(1), device)
         # Real and imaginary parts lie by turns in memory.
         parts = weight[:, bins:].view(-1, 2, self._low).transpose(1, 2).flatten(1)
-        self._direction = parts.float().T.contiguous()
+        self._direction = parts.float().T.contiguous().to(device)
         self._middle = Middle(trunk)
-        self._output = Linear(*after_norm(trunk.output_norm, trunk.output))
+        self._output = Linear(*after_norm(trunk.output_norm, trunk.output), device)
         self._chain = _Chain(network.quantiser)
 
     def __call__(self, audio: Tensor, codebooks: int) -> Tensor:

@@ -17,13 +17,18 @@ if TYPE_CHECKING:
     from .neu import ConvNeXtBlock, Trunk
 
 
+def exact(parameter: Tensor) -> Tensor:
+    """In float64, for what is done once, on loading; on the CPU, as not every device has it."""
+    return parameter.detach().cpu().double()
+
+
 class Linear:
     """A linear layer ``x @ weight + bias``, with the weights as the product reads them."""
 
-    def __init__(self, weight: Tensor, bias: Tensor) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor, device: torch.device) -> None:
         """From a weight [out, in], as torch has it."""
-        self.weight = weight.float().T.contiguous()
-        self.bias = bias.float().contiguous()
+        self.weight = weight.float().T.contiguous().to(device)
+        self.bias = bias.float().contiguous().to(device)
 
     def __call__(self, x: Tensor) -> Tensor:
         """Rows [N, in] to rows [N, out]."""
@@ -32,8 +37,8 @@ class Linear:
 
 def after_norm(norm: nn.LayerNorm, layer: nn.Linear) -> tuple[Tensor, Tensor]:
     """Weight and bias of a linear layer that takes what the norm gives before scale and shift."""
-    weight = layer.weight.double()
-    return weight * norm.weight.double(), layer.bias.double() + weight @ norm.bias.double()
+    weight = exact(layer.weight)
+    return weight * exact(norm.weight), exact(layer.bias) + weight @ exact(norm.bias)
 
 
 class Block:
@@ -46,11 +51,10 @@ class Block:
         )  # [C, 1, 1, 7]
         self.tap_bias = cast(Tensor, block.depthwise.bias)
         self.padding = (0, block.depthwise.kernel_size[0] // 2)
-        self.expand = Linear(*after_norm(block.norm, block.expand))
-        scale = block.scale.double()
-        self.reduce = Linear(
-            block.reduce.weight.double() * scale[:, None], block.reduce.bias.double() * scale
-        )
+        device, scale = block.scale.device, exact(block.scale)
+        self.expand = Linear(*after_norm(block.norm, block.expand), device)
+        weight, bias = exact(block.reduce.weight), exact(block.reduce.bias)
+        self.reduce = Linear(weight * scale[:, None], bias * scale, device)
 
     def __call__(self, x: Tensor) -> None:
         """Frames [B, F, C], which change."""

@@ -10,7 +10,7 @@ from .models.card import Card, find_card
 AUTO = "auto"
 """In place of a model's name."""
 DEFAULT_MODEL = "neu2-44khz"
-"""The embedded codec."""
+"""Taken where nobody names one; it is in the package."""
 ORDER = (DEFAULT_MODEL, "encodec-48khz")
 """The embedded codec, which needs no network and is the fastest; then, for what lies above its
 bitrates, the one that reaches highest at full band."""

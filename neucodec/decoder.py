@@ -213,7 +213,9 @@ class Decoder:
             for coded in ready
             if g.sequential or (coded.index >= first and (last is None or coded.index <= last))
         )
-        turns = batches(decoder.in_turn(wanted), self.codec.batch)
+        # What comes through a pipe may be going on just now: then no chunk waits for another.
+        most = self.codec.batch if self.reader.seekable else 1
+        turns = batches(decoder.in_turn(wanted), most)
         for coded, audio in chain.from_iterable(in_order(decoder, turns, self.options.threads)):
             if coded.index < first:
                 continue

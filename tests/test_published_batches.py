@@ -85,6 +85,7 @@ def test_a_file_does_not_depend_on_how_many_chunks_go_together(name: str, tmp_pa
     rate = codec.card.sample_rate
     audio = signal(4 * rate + 1234, rate, channels=2)[0]
     audio[:, rate : 2 * rate] = 0  # some of them silent
+    codec.batch = 1
     one_by_one = to_ncf(codec, audio, codebooks=4, entropy="none")
     decoded = from_ncf(codec, one_by_one)
     codec.batch = 4

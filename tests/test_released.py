@@ -23,6 +23,7 @@ CODES = {
 
 def test_there_is_one_of_each_version() -> None:
     assert {path.stem for path in FOLDER.iterdir()} == set(CODES)
+    assert neucodec.__version__ in CODES
 
 
 @pytest.mark.parametrize("version", CODES)

@@ -36,7 +36,8 @@ AHEAD = 3
 
 
 class Trainer:
-    """Owns network, averages, optimiser and step; every step is a function of (seed, step)."""
+    """Owns network, averages, optimiser and step; every step is a function of the seed, its
+    number and the random state that is saved with it."""
 
     def __init__(self, recipe: Recipe, folder: Path, device: str = "auto") -> None:
         self.recipe, self.folder = recipe, folder

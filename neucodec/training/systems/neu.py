@@ -36,7 +36,7 @@ class NeuSystem(ChunkedSystem):
         self.network = Neu(self.config)
         phases = self.network.phases
         self.distance = SpectralLoss(
-            recipe.sample_rate, recipe.least_coherence, phases.given / phases.bins
+            recipe.sample_rate, recipe.least_coherence, (phases.given - 1) / (phases.bins - 1)
         )
         self.auditory = AuditoryDistance(recipe.sample_rate) if self.weights["auditory"] else None
         self.codebooks, self.hop = self.config.codebooks, self.config.hop
@@ -49,9 +49,12 @@ class NeuSystem(ChunkedSystem):
 
     def synthesise(self, latent: Tensor) -> Tensor:
         """Latents [N, F, D] to chunks [N, width], ready to overlap-add."""
+        if not self.training:
+            return self.network.synthesise(latent)
         # The noise begins anywhere, as it does with codes: none of it is to be learnt by heart.
-        start = torch.randint(FRAMES, (len(latent),), device=latent.device)
-        return self.network.synthesise(latent, start)
+        # Drawn on the CPU, whose random state a run keeps.
+        start = torch.randint(FRAMES, (len(latent),))
+        return self.network.synthesise(latent, start.to(latent.device))
 
     def distances(
         self, reference: Tensor, decoded: Tensor, rng: np.random.Generator

@@ -31,7 +31,8 @@ class Decoded:
 
 
 class System(nn.Module, ABC):
-    """A codec's network as it is trained. Steps are functions of the recipe's seed and the step."""
+    """A codec's network as it is trained. Steps are functions of the recipe's seed, the
+    step and torch's random state."""
 
     WEIGHTS: ClassVar[Mapping[str, float]]
     """Of the losses, unless the recipe has others."""
