@@ -27,9 +27,11 @@ import numpy as np
 import soundfile
 from speed import Cost, run, sound
 
+from neucodec.choice import DEFAULT_MODEL
+
 PROGRAMS = Path(__file__).with_name("peer_programs.py")
 OURS = [sys.executable, "-m", "neucodec"]
-NAMES = ("dac-44khz", "encodec-24khz", "encodec-48khz", "neu2-44khz")
+NAMES = ("dac-44khz", "encodec-24khz", "encodec-48khz", DEFAULT_MODEL)
 Command = list[str]
 
 
@@ -58,7 +60,7 @@ class Bench:
         """The jobs of one codec, encoding before decoding."""
         if name == "dac-44khz":
             return self._dac()
-        return self._neu() if name == "neu2-44khz" else self._encodec(name)
+        return self._neu() if name == DEFAULT_MODEL else self._encodec(name)
 
     def _dac(self) -> Iterator[Pair]:
         name, weights = "dac-44khz", self.folder / "dac-44khz.pth"
@@ -94,7 +96,7 @@ class Bench:
             yield Pair(f"{name} {kind}", a, b, self.seconds, least)
 
     def _neu(self) -> Iterator[Pair]:
-        name, source = "neu2-44khz", self._sound("neu2-44khz", self.long, 44100)
+        name, source = DEFAULT_MODEL, self._sound(DEFAULT_MODEL, self.long, 44100)
         ours = self._ours(name, source, [], "9")
         opus, back = (str(self.folder / x) for x in ("x.opus", "opus.wav"))
         peers = {
@@ -181,7 +183,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)}; else all")
     parser.add_argument("--python", required=True, help="of the environment with the packages")
     parser.add_argument("--seconds", type=int, default=60, help="of audio")
-    parser.add_argument("--long", type=int, default=600, help="of audio, for neu2-44khz")
+    parser.add_argument("--long", type=int, default=600, help=f"of audio, for {DEFAULT_MODEL}")
     parser.add_argument("--runs", type=int, default=3)
     args = parser.parse_args()
     if unknown := set(args.names) - set(NAMES):

@@ -15,28 +15,40 @@ from neucodec.models.card import find_card
 from neucodec.models.lm.frequencies import digest
 from neucodec.models.lm.registry import entropy_model_for
 
+PINNED = {
+    "neu2-44khz": (
+        "0265cc43037f4f12",
+        "531aee2fec0fa9f95aaf9852df129222badd028ff855ccb50f25a2837150c1e0",
+        "2be5dc802c71cb5e864f23639d692d7f9ff955ec7506ac54ade844218dbfb04d",
+    ),
+    "neu-44khz": (
+        "1150a4a06fc2a73a",
+        "411af243f74aeb63e0951087a07e28b8d283cb711593cb14f1f005d48a3daa01",
+        "31aff0286198a8e28143f962d702cb75dc25acc73956e70ef257fd85190e13f4",
+    ),
+}
+"""Of each codec's model: fingerprint, digest of its frequencies, SHA-256 of a chunk's payload."""
 CODES = (np.arange(16 * 86).reshape(1, 16, 86) * 7919 % 1024).astype(np.int64)
 
 
-def model() -> Learned:
-    found = entropy_model_for(find_card("neu2-44khz"))
+def model(codec: str = "neu2-44khz") -> Learned:
+    found = entropy_model_for(find_card(codec))
     assert found is not None
     return Learned(found)
 
 
-def test_its_frequencies_are_the_same_on_every_machine() -> None:
-    found = entropy_model_for(find_card("neu2-44khz"))
+@pytest.mark.parametrize("codec", PINNED)
+def test_its_frequencies_are_the_same_on_every_machine(codec: str) -> None:
+    found = entropy_model_for(find_card(codec))
     assert found is not None
-    assert found.fingerprint.hex() == "0265cc43037f4f12"
-    assert digest(found) == "531aee2fec0fa9f95aaf9852df129222badd028ff855ccb50f25a2837150c1e0"
+    assert (found.fingerprint.hex(), digest(found)) == PINNED[codec][:2]
 
 
-def test_a_chunk_of_these_codes_has_this_payload() -> None:
-    left, width = (part.transpose(2, 1, 0).reshape(-1) for part in model().intervals(CODES))
+@pytest.mark.parametrize("codec", PINNED)
+def test_a_chunk_of_these_codes_has_this_payload(codec: str) -> None:
+    left, width = (part.transpose(2, 1, 0).reshape(-1) for part in model(codec).intervals(CODES))
     payload = encode_intervals(left, width)
-    assert hashlib.sha256(payload).hexdigest() == (
-        "2be5dc802c71cb5e864f23639d692d7f9ff955ec7506ac54ade844218dbfb04d"
-    )
+    assert hashlib.sha256(payload).hexdigest() == PINNED[codec][2]
 
 
 def test_real_sound_is_coded_smaller_and_its_codes_come_back() -> None:

@@ -11,10 +11,10 @@ from __future__ import annotations
 from decimal import ROUND_HALF_EVEN, Context, Decimal, localcontext
 from functools import lru_cache
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from ..argmax import argmax
 from .frequencies import TOTAL_BITS
 
 VALUE_BITS = 12
@@ -123,21 +123,13 @@ def frequencies(logits: Tensor) -> Tensor:
     What rounding leaves over, or takes too much, is the likeliest code's, the first of them if
     there are several. Overwrites logits.
     """
-    likeliest = _argmax(logits)
+    likeliest = argmax(logits).unsqueeze(-1)
     size = logits.shape[-1]
     peak = logits.gather(-1, likeliest)
     weights, factor = exponentials(logits, peak, (1 << TOTAL_BITS) - size)
     out = recast(weights.mul_(factor), torch.int32).add_(1)
     left = (1 << TOTAL_BITS) - out.sum(-1, keepdim=True, dtype=torch.int32)
     return out.scatter_add_(-1, likeliest, left)
-
-
-def _argmax(rows: Tensor) -> Tensor:
-    """Index of each row's first largest value, [..., 1]."""
-    if rows.device.type == "cpu":
-        # Ten times as fast as PyTorch's, with the same result.
-        return torch.from_numpy(np.argmax(rows.numpy(), -1)).unsqueeze(-1)
-    return rows.argmax(-1, keepdim=True)
 
 
 def attention_weights(scores: Tensor) -> Tensor:
