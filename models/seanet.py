@@ -21,6 +21,10 @@ from .stream import Carry
 KERNEL = 7
 """Width of the first and the last convolution."""
 RESIDUAL_KERNEL = 3
+_LARGE = 1 << 20
+"""Values of a chunk from which on convolutions go through it in parts."""
+_PART = 8192
+"""Samples that a part gives: fewer take longer."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,40 @@ def convolve(x: Tensor, conv: nn.Conv1d) -> Tensor:
     return total
 
 
+def convolve_in_parts(
+    x: Tensor, conv: nn.Conv1d, left: int, right: int, spare: Tensor | None
+) -> Tensor:
+    """`convolve` of `reflect`, without a copy of all of [B, C, T]."""
+    (kernel,), (stride,), count = conv.kernel_size, conv.stride, x.shape[-1]
+    frames = (left + count + right - kernel) // stride + 1
+    out = x.new_empty(len(x), conv.out_channels, frames) if spare is None else spare
+    if kernel == 1 and conv.bias is not None:
+        weight = conv.weight[None, :, :, 0].expand(len(x), -1, -1)
+        return torch.baddbmm(conv.bias[:, None], weight, x, out=out)
+    for first in range(0, frames, _PART):
+        last = min(first + _PART, frames)
+        start, end = first * stride - left, (last - 1) * stride + kernel - left
+        part = x[..., max(0, start) : min(end, count)]
+        if start < 0 or end > count:
+            part = reflect(part, max(0, -start), max(0, end - count))
+        out[..., first:last] = convolve(part, conv)
+    return out
+
+
+def normalise(x: Tensor, norm: nn.Module) -> Tensor:
+    """What the norm makes of [B, C, T], in the memory of that where no gradient will want it."""
+    if not isinstance(norm, nn.GroupNorm) or x.device.type != "cpu" or torch.is_grad_enabled():
+        out: Tensor = norm(x)
+        return out
+    for item in x:
+        item -= item.mean()
+        # Row by row, since one sum over all is too long for float32.
+        variance = torch.linalg.vector_norm(item, dim=1).square().sum() / item.numel()
+        item *= (norm.weight * torch.rsqrt(variance + norm.eps))[:, None]
+        item += norm.bias[:, None]
+    return x
+
+
 class Conv(nn.Module):
     """Convolution, padded by reflection so that T samples in are ceil(T / stride) out.
 
@@ -91,19 +129,24 @@ class Conv(nn.Module):
         """Samples that a frame sees beyond its own: all before it if causal, else on both sides."""
         self.ahead = 0 if c.causal else self.reach // 2
 
-    def forward(self, x: Tensor, carry: Carry) -> Tensor:
-        """Chunk [B, inputs, T] to [B, outputs, ceil(T / stride)]."""
+    def forward(self, x: Tensor, carry: Carry, spare: Tensor | None = None) -> Tensor:
+        """Chunk [B, inputs, T] to [B, outputs, ceil(T / stride)].
+
+        ``spare`` is memory of the result's shape that may be used.
+        """
         behind = self.reach - self.ahead
         fill = -x.shape[-1] % self.stride if carry.last else 0
         if behind and not carry.first:
             x = torch.cat([carry.take(), x], dim=-1)
         if behind and not carry.last:
             carry.leave(x[..., -behind:])
-        start = behind if carry.first else 0
-        if start or self.ahead + fill:
-            x = reflect(x, start, self.ahead + fill)
-        out: Tensor = self.norm(convolve(x, self.conv))
-        return out
+        start, end = behind if carry.first else 0, self.ahead + fill
+        large = x.numel() > _LARGE and x.device.type == "cpu" and not torch.is_grad_enabled()
+        if large or spare is not None:
+            x = convolve_in_parts(x, self.conv, start, end, spare)
+        else:
+            x = convolve(reflect(x, start, end) if start or end else x, self.conv)
+        return normalise(x, self.norm)
 
 
 class ConvTranspose(nn.Module):
@@ -130,8 +173,8 @@ class ConvTranspose(nn.Module):
         if not carry.last:
             carry.leave(x[..., -1:])
         # The normalisation sees what is about to be trimmed: the weights were trained that way.
-        out: Tensor = self.norm(self.conv(x))
-        return out[..., start : start + count]
+        out = normalise(self.conv(x), self.norm)
+        return out[..., start : start + count].contiguous()
 
 
 class Lstm(nn.Module):
@@ -170,7 +213,8 @@ class ResidualUnit(nn.Module):
     def forward(self, x: Tensor, carry: Carry) -> Tensor:
         """Chunk [B, width, T] to the same shape."""
         out: Tensor = self.shortcut(x, carry)
-        return out.add_(run(self.block, x, carry))
+        spare = None if torch.is_grad_enabled() else x
+        return out.add_(self.block[-1](run(self.block[:-1], x, carry), carry, spare))
 
 
 def run(layers: Iterable[nn.Module], x: Tensor, carry: Carry) -> Tensor:
