@@ -144,10 +144,17 @@ def card(name: str, weights: Path) -> str:
     return str(path)
 
 
-def take_turns(commands: list[Command], runs: int) -> dict[tuple[str, ...], list[Cost]]:
-    """What each command costs, run after run."""
+def take_turns(
+    commands: list[Command], runs: int, folder: Path
+) -> dict[tuple[str, ...], list[Cost]]:
+    """What each command costs, run after run. What a turn has written goes before the next: to
+    replace a file, some file systems wait for the disk."""
     costs: dict[tuple[str, ...], list[Cost]] = {tuple(command): [] for command in commands}
+    given = set(folder.rglob("*"))
     for turn in range(runs):
+        for path in set(folder.rglob("*")) - given:
+            if path.is_file():
+                path.unlink()
         for command, measured in costs.items():
             short = [Path(part).name for part in command[1:] if not part.startswith("-")]
             measured.append(run(list(command)))
@@ -195,7 +202,8 @@ def main() -> None:
         pairs = [pair for name in args.names or NAMES for pair in bench.pairs(name)]
         run([*OURS, "--version"])
         # Pairs side by side; what is in two of them is run where it comes first.
-        costs = take_turns([side for pair in pairs for side in (pair.ours, pair.theirs)], args.runs)
+        sides = [side for pair in pairs for side in (pair.ours, pair.theirs)]
+        costs = take_turns(sides, args.runs, bench.folder)
         snr = bench.snr()
     print(f"{args.runs} runs, {os.cpu_count()} processors, {platform.machine()}.", end=" ")
     print("Pairs of figures are ours and the peer's; ratios are the peer's over ours.\n")
