@@ -9,6 +9,12 @@ stride of 2 in frequency, which make 160 positions of 321 bins at first and 10 i
 wide as their stage, run along time with the same weights at every position; a layer norm
 with a gain and an offset for every channel and position; and a 1x1 convolution that narrows the
 last stage before its positions together become the latent to be quantised.
+
+`SPECTOKENIZER_MINI` does not learn to reproduce anything in the time that a few processor cores
+have: through its recurrences hardly a phase survives. ``skip`` leads the signal around each of
+them, as residual networks do, and without ``narrow`` the quantiser itself chooses what of the last
+stage it codes; training begins with one that
+reproduces its input (`neucodec.training.systems.spectokenizer.start_as_identity`).
 """
 
 from __future__ import annotations
@@ -40,7 +46,9 @@ class SpecTokenizerConfig:
     channels: Sequence[int] = (16, 24, 32, 64, 96)
     """Of the first convolution and of each of the stages that halve the frequency axis."""
     narrow: int = 8
-    """Channels per position in the latent."""
+    """Channels per position in the latent; 0: all of the last stage."""
+    skip: bool = False
+    """Whether the signal also goes around each recurrence."""
     codebooks: int = 12
     codebook_size: int = 1024
     codebook_dim: int = 8
@@ -49,6 +57,11 @@ class SpecTokenizerConfig:
     def positions(self) -> list[int]:
         """Positions on the frequency axis behind the first convolution and behind each stage."""
         return [self.hop >> (k + 1) for k in range(len(self.channels))]
+
+    @property
+    def latent(self) -> int:
+        """Dimensions of the latent."""
+        return (self.narrow or self.channels[-1]) * self.positions[-1]
 
 
 SPECTOKENIZER_MINI = SpecTokenizerConfig()
@@ -103,8 +116,9 @@ def past(x: Tensor, carry: Carry) -> Tensor:
 class Recurrent(nn.Module):
     """The paper's RNN2D: layer norm of each frame, tanh, GRU along time, 1x1 convolution, Snake."""
 
-    def __init__(self, width: int, positions: int) -> None:
+    def __init__(self, width: int, positions: int, skip: bool) -> None:
         super().__init__()
+        self.skip = skip
         self.norm = nn.LayerNorm((width, positions))
         self.gru = nn.GRU(width, width)
         self.mix = nn.Linear(width, width)
@@ -113,14 +127,14 @@ class Recurrent(nn.Module):
     def forward(self, x: Tensor, carry: Carry) -> Tensor:
         """Chunk [B, width, F, P] to the same shape."""
         batch, width, frames, positions = x.shape
-        x = self.norm(x.transpose(1, 2)).tanh()
-        steps = x.permute(1, 0, 3, 2).reshape(frames, batch * positions, width)
+        normed = self.norm(x.transpose(1, 2)).tanh()
+        steps = normed.permute(1, 0, 3, 2).reshape(frames, batch * positions, width)
         steps, state = self.gru(steps, None if carry.first else carry.take())
         if not carry.last:
             carry.leave(state)
         mixed = self.mix(steps).reshape(frames, batch, positions, width)
         out: Tensor = self.snake(mixed.permute(1, 3, 0, 2))
-        return out
+        return x + out if self.skip else out
 
 
 def complex_convolution(
@@ -143,9 +157,9 @@ class Encoder(nn.Module):
         for width, inputs, positions in zip(
             c.channels[1:], c.channels[:-1], c.positions[1:], strict=True
         ):
-            stage = [Conv(inputs, width), Snake(width, dims=2), Recurrent(width, positions)]
+            stage = [Conv(inputs, width), Snake(width, dims=2), Recurrent(width, positions, c.skip)]
             self.stages.append(nn.ModuleList(stage))
-        self.narrow = nn.Conv2d(c.channels[-1], c.narrow, 1)
+        self.narrow = nn.Conv2d(c.channels[-1], c.narrow, 1) if c.narrow else nn.Identity()
 
     def forward(self, spectrum: Tensor, carry: Carry) -> Tensor:
         """Compressed complex spectrum [B, F, hop + 1] to latent [B, F, D]."""
@@ -162,7 +176,8 @@ class Decoder(nn.Module):
 
     def __init__(self, c: SpecTokenizerConfig) -> None:
         super().__init__()
-        self.widen = nn.Conv2d(c.narrow, c.channels[-1], 1)
+        self.channels = c.narrow or c.channels[-1]
+        self.widen = nn.Conv2d(c.narrow, c.channels[-1], 1) if c.narrow else nn.Identity()
         self.stages = nn.ModuleList()
         for width, outputs, positions in zip(
             reversed(c.channels[1:]),
@@ -170,14 +185,18 @@ class Decoder(nn.Module):
             reversed(c.positions[1:]),
             strict=True,
         ):
-            stage = [Recurrent(width, positions), ConvTranspose(width, outputs), Snake(outputs, 2)]
+            stage = [
+                Recurrent(width, positions, c.skip),
+                ConvTranspose(width, outputs),
+                Snake(outputs, 2),
+            ]
             self.stages.append(nn.ModuleList(stage))
         self.output = ConvTranspose(c.channels[0] // 2, 2, extra=1)
 
     def forward(self, latent: Tensor, carry: Carry) -> Tensor:
         """Latent [B, F, D] to compressed complex spectrum [B, F, hop + 1]."""
         batch, frames, _ = latent.shape
-        x = self.widen(latent.reshape(batch, frames, self.widen.in_channels, -1).transpose(1, 2))
+        x = self.widen(latent.reshape(batch, frames, self.channels, -1).transpose(1, 2))
         for recurrent, conv, snake in cast("Iterable[Stage]", self.stages):
             x = snake(conv(recurrent(x, carry), carry))
         real, imaginary = x.chunk(2, dim=1)
@@ -205,9 +224,7 @@ class SpecTokenizer(nn.Module):
         if c.hop % 2 ** (len(c.channels) + 1):
             raise ValueError(f"a hop of {c.hop} samples cannot be halved {len(c.channels)} times")
         self.encoder = Encoder(c)
-        self.quantiser = ResidualQuantiser(
-            c.narrow * c.positions[-1], c.codebooks, c.codebook_size, c.codebook_dim
-        )
+        self.quantiser = ResidualQuantiser(c.latent, c.codebooks, c.codebook_size, c.codebook_dim)
         self.decoder = Decoder(c)
         # Squared, neighbours sum to one: analysis and synthesis each take the root.
         self.register_buffer("window", torch.hann_window(2 * c.hop).sqrt(), persistent=False)
@@ -225,12 +242,17 @@ class SpecTokenizer(nn.Module):
 
         |s|^(1/2) with the phase kept: louder and softer partials come closer together.
         """
+        spectrum = self.transform(audio)
+        return spectrum * spectrum.abs().clamp_min(1e-8).rsqrt()
+
+    def transform(self, audio: Tensor) -> Tensor:
+        """Audio [B, 1, (F + 1) * hop] to its complex spectrum [B, F, hop + 1]."""
         hop = self.config.hop
         if audio.shape[-1] % hop or audio.shape[-1] < 2 * hop:
             raise ValueError(f"{audio.shape[-1]} samples are not two or more hops of {hop}")
         frames = audio[:, 0].unfold(-1, 2 * hop, hop) * self.window
         spectrum: Tensor = torch.fft.rfft(frames, norm="ortho")
-        return spectrum * spectrum.abs().clamp_min(1e-8).rsqrt()
+        return spectrum
 
     def expand(self, compressed: Tensor) -> Tensor:
         """Undo `compress`, but for the outermost hops, which lack a neighbour's window."""

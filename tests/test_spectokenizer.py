@@ -24,6 +24,8 @@ from neucodec.models.spectokenizer import (
 from neucodec.models.stream import Carry
 
 SMALL = replace(SPECTOKENIZER_MINI, channels=(4, 6, 8, 8, 12), codebook_size=64)
+SKIPPING = replace(SMALL, narrow=0, skip=True)
+BOTH = pytest.mark.parametrize("config", [SMALL, SKIPPING], ids=["published", "skipping"])
 HOP = SMALL.hop
 
 
@@ -62,6 +64,17 @@ def test_parameters_are_the_published_count(
         model = SpecTokenizer(config)
     network = parameters(model.encoder) + parameters(model.decoder)
     assert network == pytest.approx(size, rel=tolerance)
+
+
+def test_skipping_the_recurrences_takes_no_parameters_and_the_whole_last_stage_is_coded() -> None:
+    with torch.device("meta"):
+        one, two = (
+            SpecTokenizer(replace(SPECTOKENIZER_MINI, narrow=0, skip=skip))
+            for skip in (False, True)
+        )
+    assert parameters(one) == parameters(two)
+    assert parameters(two.encoder) + parameters(two.decoder) == pytest.approx(0.45e6, rel=0.1)
+    assert two.quantiser.stages()[0].down.in_features == 96 * 10
 
 
 def test_the_mini_model_takes_the_published_computation() -> None:
@@ -116,12 +129,13 @@ def test_the_first_layer_is_a_complex_convolution() -> None:
     torch.testing.assert_close(torch.complex(real, imaginary), F.conv2d(x, kernel))
 
 
+@BOTH
 @pytest.mark.parametrize("samples", [1, 319, 320, 321, 5000])
 @pytest.mark.parametrize("chunk", [77, 500, 3200])
 def test_a_stream_gives_the_codes_and_the_audio_of_the_whole_signal(
-    samples: int, chunk: int
+    config: SpecTokenizerConfig, samples: int, chunk: int
 ) -> None:
-    model = a_model()
+    model = a_model(config)
     audio = signal(samples, 16000, batch=2)
     parts, state = [], None
     for start in range(0, samples, chunk):
@@ -145,8 +159,9 @@ def test_a_stream_gives_the_codes_and_the_audio_of_the_whole_signal(
     torch.testing.assert_close(out, model.decode_stream(codes, last=True)[0], atol=1e-5, rtol=0)
 
 
-def test_codes_do_not_depend_on_the_future() -> None:
-    model = a_model()
+@BOTH
+def test_codes_do_not_depend_on_the_future(config: SpecTokenizerConfig) -> None:
+    model = a_model(config)
     audio = signal(20 * HOP, 16000)
     other = audio.clone()
     other[..., 10 * HOP :] = signal(10 * HOP, 16000, seed=1)

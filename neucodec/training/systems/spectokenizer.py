@@ -4,18 +4,71 @@ spectrum, DAC's discriminators, feature matching and commitment, and gives no we
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...models.card import Card
-from ...models.spectokenizer import SpecTokenizer, SpecTokenizerConfig
+from ...models.snake import Snake
+from ...models.spectokenizer import (
+    TIME,
+    Conv,
+    ConvTranspose,
+    Recurrent,
+    SpecTokenizer,
+    SpecTokenizerConfig,
+)
 from ..mel import MelDistance
 from ..recipe import Recipe
 from .chunked import ChunkedSystem
 from .system import configured, count_parameters
+
+NOISE = 0.05
+"""Standard deviation of what a layer begins with beside its share of the identity, times the root
+of its inputs."""
+ALPHA = 0.01
+"""What Snakes begin with: so small, they pass what comes almost as it is."""
+FLOOR = 0.01
+"""Of magnitudes in the distance, at unit level."""
+
+
+@torch.no_grad()
+def start_as_identity(network: SpecTokenizer) -> None:
+    """Have a network that skips its recurrences begin by reproducing its input.
+
+    Every stage has room for the two bins of the stage before that it puts into one position, as
+    channels of their own; the rest begins near nothing. Of random weights ten layers hand on next
+    to nothing of a phase, and hours of gradient descent do not change that.
+    """
+    encoder, decoder, config = network.encoder, network.decoder, network.config
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.normal_(module.weight, std=NOISE / module.weight[0].numel() ** 0.5)
+            nn.init.zeros_(cast(Tensor, module.bias))
+        elif isinstance(module, Recurrent):
+            nn.init.zeros_(module.mix.weight)
+            nn.init.zeros_(module.mix.bias)
+        elif isinstance(module, Snake):
+            nn.init.constant_(module.alpha, ALPHA)
+    # The middle two of four bins are a position's own; of the frames the encoder's kernels have
+    # the current one last, the decoder's, which are transposed, first.
+    own, now = (1, 2), TIME - 1
+    real, imaginary = 0, config.channels[0] // 2
+    for k, tap in enumerate(own):
+        encoder.input.conv.weight[real + k, 0, now, tap] = 1
+        decoder.output.conv.weight[real + k, 0, 0, tap] = 1
+    used = [real, real + 1, imaginary, imaginary + 1]
+    convolutions = [m for m in encoder.stages.modules() if isinstance(m, Conv)]
+    transposed = [m for m in decoder.stages.modules() if isinstance(m, ConvTranspose)]
+    stages = zip(convolutions, reversed(transposed), config.channels[1:], strict=True)
+    for coding, decoding, width in stages:
+        pairs = [(channel, tap) for channel in used for tap in own][:width]
+        for place, (channel, tap) in enumerate(pairs):
+            coding.conv.weight[place, channel, now, tap] = 1
+            decoding.conv.weight[place, channel, 0, tap] = 1
+        used = list(range(len(pairs)))
 
 
 class SpecTokenizerSystem(ChunkedSystem):
@@ -32,6 +85,8 @@ class SpecTokenizerSystem(ChunkedSystem):
         super().__init__(recipe)
         self.config = configured(SpecTokenizerConfig, recipe.model)
         self.network = SpecTokenizer(self.config)
+        if self.config.skip and not self.config.narrow:
+            start_as_identity(self.network)
         self.mel = MelDistance(recipe.sample_rate)
         self.codebooks, self.hop = self.config.codebooks, self.config.hop
         self.context = self.hop // 2
@@ -47,14 +102,23 @@ class SpecTokenizerSystem(ChunkedSystem):
     def distances(
         self, reference: Tensor, decoded: Tensor, rng: np.random.Generator
     ) -> dict[str, Tensor]:
-        """DAC's mel distance, and L1 between the spectra that the network itself works on."""
+        """DAC's mel distance, and between the spectra that the network itself works on the mean of
+        two squared distances over the reference's power: as complex numbers, and of their sizes
+        alone, which a network that is not sure of a phase would else make too small."""
         whole = reference.shape[-1] // self.hop * self.hop
-        spectra = [
-            torch.view_as_real(self.network.compress(audio[..., :whole]))
-            for audio in (reference, decoded)
-        ]
-        compressed = (spectra[0] - spectra[1]).abs().mean()
+        wanted, got = (self._compressed(audio[..., :whole]) for audio in (reference, decoded))
+        power = wanted.abs().square().mean()
+        phase = (wanted - got).abs().square().mean() / power
+        size = (wanted.abs() - got.abs()).square().mean() / power
+        compressed = (phase + size) / 2
         return {"mel": self.mel(reference, decoded), "compressed": compressed}
+
+    def _compressed(self, audio: Tensor) -> Tensor:
+        """The network's spectrum, but that what is 40 dB below the signal's level is compressed no
+        further: the gradient of a root has no bounds."""
+        spectrum = self.network.transform(audio)
+        power = spectrum.real.square() + spectrum.imag.square()
+        return spectrum * (power + FLOOR**2).pow(-0.25)
 
     def card(self, name: str, title: str) -> Card:
         """The card of the trained network, weights aside."""

@@ -1,0 +1,64 @@
+"""Training SpecTokenizer: where it starts, and its distance between spectra."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from networks import signal
+from torch import Tensor
+
+from neucodec.training.recipe import Recipe
+from neucodec.training.systems.spectokenizer import SpecTokenizerSystem
+
+HOP = 320
+
+
+def system(**model: Any) -> SpecTokenizerSystem:
+    torch.manual_seed(0)
+    data = {"system": "spectokenizer", "corpus": ["x"], "sample_rate": 16000, "model": model}
+    return SpecTokenizerSystem(Recipe.of(data))
+
+
+def compressed(reference: Tensor, decoded: Tensor) -> Tensor:
+    return system().distances(reference, decoded, np.random.default_rng(0))["compressed"]
+
+
+@pytest.mark.parametrize(("model", "least_db"), [({"narrow": 0, "skip": True}, 12), ({}, None)])
+def test_a_network_that_skips_its_recurrences_starts_by_reproducing_its_input(
+    model: dict[str, Any], least_db: float | None
+) -> None:
+    network = system(**model).network.eval()
+    audio = signal(51 * HOP, 16000)
+    with torch.no_grad():
+        back = network.synthesise(network.analyse(audio))
+    inner = slice(HOP, -HOP)
+    error = (back - audio)[..., inner].square().sum()
+    ratio = 10 * (audio[..., inner].square().sum() / error).log10()
+    if least_db is None:
+        assert ratio < 1, "the published network starts with nothing"
+    else:
+        assert ratio > least_db
+
+
+def test_equal_spectra_are_no_distance_apart_and_silence_is_one() -> None:
+    audio = signal(40 * HOP, 16000)
+    assert compressed(audio, audio) == 0
+    assert float(compressed(audio, torch.zeros_like(audio))) == pytest.approx(1, abs=1e-3)
+
+
+def test_half_of_the_distance_is_of_sizes_alone() -> None:
+    audio = signal(40 * HOP, 16000)
+    # The other sign: every phase is wrong by half a turn, no size is.
+    assert float(compressed(audio, -audio)) == pytest.approx(4 / 2, abs=1e-3)
+
+
+def test_the_distance_has_a_gradient_at_silence() -> None:
+    audio = signal(40 * HOP, 16000)
+    silence = torch.zeros_like(audio).requires_grad_()
+    compressed(audio, silence).backward()
+    assert silence.grad is not None
+    assert bool(silence.grad.isfinite().all())
+    assert float(silence.grad.abs().max()) > 0
