@@ -16,15 +16,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .seanet_parts import (
+    convolve,
+    convolve_in_parts,
+    is_large,
+    normalise,
+    reflect,
+    spares,
+    transpose_in_parts,
+)
 from .stream import Carry
 
 KERNEL = 7
 """Width of the first and the last convolution."""
 RESIDUAL_KERNEL = 3
-_LARGE = 1 << 20
-"""Values of a chunk from which on convolutions go through it in parts."""
-_PART = 8192
-"""Samples that a part gives: fewer take longer."""
 
 
 @dataclass(frozen=True)
@@ -47,68 +52,6 @@ class SeanetConfig:
     def hop(self) -> int:
         """Samples per frame."""
         return math.prod(self.ratios)
-
-
-def reflect(x: Tensor, left: int, right: int) -> Tensor:
-    """Pad by reflection; a signal too short to reflect is first lengthened by zeros."""
-    short = max(0, max(left, right) + 1 - x.shape[-1])
-    if short:
-        x = F.pad(x, (0, short))
-    # The same as F.pad's reflection, in a fraction of its time.
-    last = x.shape[-1] - 1
-    parts = [x[..., 1 : left + 1].flip(-1), x, x[..., last - right : last].flip(-1)]
-    padded = torch.cat(parts, dim=-1)
-    return padded[..., : padded.shape[-1] - short]
-
-
-def convolve(x: Tensor, conv: nn.Conv1d) -> Tensor:
-    """What the convolution gives of [B, C, T]. To one or two channels it is a product: of every
-    sample the share in each output that it is seen by, then the shares' sums."""
-    if conv.out_channels > 2 or conv.in_channels < 8 or x.device.type != "cpu":
-        out: Tensor = conv(x)
-        return out
-    outputs, inputs, taps = conv.weight.shape
-    products = conv.weight.transpose(1, 2).reshape(-1, inputs) @ x
-    shares = products.view(len(x), outputs, taps, -1)
-    count = x.shape[-1] - taps + 1
-    total = shares[:, :, 0, :count] + cast(Tensor, conv.bias)[:, None]
-    for tap in range(1, taps):
-        total += shares[:, :, tap, tap : tap + count]
-    return total
-
-
-def convolve_in_parts(
-    x: Tensor, conv: nn.Conv1d, left: int, right: int, spare: Tensor | None
-) -> Tensor:
-    """`convolve` of `reflect`, without a copy of all of [B, C, T]."""
-    (kernel,), (stride,), count = conv.kernel_size, conv.stride, x.shape[-1]
-    frames = (left + count + right - kernel) // stride + 1
-    out = x.new_empty(len(x), conv.out_channels, frames) if spare is None else spare
-    if kernel == 1 and conv.bias is not None:
-        weight = conv.weight[None, :, :, 0].expand(len(x), -1, -1)
-        return torch.baddbmm(conv.bias[:, None], weight, x, out=out)
-    for first in range(0, frames, _PART):
-        last = min(first + _PART, frames)
-        start, end = first * stride - left, (last - 1) * stride + kernel - left
-        part = x[..., max(0, start) : min(end, count)]
-        if start < 0 or end > count:
-            part = reflect(part, max(0, -start), max(0, end - count))
-        out[..., first:last] = convolve(part, conv)
-    return out
-
-
-def normalise(x: Tensor, norm: nn.Module) -> Tensor:
-    """What the norm makes of [B, C, T], in the memory of that where no gradient will want it."""
-    if not isinstance(norm, nn.GroupNorm) or x.device.type != "cpu" or torch.is_grad_enabled():
-        out: Tensor = norm(x)
-        return out
-    for item in x:
-        item -= item.mean()
-        # Row by row, since one sum over all is too long for float32.
-        variance = torch.linalg.vector_norm(item, dim=1).square().sum() / item.numel()
-        item *= (norm.weight * torch.rsqrt(variance + norm.eps))[:, None]
-        item += norm.bias[:, None]
-    return x
 
 
 class Conv(nn.Module):
@@ -141,8 +84,7 @@ class Conv(nn.Module):
         if behind and not carry.last:
             carry.leave(x[..., -behind:])
         start, end = behind if carry.first else 0, self.ahead + fill
-        large = x.numel() > _LARGE and x.device.type == "cpu" and not torch.is_grad_enabled()
-        if large or spare is not None:
+        if spare is not None or (is_large(x) and spares(x)):
             x = convolve_in_parts(x, self.conv, start, end, spare)
         else:
             x = convolve(reflect(x, start, end) if start or end else x, self.conv)
@@ -173,8 +115,11 @@ class ConvTranspose(nn.Module):
         if not carry.last:
             carry.leave(x[..., -1:])
         # The normalisation sees what is about to be trimmed: the weights were trained that way.
-        out = normalise(self.conv(x), self.norm)
-        return out[..., start : start + count].contiguous()
+        if spares(x):
+            out, beyond = transpose_in_parts(x, self.conv, start, count)
+            return normalise(out, self.norm, beyond)
+        out = self.norm(self.conv(x))
+        return out[..., start : start + count]
 
 
 class Lstm(nn.Module):
@@ -213,7 +158,7 @@ class ResidualUnit(nn.Module):
     def forward(self, x: Tensor, carry: Carry) -> Tensor:
         """Chunk [B, width, T] to the same shape."""
         out: Tensor = self.shortcut(x, carry)
-        spare = None if torch.is_grad_enabled() else x
+        spare = x if spares(x) else None
         return out.add_(self.block[-1](run(self.block[:-1], x, carry), carry, spare))
 
 

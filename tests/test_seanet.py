@@ -7,15 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from neucodec.models.seanet import (
-    ConvTranspose,
-    ResidualUnit,
-    SeanetConfig,
-    convolve,
-    convolve_in_parts,
-    normalise,
-    reflect,
-)
+from neucodec.models.seanet import ConvTranspose, ResidualUnit, SeanetConfig
+from neucodec.models.seanet_parts import convolve, convolve_in_parts, normalise, reflect
 from neucodec.models.stream import Carry
 
 STEREO = SeanetConfig(channels=2, causal=False, group_norm=True)
@@ -66,10 +59,15 @@ def test_a_residual_unit_without_gradients_gives_what_it_does_with_them(length: 
         assert torch.allclose(unit(x, Carry()), learnt, atol=1e-5)
 
 
-def test_a_transposed_convolution_without_gradients_gives_what_it_does_with_them() -> None:
+@pytest.mark.parametrize("stride", [2, 5])
+@pytest.mark.parametrize("frames", [1, 30, 4095, 4096, 9000])
+@pytest.mark.parametrize("config", [STEREO, SeanetConfig()], ids=["48khz", "24khz"])
+def test_a_transposed_convolution_without_gradients_gives_what_it_does_with_them(
+    config: SeanetConfig, frames: int, stride: int
+) -> None:
     torch.manual_seed(0)
-    layer = ConvTranspose(STEREO, 16, 8, stride=4)
-    x = torch.randn(1, 16, 3000)
+    layer = ConvTranspose(config, 6, 4, stride)
+    x = torch.randn(2, 6, frames)
     learnt = layer(x, Carry())
     with torch.no_grad():
         assert torch.allclose(layer(x, Carry()), learnt, atol=1e-5)
