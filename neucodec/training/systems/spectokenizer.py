@@ -20,6 +20,7 @@ from ...models.spectokenizer import (
     SpecTokenizer,
     SpecTokenizerConfig,
 )
+from ..disturbance import Disturbance
 from ..mel import MelDistance
 from ..recipe import Recipe
 from .chunked import ChunkedSystem
@@ -40,7 +41,7 @@ def start_as_identity(network: SpecTokenizer) -> None:
 
     Every stage has room for the two bins of the stage before that it puts into one position, as
     channels of their own; the rest begins near nothing. Of random weights ten layers hand on next
-    to nothing of a phase, and hours of gradient descent do not change that.
+    to nothing of a phase, and a thousand steps of gradient descent do not change that.
     """
     encoder, decoder, config = network.encoder, network.decoder, network.config
     for module in network.modules():
@@ -75,9 +76,10 @@ class SpecTokenizerSystem(ChunkedSystem):
     """Either size, in the use that codes chunks by themselves."""
 
     WEIGHTS: ClassVar = {
-        "mel": 5.0, "compressed": 10.0, "commitment": 0.25, "adversarial": 1.0, "features": 2.0,
+        "mel": 5.0, "compressed": 10.0, "disturbance": 0.0, "commitment": 0.25, "adversarial": 1.0,
+        "features": 2.0,
     }  # fmt: skip
-    GROUPS: ClassVar = {"mel": "spectral", "compressed": "spectral"}
+    GROUPS: ClassVar = {name: "spectral" for name in ("mel", "compressed", "disturbance")}
 
     network: SpecTokenizer
 
@@ -88,6 +90,7 @@ class SpecTokenizerSystem(ChunkedSystem):
         if self.config.skip and not self.config.narrow:
             start_as_identity(self.network)
         self.mel = MelDistance(recipe.sample_rate)
+        self.disturbance = Disturbance(recipe.sample_rate) if self.weights["disturbance"] else None
         self.codebooks, self.hop = self.config.codebooks, self.config.hop
         self.context = self.hop // 2
 
@@ -111,7 +114,10 @@ class SpecTokenizerSystem(ChunkedSystem):
         phase = (wanted - got).abs().square().mean() / power
         size = (wanted.abs() - got.abs()).square().mean() / power
         compressed = (phase + size) / 2
-        return {"mel": self.mel(reference, decoded), "compressed": compressed}
+        losses = {"mel": self.mel(reference, decoded), "compressed": compressed}
+        if self.disturbance:
+            losses["disturbance"] = self.disturbance(reference[:, 0], decoded[:, 0])
+        return losses
 
     def _compressed(self, audio: Tensor) -> Tensor:
         """The network's spectrum, but that what is 40 dB below the signal's level is compressed no
