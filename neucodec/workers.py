@@ -48,11 +48,12 @@ def _one_thread_each() -> None:
     torch.set_num_threads(1)
 
 
-def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Items in lists of that many, the last perhaps of fewer. The first ones are short, so that
-    few items, too, are shared out among threads, and results begin to come soon."""
+def batches(items: Iterable[T], size: int, threads: int | None = None) -> Iterator[list[T]]:
+    """Items in lists of that many, the last perhaps of fewer. Where there are several threads, the
+    first ones are short, so that few items, too, are shared out among them."""
     rest, number = iter(items), 0
-    while batch := list(islice(rest, min(size, 1 << number // 2))):
+    count = threads or available_threads()
+    while batch := list(islice(rest, size if count == 1 else min(size, 1 << number // count))):
         yield batch
         number += 1
 
@@ -102,6 +103,19 @@ class _Feeder(threading.Thread, Generic[T, R]):
         self.join(timeout=1.0)
 
 
+def _one_by_one(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+    """Without other threads: where processes do other files meanwhile, there is nothing to gain by
+    reading ahead, and of short files starting threads takes a tenth of the time."""
+    _one_thread_each()
+    try:
+        for item in items:
+            yield function(item)
+    finally:
+        close = getattr(items, "close", None)
+        if close:
+            close()
+
+
 def in_order(
     function: Callable[[T], R], items: Iterable[T], threads: int | None = None
 ) -> Iterator[R]:
@@ -111,6 +125,9 @@ def in_order(
     items (a pipe, say) is waiting for more. An exception of either comes out here.
     """
     count = threads or available_threads()
+    if count == _limit == 1:
+        yield from _one_by_one(function, items)
+        return
     futures: Queue[Future[R] | BaseException | None] = Queue(2 * count)
     pool = ThreadPoolExecutor(count, "neucodec", _one_thread_each)
     feeder = _Feeder(function, items, pool, futures)

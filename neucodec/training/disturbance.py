@@ -61,7 +61,8 @@ class Disturbance(nn.Module):
         spacing = sample_rate / size
         window = torch.hann_window(size)
         top = min(8000.0, sample_rate / 2)
-        rates = np.linspace(*bark(np.array([spacing / 2, top])), BANDS + 1)
+        lowest, highest = bark(np.array([spacing / 2, top])).tolist()
+        rates = np.linspace(lowest, highest, BANDS + 1)
         edges, middle = hertz(rates), hertz((rates[1:] + rates[:-1]) / 2)
         # A bin counts in a band as far as the two overlap.
         bins = np.arange(size // 2 + 1)[:, None] * spacing
@@ -116,7 +117,5 @@ class Disturbance(nn.Module):
         weight = ((wanted.sum(-1) + 1e5) / 1e7) ** -0.04
         frames = [(weight * part).clamp_max(LARGEST) for part in both]
         # Over time by their root mean square, where PESQ has sixth powers of short stretches.
-        symmetric, asymmetric = (
-            (part.square().mean(-1) + 1e-6).sqrt().mean() for part in frames
-        )
+        symmetric, asymmetric = ((part.square().mean(-1) + 1e-6).sqrt().mean() for part in frames)
         return SYMMETRIC * symmetric + ASYMMETRIC * asymmetric

@@ -79,7 +79,7 @@ class SpecTokenizerSystem(ChunkedSystem):
         "mel": 5.0, "compressed": 10.0, "disturbance": 0.0, "commitment": 0.25, "adversarial": 1.0,
         "features": 2.0,
     }  # fmt: skip
-    GROUPS: ClassVar = {name: "spectral" for name in ("mel", "compressed", "disturbance")}
+    GROUPS: ClassVar = dict.fromkeys(("mel", "compressed", "disturbance"), "spectral")
 
     network: SpecTokenizer
 
@@ -114,7 +114,9 @@ class SpecTokenizerSystem(ChunkedSystem):
         phase = (wanted - got).abs().square().mean() / power
         size = (wanted.abs() - got.abs()).square().mean() / power
         compressed = (phase + size) / 2
-        losses = {"mel": self.mel(reference, decoded), "compressed": compressed}
+        losses = {"compressed": compressed}
+        if self.weights["mel"]:
+            losses["mel"] = self.mel(reference, decoded)
         if self.disturbance:
             losses["disturbance"] = self.disturbance(reference[:, 0], decoded[:, 0])
         return losses
