@@ -75,8 +75,10 @@ class Conv(nn.Module):
     def forward(self, x: Tensor, carry: Carry, spare: Tensor | None = None) -> Tensor:
         """Chunk [B, inputs, T] to [B, outputs, ceil(T / stride)].
 
-        ``spare`` is memory of the result's shape that may be used.
+        ``spare`` is memory of the result's shape that may be used, of a convolution one wide and
+        where no gradient is wanted.
         """
+        assert spare is None or self.conv.kernel_size == (1,)
         behind = self.reach - self.ahead
         fill = -x.shape[-1] % self.stride if carry.last else 0
         if behind and not carry.first:
@@ -156,7 +158,7 @@ class ResidualUnit(nn.Module):
         self.shortcut = Conv(c, width, width, 1)
 
     def forward(self, x: Tensor, carry: Carry) -> Tensor:
-        """Chunk [B, width, T] to the same shape."""
+        """Chunk [B, width, T] to the same shape; without gradients the chunk is overwritten."""
         out: Tensor = self.shortcut(x, carry)
         spare = x if spares(x) else None
         return out.add_(self.block[-1](run(self.block[:-1], x, carry), carry, spare))

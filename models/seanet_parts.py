@@ -20,8 +20,10 @@ _FRAMES = 4096
 
 
 def spares(x: Tensor) -> bool:
-    """Whether to save memory: on a CPU, and where no gradient will want what there was."""
-    return x.device.type == "cpu" and not torch.is_grad_enabled()
+    """Whether to save memory: on a CPU, in one precision, and where no gradient will want what
+    there was."""
+    mixed = torch.is_autocast_enabled("cpu")
+    return x.device.type == "cpu" and not (mixed or torch.is_grad_enabled())
 
 
 def is_large(x: Tensor) -> bool:
@@ -67,8 +69,10 @@ def convolve_in_parts(
     if kernel == 1 and conv.bias is not None:
         weight = conv.weight[None, :, :, 0].expand(len(x), -1, -1)
         return torch.baddbmm(conv.bias[:, None], weight, x, out=out)
-    for first in range(0, frames, _PART):
-        last = min(first + _PART, frames)
+    # The last part is long enough to be reflected at its end.
+    firsts = range(0, max(1, frames - kernel), _PART)
+    for first in firsts:
+        last = frames if first == firsts[-1] else first + _PART
         start, end = first * stride - left, (last - 1) * stride + kernel - left
         part = x[..., max(0, start) : min(end, count)]
         if start < 0 or end > count:

@@ -215,7 +215,7 @@ class Decoder:
         )
         # What comes through a pipe may be going on just now: then no chunk waits for another.
         most = self.codec.batch if self.reader.seekable else 1
-        turns = batches(decoder.in_turn(wanted), most, self.options.threads)
+        turns = batches(decoder.in_turn(wanted), most)
         for coded, audio in chain.from_iterable(in_order(decoder, turns, self.options.threads)):
             if coded.index < first:
                 continue

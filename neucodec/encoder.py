@@ -225,7 +225,7 @@ def encode(
     # What has no known end may be going on just now: then no chunk waits for another. And a choice
     # of codebooks may wait for chunks of the batch before, never of its own.
     most = 1 if source.frames is None else min(codec.batch, rate.delay)
-    turns = batches(encoder.in_turn(pieces()), most, options.threads)
+    turns = batches(encoder.in_turn(pieces()), most)
     for chunk in chain.from_iterable(in_order(encoder, turns, options.threads)):
         writer.write(chunk)
         used[chunk.codebooks] += 1

@@ -48,12 +48,12 @@ def _one_thread_each() -> None:
     torch.set_num_threads(1)
 
 
-def batches(items: Iterable[T], size: int, threads: int | None = None) -> Iterator[list[T]]:
-    """Items in lists of that many, the last perhaps of fewer. Where there are several threads, the
-    first ones are short, so that few items, too, are shared out among them."""
+def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Items in lists of that many, the last perhaps of fewer. The first ones are short, so that
+    few items, too, are shared out among threads, and results begin to come soon; with one thread
+    as well, for what is coded together must not depend on how many there are."""
     rest, number = iter(items), 0
-    count = threads or available_threads()
-    while batch := list(islice(rest, size if count == 1 else min(size, 1 << number // count))):
+    while batch := list(islice(rest, min(size, 1 << number // 2))):
         yield batch
         number += 1
 
@@ -105,7 +105,7 @@ class _Feeder(threading.Thread, Generic[T, R]):
 
 def _one_by_one(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
     """Without other threads: where processes do other files meanwhile, there is nothing to gain by
-    reading ahead, and of short files starting threads takes a tenth of the time."""
+    reading ahead, and starting threads takes time of short files."""
     _one_thread_each()
     try:
         for item in items:

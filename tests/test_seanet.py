@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from neucodec.models.seanet import ConvTranspose, ResidualUnit, SeanetConfig
+from neucodec.models.seanet import Conv, ConvTranspose, ResidualUnit, SeanetConfig
 from neucodec.models.seanet_parts import convolve, convolve_in_parts, normalise, reflect
 from neucodec.models.stream import Carry
 
@@ -71,3 +71,27 @@ def test_a_transposed_convolution_without_gradients_gives_what_it_does_with_them
     learnt = layer(x, Carry())
     with torch.no_grad():
         assert torch.allclose(layer(x, Carry()), learnt, atol=1e-5)
+
+
+@pytest.mark.parametrize("length", [32767, 32768, 32769, 32770, 65537])
+@pytest.mark.parametrize("layout", [STEREO, SeanetConfig()], ids=["48khz", "24khz"])
+def test_the_end_of_a_large_chunk_is_reflected_as_that_of_any(
+    layout: SeanetConfig, length: int
+) -> None:
+    torch.manual_seed(0)
+    layer = Conv(layout, 32, 4, 4, 2)
+    x = torch.randn(1, 32, length)
+    learnt = layer(x, Carry())
+    with torch.no_grad():
+        assert torch.allclose(layer(x, Carry()), learnt, atol=1e-5)
+
+
+def test_a_residual_unit_works_in_mixed_precision_without_gradients() -> None:
+    torch.manual_seed(0)
+    unit = ResidualUnit(STEREO, 32)
+    x = torch.randn(1, 32, 40000)
+    with torch.no_grad():
+        exact = unit(x.clone(), Carry())
+        with torch.autocast("cpu", torch.bfloat16):
+            rough = unit(x.clone(), Carry())
+    assert (rough - exact).square().mean() < 1e-3 * exact.square().mean()

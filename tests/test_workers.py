@@ -88,11 +88,7 @@ def test_a_process_that_is_left_one_thread_starts_no_other(
 
 
 def test_batches_grow_so_that_few_items_are_shared_out_too() -> None:
-    sizes = [len(batch) for batch in batches(range(14), 4, threads=2)]
+    sizes = [len(batch) for batch in batches(range(14), 4)]
     assert sizes == [1, 1, 2, 2, 4, 4]
     assert [item for batch in batches(range(9), 3) for item in batch] == list(range(9))
-
-
-def test_one_thread_has_nobody_to_share_with() -> None:
-    assert [len(batch) for batch in batches(range(14), 4, threads=1)] == [4, 4, 4, 2]
     assert [len(batch) for batch in batches(range(3), 1)] == [1, 1, 1]

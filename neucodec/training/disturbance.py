@@ -2,7 +2,8 @@
 
 ITU-T P.862 (2001), clauses 10.2.5 to 10.2.10, with the wide band of P.862.2, less what serves
 telephone lines: signals are aligned in time and level already, no filter and no varying gain is
-compensated for, and frames are not weighed by when they come. Bands are of equal width in Bark.
+compensated for, and a frame counts as much as any. Bands are of equal width in Bark. Values go with
+PESQ's, and are smaller: PESQ makes more of the worst moments.
 """
 
 from __future__ import annotations
@@ -22,33 +23,33 @@ EXPONENT, SONES = 0.23, 0.1866
 MASKED = 0.25
 """Differences of this share of the smaller loudness are not heard."""
 SYMMETRIC, ASYMMETRIC = 0.1, 0.0309
-"""What the two kinds of disturbance take off the score of 4.5."""
+"""What PESQ takes of the two kinds of disturbance off its score."""
 LARGEST = 45.0
 """Of a frame's disturbance."""
 
 Values = NDArray[np.float64]
 
 
-def bark(hertz: Values) -> Values:
-    """Critical-band rate (Traunmueller, JASA 88, 1990, equation 6)."""
-    return 26.81 * hertz / (1960 + hertz) - 0.53
+def bark(frequency: Values) -> Values:
+    """Critical-band rate in Bark of frequencies in Hz (Traunmueller, JASA 88, 1990, equation 6)."""
+    return 26.81 * frequency / (1960 + frequency) - 0.53
 
 
 def hertz(rate: Values) -> Values:
-    """The frequency of a critical-band rate."""
+    """Frequencies in Hz of critical-band rates in Bark."""
     return 1960 * (rate + 0.53) / (26.28 - rate)
 
 
 def threshold(frequency: Values) -> Values:
-    """Sound pressure level that is just heard in quiet, in dB (Terhardt, Hearing Research 1,
-    1979)."""
+    """Sound pressure levels in dB that are just heard in quiet, of frequencies in Hz (Terhardt,
+    Hearing Research 1, 1979)."""
     khz = np.maximum(frequency, 20.0) / 1000
     least: Values = 3.64 * khz**-0.8 - 6.5 * np.exp(-0.6 * (khz - 3.3) ** 2) + 1e-3 * khz**4
     return least
 
 
 class Disturbance(nn.Module):
-    """The measure at one sample rate: PESQ's raw score is about 4.5 minus this."""
+    """The measure at one sample rate."""
 
     window: Tensor
     filters: Tensor
@@ -110,7 +111,7 @@ class Disturbance(nn.Module):
         factor = ((got.detach() + 50) / (wanted + 50)) ** 1.2
         factor = torch.where(factor < 3, 0, factor.clamp_max(12))
         both = (
-            (heard.square().mean(-1) + 1e-6).sqrt() * BANDS * self.width,
+            (heard.square().mean(-1) + 1e-6).sqrt() * BANDS * self.width**1.5,
             (heard * factor).sum(-1) * self.width,
         )
         # Soft frames count more.

@@ -27,8 +27,8 @@ from .chunked import ChunkedSystem
 from .system import configured, count_parameters
 
 NOISE = 0.05
-"""Standard deviation of what a layer begins with beside its share of the identity, times the root
-of its inputs."""
+"""Standard deviation of what a kernel begins with beside its share of the identity, times the root
+of the size of one of its slices."""
 ALPHA = 0.01
 """What Snakes begin with: so small, they pass what comes almost as it is."""
 FLOOR = 0.01
@@ -107,10 +107,11 @@ class SpecTokenizerSystem(ChunkedSystem):
     ) -> dict[str, Tensor]:
         """DAC's mel distance, and between the spectra that the network itself works on the mean of
         two squared distances over the reference's power: as complex numbers, and of their sizes
-        alone, which a network that is not sure of a phase would else make too small."""
+        alone, which a network that is not sure of a phase would else make too small. PESQ's
+        disturbance where it has a weight; and no mel distance where that has none."""
         whole = reference.shape[-1] // self.hop * self.hop
         wanted, got = (self._compressed(audio[..., :whole]) for audio in (reference, decoded))
-        power = wanted.abs().square().mean()
+        power = wanted.abs().square().mean().clamp_min(1e-4)  # perhaps it is silent
         phase = (wanted - got).abs().square().mean() / power
         size = (wanted.abs() - got.abs()).square().mean() / power
         compressed = (phase + size) / 2
