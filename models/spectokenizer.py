@@ -13,8 +13,8 @@ last stage before its positions together become the latent to be quantised.
 `SPECTOKENIZER_MINI` does not learn to reproduce anything in the time that a few processor cores
 have: through its recurrences hardly a phase survives. ``skip`` leads the signal around each of
 them, as residual networks do, and without ``narrow`` the quantiser itself chooses what of the last
-stage it codes; training begins with one that
-reproduces its input (`neucodec.training.systems.spectokenizer.start_as_identity`).
+stage it codes; training begins with one that reproduces its input
+(`neucodec.training.systems.spectokenizer.start_as_identity`).
 """
 
 from __future__ import annotations

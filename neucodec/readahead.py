@@ -4,10 +4,22 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from queue import Empty, Full, Queue
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+
+
+@contextmanager
+def closed_after(items: Iterable[T]) -> Iterator[Iterable[T]]:
+    """The items; their producer, if it is a generator, is closed in the end."""
+    try:
+        yield items
+    finally:
+        close = getattr(items, "close", None)
+        if close:
+            close()
 
 
 class _End:
@@ -29,15 +41,13 @@ class _Reader(threading.Thread, Generic[T]):
     def run(self) -> None:
         end: BaseException | None = None
         try:
-            for item in self._items:
-                if not self._put(item):
-                    break
+            with closed_after(self._items) as items:
+                for item in items:
+                    if not self._put(item):
+                        break
         except BaseException as error:  # handed to whoever waits for items
             end = error
         finally:
-            close = getattr(self._items, "close", None)
-            if close:
-                close()
             self._put(_End(end))
 
     def _put(self, value: T | _End) -> bool:

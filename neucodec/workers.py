@@ -10,6 +10,8 @@ from itertools import islice
 from queue import Empty, Full, Queue
 from typing import Generic, TypeVar
 
+from .readahead import closed_after
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -77,15 +79,13 @@ class _Feeder(threading.Thread, Generic[T, R]):
     def run(self) -> None:
         end: BaseException | None = None
         try:
-            for item in self._items:
-                if not self._put(self._pool.submit(self._function, item)):
-                    break
+            with closed_after(self._items) as items:
+                for item in items:
+                    if not self._put(self._pool.submit(self._function, item)):
+                        break
         except BaseException as error:  # handed to whoever waits for results
             end = error
         finally:
-            close = getattr(self._items, "close", None)
-            if close:
-                close()
             self._put(end)
 
     def _put(self, value: Future[R] | BaseException | None) -> bool:
@@ -107,13 +107,8 @@ def _one_by_one(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
     """Without other threads: where processes do other files meanwhile, there is nothing to gain by
     reading ahead, and starting threads takes time of short files."""
     _one_thread_each()
-    try:
-        for item in items:
-            yield function(item)
-    finally:
-        close = getattr(items, "close", None)
-        if close:
-            close()
+    with closed_after(items):
+        yield from map(function, items)
 
 
 def in_order(
