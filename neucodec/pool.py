@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
+from types import FrameType
 from typing import cast
 
 import click
@@ -27,6 +28,7 @@ _PATIENCE = 10.0
 """Seconds that processes which were told to end get for that."""
 _SPAWN = multiprocessing.get_context("spawn")
 """Forked processes would have the locks of this one's threads without the threads."""
+_TERMINATING = [getattr(signal, n) for n in ("SIGTERM", "SIGHUP") if hasattr(signal, n)]
 
 
 @dataclass(frozen=True)
@@ -158,21 +160,38 @@ def _interrupts_held_back() -> Iterator[None]:
 def _serve(connection: Connection, recipe: bytes) -> None:
     """What a process of the pool does: jobs, until there are no more or it is told to end."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), end)
-    # The first process may go at any time, and with it the other end of the pipe.
-    with suppress(Ended, EOFError, OSError):
-        work, verbosity, threads = pickle.loads(recipe)
-        limit_threads(threads)
-        console = Relay(verbosity, connection.send)
-        while True:
-            job = connection.recv()
-            try:
-                result: Result | _NoUse = attempt(job, work, console)
-            except click.ClickException as error:
-                result = _NoUse(error.format_message())
-            except BrokenPipeError as error:
-                console.fail(job.source, error)
-                result = Result(Outcome.FAILED, error="its reader has gone")
-            connection.send(result)
+    for number in _TERMINATING:
+        signal.signal(number, _end_once)
+    with suppress(Ended):  # which may come as the last thing of all
+        # The first process may go at any time, and with it the other end of the pipe.
+        with suppress(EOFError, OSError):
+            _do_jobs(connection, recipe)
+        _ignore_signals()
+
+
+def _do_jobs(connection: Connection, recipe: bytes) -> None:
+    work, verbosity, threads = pickle.loads(recipe)
+    limit_threads(threads)
+    console = Relay(verbosity, connection.send)
+    while True:
+        job = connection.recv()
+        try:
+            result: Result | _NoUse = attempt(job, work, console)
+        except click.ClickException as error:
+            result = _NoUse(error.format_message())
+        except BrokenPipeError as error:
+            console.fail(job.source, error)
+            result = Result(Outcome.FAILED, error="its reader has gone")
+        connection.send(result)
+
+
+def _end_once(number: int, frame: FrameType | None) -> None:
+    """End at the first signal. More may follow, as where a whole group gets one and the first
+    process passes it on, and would break into clearing up."""
+    _ignore_signals()
+    end(number, frame)
+
+
+def _ignore_signals() -> None:
+    for number in _TERMINATING:
+        signal.signal(number, signal.SIG_IGN)

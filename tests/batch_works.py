@@ -48,6 +48,12 @@ class Copying:
                 Path(job.source).write_text("spared")
                 Path(job.target).write_text(text)
                 os.kill(os.getpid(), signal.SIGKILL)
+            case "told to end twice":
+                try:
+                    os.kill(os.getpid(), signal.SIGTERM)
+                finally:
+                    os.kill(os.getpid(), signal.SIGTERM)
+                    Path(job.target).write_text("cleared up")
             case "slow":
                 time.sleep(0.5)
         console.report(f"{Path(job.source).name} copied")

@@ -74,3 +74,13 @@ def test_a_job_that_kills_every_process_fails_in_the_end(
     start = f"neucodec: {made[1].source}: two processes ended over it, the last one with signal 9"
     assert any(line.startswith(start) for line in said)
     assert said[-1] == "3 files: 2 done, 1 failed"
+
+
+@posix
+def test_a_process_that_is_told_to_end_more_than_once_clears_up_in_peace(
+    jobs: MakeJobs, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (job,) = jobs("told to end twice")
+    assert run_jobs([job], [], Copying(), Console(), runner=Pool(1))
+    assert Path(job.target).read_text() == "cleared up"
+    assert "Traceback" not in capfd.readouterr().err
