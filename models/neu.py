@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from .bands import Bands
 from .batches import batch_for
 from .card import Card
 from .codec import AudioChunk, CodeChunk, State
@@ -52,6 +53,10 @@ class NeuConfig:
     decoder_phase_bins: int = 0
     """How many of the lowest bins the decoder gives a phase; the others get noise for one, see
     `neucodec.models.phase`. 0: all have the decoder's."""
+    bands: int = 0
+    """In how many `Bands` encoder and decoder have magnitudes; 0: in every bin."""
+    stack: int = 1
+    """Spectra, ``hop`` apart, in one frame of codes."""
     fade_frames: int = 0
     """Frames that adjacent chunks share, fading from one to the other: the outermost frames of a
     chunk, which the decoder sees without a neighbour, count least."""
@@ -101,7 +106,8 @@ class Trunk(nn.Module):
 class Neu(nn.Module):
     """Mono codec network: chunks of audio at unit level to codes and back.
 
-    A chunk of ``F`` frames is ``F * hop`` new samples with ``context`` real samples on either
+    A frame is ``hop`` samples: one spectrum, or as many as the configuration stacks. A chunk of
+    ``F`` frames is ``F * hop`` new samples with ``context`` real samples on either
     side, since the outermost windows reach beyond the chunk. Synthesis covers the same
     ``F * hop + 2 * context`` samples; adding the overlapping ends of adjacent chunks together
     is exactly the overlap-add between any two frames, so a seam is no different from a hop.
@@ -113,30 +119,46 @@ class Neu(nn.Module):
         super().__init__()
         c = self.config = config or NeuConfig()
         bins = c.window // 2 + 1
+        self.hop = c.hop * c.stack
         self.context = (c.window - c.hop) // 2
         self.spectrum = Spectrum(c.window, c.hop)
-        steps = (torch.arange(c.fade_frames) + 0.5) / max(1, c.fade_frames)
+        self.bands = Bands(bins, c.bands) if c.bands else None
+        levels = c.bands or bins
+        fading = c.fade_frames * c.stack
+        steps = (torch.arange(fading) + 0.5) / max(1, fading)
         self.register_buffer("rise", (steps * torch.pi / 2).sin().square(), persistent=False)
         self.encoder = Trunk(
-            bins + 2 * c.phase_bins, c.encoder_width, c.encoder_blocks, c.latent, c.expansion
+            c.stack * (levels + 2 * c.phase_bins),
+            c.encoder_width,
+            c.encoder_blocks,
+            c.latent,
+            c.expansion,
         )
         self.quantiser = ResidualQuantiser(c.latent, c.codebooks, c.codebook_size, c.codebook_dim)
         self.phases = Phases(bins, c.decoder_phase_bins or bins)
-        outputs = bins + 2 * self.phases.given
+        self.parts = [levels, self.phases.given, self.phases.given]
+        outputs = c.stack * sum(self.parts)
         self.decoder = Trunk(c.latent, c.decoder_width, c.decoder_blocks, outputs, c.expansion)
 
     def features(self, audio: Tensor) -> Tensor:
-        """Audio [B, F * hop + 2 * context] to features [B, F, bins + 2 * phase_bins].
-
-        Log magnitude of every bin, then the complex spectrum of the low bins with its magnitude
-        raised to 0.3: what the ear hears, and the phase where bits can be spent on it.
-        """
+        """Audio [B, F * hop + 2 * context] to what the encoder sees, see `describe`."""
         spectrum = self.spectrum.analyse(audio)
-        magnitude = spectrum.abs()
-        low = spectrum[..., : self.config.phase_bins]
-        low = low * magnitude[..., : self.config.phase_bins].clamp_min(1e-6).pow(-0.7)
+        return self.describe(spectrum.real, spectrum.imag)
+
+    def describe(self, real: Tensor, imaginary: Tensor) -> Tensor:
+        """Both parts of spectra [B, F * stack, bins] to features
+        [B, F, stack * (levels + 2 * phase_bins)].
+
+        Log magnitude of every bin or band, then the complex spectrum of the low bins with its
+        magnitude raised to 0.3: what the ear hears, and the phase where bits can be spent on it.
+        """
+        power = real.square() + imaginary.square()
+        low = slice(self.config.phase_bins)
+        scale = power[..., low].clamp_min(1e-12).pow(-0.35)
+        magnitude = self.bands.magnitudes(power) if self.bands else power.sqrt()
         level = 0.3 * (magnitude + 1e-4).log() + 1.0
-        return torch.cat([level, low.real, low.imag], dim=-1)
+        features = torch.cat([level, real[..., low] * scale, imaginary[..., low] * scale], dim=-1)
+        return features.unflatten(1, (-1, self.config.stack)).flatten(2)
 
     def analyse(self, audio: Tensor) -> Tensor:
         """Audio [B, F * hop + 2 * context] to the latent before quantisation [B, F, D]."""
@@ -147,20 +169,28 @@ class Neu(nn.Module):
     def synthesise(self, latent: Tensor, start: Tensor | None = None) -> Tensor:
         """Latent [B, F, D] to windowed audio [B, F * hop + 2 * context], ready to overlap-add;
         ``start`` as `Phases` takes it."""
-        given = self.phases.given
-        level, x, y = self.decoder(latent).float().split([self.phases.bins, given, given], dim=-1)
-        # exp(7) is above the largest bin of any signal at unit RMS (sqrt(window) at most 45).
-        magnitude = (level * 3.0).clamp(max=7.0).exp()
-        magnitude = magnitude * self.frame_weights(level.shape[1])[:, None]
+        magnitude, x, y = self.spectra(latent)
         x, y = self.phases(x, y, start)
         return self.spectrum.synthesise(torch.complex(magnitude * x, magnitude * y))
 
+    def spectra(self, latent: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Latent [B, F, D] to magnitudes [B, F * stack, bins], as they count in a chunk, and to
+        both parts of the lowest bins' phases, of any length [B, F * stack, given]."""
+        decoded = self.decoder(latent).float().unflatten(-1, (self.config.stack, -1)).flatten(1, 2)
+        level, x, y = decoded.split(self.parts, dim=-1)
+        if self.bands:
+            level = self.bands.bins(level)
+        # exp(7) is above the largest bin of any signal at unit RMS (sqrt(window) at most 45).
+        magnitude = (level * 3.0).clamp(max=7.0).exp()
+        return magnitude * self.frame_weights(level.shape[1])[:, None], x, y
+
     def frame_weights(self, frames: int) -> Tensor:
-        """What each frame [F] of a chunk counts where chunks are added together."""
-        weights = torch.ones(frames, device=self.rise.device)
-        count = min(frames, len(self.rise))
-        weights[:count] *= self.rise[:count]
-        weights[frames - count :] *= self.rise[:count].flip(0)
+        """What each spectrum [F] of a chunk counts where chunks are added together."""
+        place = torch.arange(frames, device=self.rise.device)
+        weights = torch.ones_like(place, dtype=self.rise.dtype)
+        for k in range(len(self.rise)):  # without slices: exported, it takes any number of frames
+            for end in (k, frames - 1 - k):
+                weights = torch.where(place == end, weights * self.rise[k], weights)
         return weights
 
     def encode(self, audio: Tensor, codebooks: int) -> Tensor:
@@ -230,8 +260,9 @@ class NeuCodec:
         return NeuDecoder(self.network)
 
     def _window(self, frames: int) -> Tensor:
-        """Weight [F * hop + 2 * context]: the sum of the frames' windows, as much as they count."""
+        """Weight [F * hop + 2 * context]: the sum of the spectra's windows, as they count."""
         spectrum, hop = self.network.spectrum, self.network.config.hop
+        frames *= self.network.config.stack
         each = spectrum.window.square() * (hop / spectrum.window.square().sum())
         parts = self.network.frame_weights(frames)[:, None, None] * each.view(-1, hop)
         total = each.new_zeros(frames + parts.shape[1] - 1, hop)

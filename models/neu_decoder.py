@@ -42,13 +42,14 @@ class NeuDecoder:
         self._first_bias = biases.float().to(device)  # [codebooks, width]
         self._middle = Middle(trunk)
         weight, bias = after_norm(trunk.output_norm, trunk.output)
-        self._phases = network.phases
-        parts = [self._phases.bins, self._phases.given, self._phases.given]
-        level, *direction = (
-            (F.pad(w, (0, 0, 0, -len(w) % _ALIGNED)), F.pad(b, (0, -len(b) % _ALIGNED)))
-            for w, b in zip(*(torch.split(x, parts) for x in (weight, bias)), strict=True)
-        )
-        # `Neu.synthesise` takes three times the level.
+        self._phases, self._bands, self._stack = network.phases, network.bands, c.stack
+        self._levels = network.parts[0]
+        # Of every spectrum in a frame its levels, then the two parts of its directions.
+        stacked = torch.cat([weight, bias[:, None]], dim=1).unflatten(0, (c.stack, -1))
+        layers = (part.flatten(0, 1) for part in stacked.split(network.parts, dim=1))
+        padded = (F.pad(layer, (0, 0, 0, -len(layer) % _ALIGNED)) for layer in layers)
+        level, *direction = ((layer[:, :-1], layer[:, -1]) for layer in padded)
+        # `Neu.spectra` takes three times the level.
         self._level = Linear(3 * level[0], 3 * level[1], device)
         self._direction = [Linear(*layer, device) for layer in direction]
 
@@ -59,14 +60,19 @@ class NeuDecoder:
         points = F.embedding(places, self._entries).view(batch * frames, -1)
         x = torch.addmm(self._first_bias[count - 1], points, self._first_weight[: points.shape[1]])
         rows = self._middle(x.view(batch, frames, -1))
-        size = self._level(rows).clamp_(max=7.0).exp_().view(batch, frames, -1)
-        size = size[..., : self._phases.bins] * self._frame_weights(frames)[:, None]
-        real, imaginary = self._phases(
-            *(
-                layer(rows).view(batch, frames, -1)[..., : self._phases.given]
-                for layer in self._direction
-            ),
-            Phases.start(codes),
-        )
+        spectra = frames * self._stack
+
+        def each(stacked: Tensor, width: int) -> Tensor:
+            """Rows without what only fills them, by spectra: [B, F * stack, width]."""
+            return stacked[:, : self._stack * width].reshape(batch, spectra, width)
+
+        size = self._level(rows)
+        if self._bands:
+            size = self._bands.bins(each(size, self._levels)).clamp_(max=7.0).exp_()
+        else:
+            size = each(size.clamp_(max=7.0).exp_(), self._levels)
+        size = size * self._frame_weights(spectra)[:, None]
+        direction = (each(layer(rows), self._phases.given) for layer in self._direction)
+        real, imaginary = self._phases(*direction, Phases.start(codes))
         spectrum = torch.complex(real.mul_(size), imaginary.mul_(size))
         return limit(self._spectrum.synthesise(spectrum), self._spectrum.hop)

@@ -61,16 +61,17 @@ class NeuEncoder:
     """Made from a loaded `Neu`, on its device; several threads may use one."""
 
     def __init__(self, network: Neu) -> None:
-        trunk, self._low = network.encoder, network.config.phase_bins
+        c, trunk = network.config, network.encoder
+        self._low, self._stack, self._bands = c.phase_bins, c.stack, network.bands
         self._spectrum = network.spectrum
-        bins = network.phases.bins
         device = trunk.input.weight.device
         weight, bias = exact(trunk.input.weight), exact(trunk.input.bias)
+        each = weight.unflatten(1, (c.stack, -1))  # of the spectra in a frame
         # The network is shown 0.3 log(|s| + 1e-4) + 1.
-        level = weight[:, :bins]
+        level = each[..., : -2 * self._low].flatten(1)
         self._level = Linear(0.3 * level, bias + level.sum(1), device)
         # Real and imaginary parts lie by turns in memory.
-        parts = weight[:, bins:].view(-1, 2, self._low).transpose(1, 2).flatten(1)
+        parts = each[..., -2 * self._low :].unflatten(2, (2, -1)).transpose(2, 3).flatten(1)
         self._direction = parts.float().T.contiguous().to(device)
         self._middle = Middle(trunk)
         self._output = Linear(*after_norm(trunk.output_norm, trunk.output), device)
@@ -78,13 +79,17 @@ class NeuEncoder:
 
     def __call__(self, audio: Tensor, codebooks: int) -> Tensor:
         """Audio [B, F * hop + 2 * context] to codes [B, codebooks, F], see `Neu.encode`."""
-        spectrum = torch.view_as_real(self._spectrum.analyse(audio))  # [B, F, bins, 2]
-        batch, frames = spectrum.shape[:2]
+        spectrum = torch.view_as_real(self._spectrum.analyse(audio))  # [B, F * stack, bins, 2]
+        batch, frames = spectrum.shape[0], spectrum.shape[1] // self._stack
         real, imaginary = spectrum.flatten(0, 1).unbind(-1)
-        size = (real * real).addcmul_(imaginary, imaginary).sqrt_()
+        size = (real * real).addcmul_(imaginary, imaginary)
+        levels = self._bands.magnitudes(size) if self._bands else None
+        size.sqrt_()
         low = size[:, : self._low].clamp_min(1e-6).pow_(-0.7)
         low = spectrum[..., : self._low, :].flatten(0, 1) * low[..., None]
-        x = self._level(size.add_(1e-4).log_()).addmm_(low.flatten(1), self._direction)
-        rows = self._output(self._middle(x.view(batch, frames, -1)))
-        codes = self._chain(F.layer_norm(rows, rows.shape[-1:]), codebooks)
+        levels = (size if levels is None else levels).add_(1e-4).log_()
+        rows = batch * frames
+        x = self._level(levels.view(rows, -1)).addmm_(low.view(rows, -1), self._direction)
+        latent = self._output(self._middle(x.view(batch, frames, -1)))
+        codes = self._chain(F.layer_norm(latent, latent.shape[-1:]), codebooks)
         return codes.view(batch, frames, codebooks).transpose(1, 2)

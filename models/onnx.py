@@ -61,12 +61,7 @@ class Encoder(nn.Module):
         )
         spectrum = frames @ self.basis
         bins = spectrum.shape[-1] // 2
-        real, imaginary = spectrum[..., :bins], spectrum[..., bins:]
-        magnitude = (real.square() + imaginary.square()).sqrt()
-        low = network.config.phase_bins
-        scale = magnitude[..., :low].clamp_min(1e-6).pow(-0.7)
-        level = 0.3 * (magnitude + 1e-4).log() + 1.0
-        features = torch.cat([level, real[..., :low] * scale, imaginary[..., :low] * scale], dim=-1)
+        features = network.describe(spectrum[..., :bins], spectrum[..., bins:])
         latent = network.encoder(features)
         latent = F.layer_norm(latent, latent.shape[-1:])
         return network.quantiser.encode(latent, network.config.codebooks)
@@ -104,9 +99,7 @@ class Decoder(nn.Module):
         offsets = torch.arange(count, device=codes.device) * size
         points = F.embedding(codes + offsets[:, None], self.entries)  # [B, K, F, dim]
         latent = (points @ self.up[:count]).sum(1) + self.bias[:count].sum(0)
-        given = network.phases.given
-        level, x, y = network.decoder(latent).split([network.phases.bins, given, given], dim=-1)
-        magnitude = (level * 3.0).clamp(max=7.0).exp() * self._weights(level)
+        magnitude, x, y = network.spectra(latent)
         x, y = network.phases(x, y, network.phases.start(codes))
         frames = torch.cat([magnitude * x, magnitude * y], dim=-1) @ self.basis
         hop = network.spectrum.hop
@@ -116,16 +109,6 @@ class Decoder(nn.Module):
         for k in range(1, shifts):
             out = out + F.pad(parts[:, :, k], (0, 0, k, shifts - 1 - k))
         return limit(out.flatten(1), hop)
-
-    def _weights(self, level: Tensor) -> Tensor:
-        """What each frame counts [F, 1], fading at both ends of a chunk."""
-        rise = self.network.rise
-        frames = level.shape[1]
-        ones = torch.ones_like(level[0, :, :1])
-        for k in range(len(rise)):
-            place = torch.arange(frames, device=level.device)[:, None]
-            ones = torch.where((place == k) | (place == frames - 1 - k), ones * rise[k], ones)
-        return ones
 
 
 def export_onnx(codec: Codec, folder: Path) -> tuple[Path, Path]:
@@ -138,17 +121,17 @@ def export_onnx(codec: Codec, folder: Path) -> tuple[Path, Path]:
         raise ModelError(f"{codec.card.name}: only the family neu can be exported")
     network = codec.network.cpu()
     c = network.config
-    audio = torch.zeros(2, _FRAMES * c.hop + 2 * network.context)
+    audio = torch.zeros(2, _FRAMES * network.hop + 2 * network.context)
     codes = torch.zeros(2, 3, _FRAMES, dtype=torch.int64)
     batch, frames = torch.export.Dim("batch"), torch.export.Dim("frames", min=4)
+    samples = network.hop * frames + 2 * network.context
     books = torch.export.Dim("codebooks", min=2, max=c.codebooks)
-    hops = torch.export.Dim("hops", min=8)
     metadata = _metadata(codec)
     # Written as a whole first, for the exporter may fail half way.
     with tempfile.TemporaryDirectory(dir=folder) as unfinished:
         made = Path(unfinished)
         _write(
-            Encoder(network), audio, {"audio": {0: batch, 1: c.hop * hops}},
+            Encoder(network), audio, {"audio": {0: batch, 1: samples}},
             ("audio", "codes"), made / ENCODER, metadata,
         )  # fmt: skip
         _write(

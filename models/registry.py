@@ -10,6 +10,7 @@ from . import store
 from .card import Card, card_names, find_card
 from .errors import ModelError
 from .monitor import SILENT, Monitor
+from .precision import in_bfloat16
 
 if TYPE_CHECKING:
     import torch
@@ -52,12 +53,9 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-PRECISIONS = ("float32", "bfloat16", "auto")
-"""In which decoding may compute. Codes are always made in float32."""
-
-
 def choose_precision(name: str, card: Card, device: torch.device) -> torch.dtype:
-    """``auto`` is bfloat16 where the codec can use it and the device has it in hardware."""
+    """What decoding computes in: ``auto`` is float32 for a codec that can use nothing else. Codes
+    are always made in float32."""
     import torch
 
     usable = card.family in HALVES
@@ -65,9 +63,7 @@ def choose_precision(name: str, card: Card, device: torch.device) -> torch.dtype
         raise ModelError(
             f"{card.name} decodes in float32 only; bfloat16 is for {', '.join(HALVES)}"
         )
-    if name == "auto" and usable:
-        return torch.bfloat16 if _has_bfloat16(device) else torch.float32
-    return torch.bfloat16 if name == "bfloat16" else torch.float32
+    return torch.bfloat16 if usable and in_bfloat16(name, device) else torch.float32
 
 
 def load(
@@ -107,17 +103,6 @@ def build(
     if half:
         families.keep(codec, half)
     return codec
-
-
-def _has_bfloat16(device: torch.device) -> bool:
-    """Whether a device multiplies bfloat16 faster than float32."""
-    import torch
-
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    # PyTorch has no public name for this.
-    query = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
-    return device.type == "cpu" and query is not None and bool(query())
 
 
 def _is_path(text: str) -> bool:

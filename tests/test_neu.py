@@ -85,18 +85,44 @@ def test_what_else_is_in_a_batch_does_not_matter(codec: NeuCodec) -> None:
     assert torch.equal(together[1:], encode(codec, other, 9))
 
 
-@pytest.mark.parametrize("shared", [0, 2])
-def test_windows_of_adjacent_chunks_add_up_to_one(shared: int) -> None:
+@pytest.mark.parametrize(("shared", "stack"), [(0, 1), (2, 1), (1, 2)])
+def test_windows_of_adjacent_chunks_add_up_to_one(shared: int, stack: int) -> None:
     """Also where they share frames; and they are what decoding weights a chunk by."""
-    network = Neu(replace(SMALL, fade_frames=shared))
+    network = Neu(replace(SMALL, fade_frames=shared, stack=stack))
     codec = NeuCodec(CARD, network, torch.device("cpu"))
-    window, stride = codec.window(10), (10 - shared) * 512
+    window, stride = codec.window(10 // stack), (10 - shared * stack) * 512
     torch.testing.assert_close(
         window[stride:] + window[: len(window) - stride], torch.ones(len(window) - stride)
     )
     spectrum = network.spectrum.analyse(torch.ones(1, 10 * 512 + 1536))
     weighted = network.spectrum.synthesise(spectrum * network.frame_weights(10)[:, None])
     torch.testing.assert_close(weighted[0], window, atol=1e-5, rtol=0)
+
+
+def stacked() -> NeuCodec:
+    """Two spectra in a frame of codes, magnitudes in bands."""
+    torch.manual_seed(0)
+    network = Neu(replace(
+        SMALL, window=640, hop=160, stack=2, bands=40, phase_bins=40, decoder_phase_bins=40,
+        fade_frames=1,
+    ))  # fmt: skip
+    return NeuCodec(CARD, network, torch.device("cpu"))
+
+
+def test_spectra_stacked_in_a_frame_are_coded_together() -> None:
+    codec = stacked()
+    network = codec.network
+    assert network.hop == 320
+    audio = chunk(1)[..., : 7 * 320 + 2 * network.context]
+    for books in (1, 9):
+        given = AudioChunk(audio=audio, before=network.context, frames=7, last=False)
+        coded, _ = codec.encode(given, books)
+        assert coded.codes.shape == (1, books, 7)
+        assert torch.equal(coded.codes, network.encode(audio[:, 0], books))
+        decoded = codec.decode(coded)[0][:, 0]
+        assert decoded.shape == audio[:, 0].shape
+        torch.testing.assert_close(decoded, network.decode(coded.codes), atol=1e-5, rtol=1e-4)
+        assert decoded.std() > 0.01
 
 
 def test_weights_of_another_shape_are_refused(tmp_path) -> None:  # type: ignore[no-untyped-def]

@@ -65,6 +65,19 @@ def test_codes_and_audio_are_torchs(
         assert decoded.std() > 0.01
 
 
+def test_frames_of_several_spectra_are_exported_too(tmp_path: Path) -> None:
+    from test_neu import stacked
+
+    codec = stacked()
+    encoder, decoder = (runtime.InferenceSession(p) for p in export_onnx(codec, tmp_path))
+    audio = signal(9 * 320 + 480, 16000)[:, 0]
+    [codes] = encoder.run(None, {"audio": audio.numpy()})
+    assert np.array_equal(codes, codec.network.encode(audio, 16).numpy())
+    [heard] = decoder.run(None, {"codes": codes})
+    expected = codec.network.decode(torch.from_numpy(codes)).numpy()
+    np.testing.assert_allclose(heard, expected, atol=1e-4)
+
+
 def test_the_graphs_say_what_running_them_takes(codec: NeuCodec, graphs: dict[str, Any]) -> None:
     for session in graphs.values():
         facts = json.loads(session.get_modelmeta().custom_metadata_map["neucodec"])

@@ -59,7 +59,7 @@ def narrow(name: str, corpus: Path) -> Recipe:
         recipe, corpus=[str(corpus)], validation=[str(corpus)],
         model=recipe.model | NARROW[recipe.system], steps=20, batch=2, seconds=0.1, frames=12,
         continuous=4, warmup=1, decay=1, learning_rate=4e-3, augment=False, validate_every=20,
-        validation_items=1, log_every=10,
+        validation_items=1, log_every=10, restarts=[8] if recipe.restarts else [],
     )  # fmt: skip
     if recipe.adversary:
         recipe.adversary = replace(

@@ -16,7 +16,7 @@ from ..clock import format_spans, format_time
 from ..console import Console, counted, shown
 from ..errors import NeucodecError
 from ..models.card import card_names
-from ..models.registry import PRECISIONS
+from ..models.precision import PRECISIONS
 from ..places import size as size_of
 from ..plan import Job, names_file
 from .fetching import Codecs

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import NeucodecError
+from ..models.precision import in_bfloat16
 from .adversarial import FEATURES, LOSSES, verdicts
 from .discriminators import Features, bands, period, scale, stft
 from .discriminators.patches import PatchDiscriminators
@@ -56,14 +57,15 @@ class Adversary:
         sample_rate: int,
         channels: int,
         device: torch.device,
-        precision: str = "bfloat16",
+        precision: str = "auto",
     ) -> None:
         for known, given in ((KINDS, recipe.kinds), (LOSSES, [recipe.loss]),
                              (FEATURES, [recipe.features])):  # fmt: skip
             for name in given:
                 if name not in known:
                     raise NeucodecError(f"[adversary] {name!r}: there are {', '.join(known)}")
-        self.recipe, self.device, self.low = recipe, device, precision == "bfloat16"
+        self.recipe, self.device = recipe, device
+        self.low = in_bfloat16(precision, device)
         self.length = round(recipe.seconds * sample_rate)
         self.networks = Discriminators(recipe, channels).to(device)
         self.parallel = parallel(self.networks)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor
 
-from ..errors import NeucodecError
+from .muon import Muon
 
 OPTIMISERS = ("adamw", "muon")
 """Of recipes. Muon (Jordan et al. 2024) takes matrices inside the network and leaves the rest to
@@ -26,8 +26,7 @@ def optimisers(
     """Optimisers of named parameters: Muon for those that are ``inner`` (matrices [out, in], of
     their names), AdamW for the others.
 
-    Weights decay by ``decay`` but where they are ``plain``. Muon's steps are made as long as
-    AdamW's (arXiv 2502.16982, section 2.2), so that one learning rate serves both.
+    Weights decay by ``decay`` but where they are ``plain``.
     """
     by_muon: list[Tensor] = []
     decaying: list[Tensor] = []
@@ -42,9 +41,5 @@ def optimisers(
     ]
     found: list[torch.optim.Optimizer] = []
     if by_muon:
-        if not hasattr(torch.optim, "Muon"):
-            raise NeucodecError(f"Muon came with PyTorch 2.9, this is {torch.__version__}")
-        found.append(
-            torch.optim.Muon(by_muon, rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw")
-        )
+        found.append(Muon(by_muon, rate, decay))
     return [*found, torch.optim.AdamW(groups, rate, betas=betas)]

@@ -62,8 +62,9 @@ class Recipe:
     """The one part of the network that learns, as "decoder": with that alone, codes stay."""
     sample_rate: int = 44100
     seed: int = 1
-    precision: str = "bfloat16"
-    """What networks compute in, as far as torch takes that to be safe; or "float32"."""
+    precision: str = "auto"
+    """What networks compute in: "bfloat16", as far as torch takes that to be safe, "float32", or
+    bfloat16 where the device has it in hardware."""
     steps: int = 12_000
     warmup: int = 200
     decay: int = 4_000
@@ -84,6 +85,9 @@ class Recipe:
     """Frames per chunk."""
     continuous: int = 1000
     """Steps without quantiser, after which codebooks start by k-means (neu, spectokenizer)."""
+    restarts: list[int] = field(default_factory=list)
+    """Later steps at which codebooks start by k-means anew, since the latent has moved on faster
+    than they follow (neu, spectokenizer)."""
     bypass_share: float = 0.2
     """Share of items that pass unquantised (neu, spectokenizer)."""
     full_share: float = 0.2

@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ..errors import NeucodecError
+from ..models.precision import PRECISIONS
 from ..models.state_dict import fold_weight_norm
 from . import distributed
 from .adversary import Adversary
@@ -83,7 +84,7 @@ class Trainer:
             ("weights", recipe.weights, list(system.WEIGHTS)),
             ("shares", recipe.shares, sorted(groups)),
             ("train_only", [recipe.train_only] if recipe.train_only else [], parts),
-            ("precision", [recipe.precision], ["bfloat16", "float32"]),
+            ("precision", [recipe.precision], PRECISIONS),
             ("optimiser", [recipe.optimiser], list(OPTIMISERS)),
         ):
             for name in given:
@@ -171,7 +172,7 @@ class Trainer:
         """One update; returns the losses."""
         r, step = self.recipe, self.step
         quantise = step >= self.system.quantises_from
-        if step == self.system.quantises_from and not r.start:
+        if self._since_start() == 0 and not (r.start and step == self.system.quantises_from):
             self.system.start_codebooks(self._numbered)
         rate = r.rate_at(step)
         for optimiser in self.optimisers:
@@ -224,12 +225,18 @@ class Trainer:
         total = torch.stack(list(groups.values())).sum()
         return torch.autograd.grad(total, decoded, retain_graph=True)[0]
 
+    def _since_start(self) -> int:
+        """Steps since codebooks started, the last time that they did; below 0 before."""
+        starts = [self.system.quantises_from, *self.recipe.restarts]
+        return self.step - max((s for s in starts if s <= self.step), default=starts[0])
+
     @torch.no_grad()
     def _average(self) -> None:
         """Move the averaged weights; what follows by itself is taken as it is."""
-        keep = min(self.recipe.ema, (1 + self.step) / (10 + self.step))
-        if self.step <= self.system.quantises_from:
-            keep = 0.0  # the quantiser has only just been set
+        since = self._since_start()
+        keep = 0.0  # of what was before the quantiser was set
+        if since > 0:
+            keep = min(self.recipe.ema, (1 + since) / (10 + since))
         for mine, theirs in zip(self.average.parameters(), self.model.parameters(), strict=True):
             mine.lerp_(theirs, 1 - keep) if theirs.requires_grad else mine.copy_(theirs)
         for kept, latest in zip(self.average.buffers(), self.model.buffers(), strict=True):
@@ -240,7 +247,7 @@ class Trainer:
         """Running means over the points of all processes, since means of means are just that."""
         for book in followers(self.model):
             counts, sums, entries = _running(book)
-            if self.step == self.system.quantises_from:
+            if self._since_start() == 0:
                 distributed.from_first((counts, sums))
             else:
                 distributed.average((counts, sums))

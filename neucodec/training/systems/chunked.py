@@ -111,11 +111,11 @@ class ChunkedSystem(System):
 
     @torch.no_grad()
     def start_codebooks(self, batch: Callable[[int], Tensor]) -> None:
-        """By k-means on the latents of at least four batches, and four points for each entry."""
+        """By k-means on the latents of at least four batches, and twelve points for each entry."""
         latents = []
         size = len(self.quantiser.stages(1)[0].entries)
         r = self.recipe
-        for number in range(max(4, -(-4 * size // (r.batch * r.chunks * r.frames)))):
+        for number in range(max(4, -(-12 * size // (r.batch * r.chunks * r.frames)))):
             chunks, _ = self._levelled(batch(number)[:, 0])
             latents.append(self.analyse(chunks.flatten(0, 1)).flatten(0, 1))
         self.quantiser.start(torch.cat(latents).float())

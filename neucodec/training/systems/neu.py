@@ -13,6 +13,7 @@ from ...models.card import Card
 from ...models.neu import Neu, NeuConfig
 from ...models.phase import FRAMES
 from ..auditory import AuditoryDistance
+from ..disturbance import Disturbance
 from ..losses import SpectralLoss
 from ..recipe import Recipe
 from .chunked import ChunkedSystem
@@ -23,8 +24,8 @@ class NeuSystem(ChunkedSystem):
     """Spectral losses of a few windows a step, drawn anew each time."""
 
     WEIGHTS: ClassVar = {
-        "mel": 5.0, "complex": 12.0, "auditory": 0.0, "commitment": 0.25, "adversarial": 1.0,
-        "features": 2.0,
+        "mel": 5.0, "complex": 12.0, "auditory": 0.0, "disturbance": 0.0, "commitment": 0.25,
+        "adversarial": 1.0, "features": 2.0,
     }  # fmt: skip
     GROUPS: ClassVar = {"mel": "spectral", "complex": "spectral"}
 
@@ -39,7 +40,8 @@ class NeuSystem(ChunkedSystem):
             recipe.sample_rate, recipe.least_coherence, (phases.given - 1) / (phases.bins - 1)
         )
         self.auditory = AuditoryDistance(recipe.sample_rate) if self.weights["auditory"] else None
-        self.codebooks, self.hop = self.config.codebooks, self.config.hop
+        self.disturbance = Disturbance(recipe.sample_rate) if self.weights["disturbance"] else None
+        self.codebooks, self.hop = self.config.codebooks, self.network.hop
         self.context = self.network.context
         self.shared = self.config.fade_frames  # type: ignore[misc]
 
@@ -68,6 +70,8 @@ class NeuSystem(ChunkedSystem):
         losses = {"mel": mel, "complex": phase}
         if self.auditory:
             losses["auditory"] = self.auditory(reference[:, 0], decoded[:, 0])
+        if self.disturbance:
+            losses["disturbance"] = self.disturbance(reference[:, 0], decoded[:, 0])
         return losses
 
     def card(self, name: str, title: str) -> Card:

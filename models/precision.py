@@ -1,0 +1,27 @@
+"""Where computing in bfloat16 pays."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+PRECISIONS = ("float32", "bfloat16", "auto")
+"""Auto is bfloat16 where the device has it in hardware."""
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether a device multiplies bfloat16 faster than float32."""
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    # PyTorch has no public name for this.
+    query = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    return device.type == "cpu" and query is not None and bool(query())
+
+
+def in_bfloat16(precision: str, device: torch.device) -> bool:
+    """Whether one of `PRECISIONS` means bfloat16 on a device."""
+    return precision == "bfloat16" or (precision == "auto" and has_bfloat16(device))
