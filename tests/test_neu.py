@@ -113,7 +113,7 @@ def test_spectra_stacked_in_a_frame_are_coded_together() -> None:
     codec = stacked()
     network = codec.network
     assert network.hop == 320
-    audio = chunk(1)[..., : 7 * 320 + 2 * network.context]
+    audio = chunk(3)[..., : 7 * 320 + 2 * network.context]
     for books in (1, 9):
         given = AudioChunk(audio=audio, before=network.context, frames=7, last=False)
         coded, _ = codec.encode(given, books)
