@@ -29,14 +29,14 @@ from neucodec.evaluation.clips import find_clips
 from neucodec.models.card import find_card
 from neucodec.training.losses import mel_filters, stft
 
-RATE, SIZE, HOP = 44100, 512, 128
+SIZE, HOP = 512, 128
 NEAR = 0.02
 PLACES = 16
 
 
-def errors(reference: np.ndarray, decoded: np.ndarray) -> np.ndarray:
+def errors(reference: np.ndarray, decoded: np.ndarray, rate: int) -> np.ndarray:
     """Error [frames] of mono signals."""
-    filters, window = mel_filters(RATE, SIZE, 80).T, torch.hann_window(SIZE)
+    filters, window = mel_filters(rate, SIZE, 80).T, torch.hann_window(SIZE)
     logs = [
         (stft(torch.from_numpy(a)[None], window).abs() @ filters).clamp_min(1e-4).log10()[0]
         for a in (reference, decoded)
@@ -48,21 +48,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder")
     parser.add_argument("--kbps", type=float, default=8.0)
+    parser.add_argument("-m", "--model", default=DEFAULT_MODEL)
     args = parser.parse_args()
-    card = find_card(DEFAULT_MODEL)
+    card = find_card(args.model)
+    rate = card.sample_rate
     stride, shared = card.chunk_stride, card.chunk_frames * card.hop - card.chunk_stride
     # By kind and place within a chunk: errors near it and elsewhere, and where the worst one is.
     near, far = defaultdict(list), defaultdict(list)
     worst, files = defaultdict(int), defaultdict(int)
     for clip in find_clips(args.folder, ()):
-        audio, rate = soundfile.read(clip.path, dtype="float32", always_2d=True)
-        audio = audio.mean(axis=1)
-        if rate != RATE:
-            audio = soxr.resample(audio, rate, RATE, "VHQ")
+        audio, theirs = soundfile.read(clip.path, dtype="float32", always_2d=True)
+        audio = soxr.resample(audio.mean(axis=1), theirs, rate, "VHQ")
         if len(audio) < 1.7 * stride:
             continue
-        data = neucodec.encode(audio, RATE, bitrate=1000 * args.kbps)
-        frame_errors = errors(audio, neucodec.decode(data)[0][:, 0])
+        data = neucodec.encode(audio, rate, model=args.model, bitrate=1000 * args.kbps)
+        frame_errors = errors(audio, neucodec.decode(data)[0][:, 0], rate)
         # Chunks share samples: the seam is in the middle of those.
         middles = np.arange(len(frame_errors)) * HOP + SIZE / 2 - shared / 2
         inside = (middles > stride / 2) & (middles < len(audio) - stride / 4)
@@ -70,7 +70,7 @@ def main() -> None:
         for place in range(PLACES):
             phase = middles - place * stride / PLACES
             distance = np.abs((phase + stride / 2) % stride - stride / 2)
-            here = inside & (distance < NEAR * RATE)
+            here = inside & (distance < NEAR * rate)
             if not here.any():
                 continue
             for kind in kinds:

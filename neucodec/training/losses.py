@@ -43,12 +43,12 @@ class SpectralLoss(nn.Module):
 
     Mel: L1 between log10 mel magnitudes, summed over windows 32 to 2048 with 5 to 320 bands and
     hops of a quarter window (DAC paper, section 3.4). Complex: L1 between spectra of two of the
-    windows with magnitudes raised to 0.3; unlike magnitudes it sees the phase, and the power
-    keeps quiet bins in the count (cf. Braun and Tashev, arXiv 2009.12286, equation 3).
+    windows (``complex_windows``) with magnitudes raised to 0.3; unlike magnitudes it sees the
+    phase, and the power keeps quiet bins in the count (cf. Braun and Tashev, arXiv 2009.12286,
+    equation 3).
     """
 
     BANDS = {32: 5, 64: 10, 128: 20, 256: 40, 512: 80, 1024: 160, 2048: 320}  # noqa: RUF012
-    COMPLEX = (512, 2048)
 
     def __init__(
         self, sample_rate: int, least_coherence: float = 1.0, phases_to: float = 1.0
@@ -59,6 +59,8 @@ class SpectralLoss(nn.Module):
         super().__init__()
         self.least_coherence = least_coherence
         self.phases_to = phases_to
+        # 12 and 46 ms, 16 and 32 ms: much longer ones see no phase where a voice moves.
+        self.complex_windows = (512, 2048) if sample_rate > 30000 else (256, 512)
         for size, bands in self.BANDS.items():
             self.register_buffer(f"window{size}", torch.hann_window(size), persistent=False)
             filters = mel_filters(sample_rate, size, bands)
@@ -83,7 +85,7 @@ class SpectralLoss(nn.Module):
             powers = [s.real.square() + s.imag.square() for s in spectra]
             mels = [((p + 1e-10).sqrt() @ filters).clamp_min(1e-5).log10() for p in powers]
             mel = mel + weight * (mels[0] - mels[1]).abs().mean()
-            if size in self.COMPLEX:
+            if size in self.complex_windows:
                 low = slice(self._phases(size))
                 gains = [(p[..., low] / size + 1e-6).pow(-0.35) / math.sqrt(size) for p in powers]
                 emphasis = getattr(self, f"emphasis{size}")

@@ -62,7 +62,7 @@ class NeuSystem(ChunkedSystem):
         self, reference: Tensor, decoded: Tensor, rng: np.random.Generator
     ) -> dict[str, Tensor]:
         """Windows of the complex distance always, and two of the others, for all."""
-        always = SpectralLoss.COMPLEX
+        always = self.distance.complex_windows
         others = [size for size in SpectralLoss.BANDS if size not in always]
         drawn = rng.choice(others, 2, replace=False)
         windows = dict.fromkeys(always, 1.0) | {int(size): len(others) / 2 for size in drawn}
