@@ -119,6 +119,8 @@ class Neu(nn.Module):
         super().__init__()
         c = self.config = config or NeuConfig()
         bins = c.window // 2 + 1
+        if c.stack < 1:
+            raise ValueError(f"{c.stack} spectra in a frame: give 1 or more")
         self.hop = c.hop * c.stack
         self.context = (c.window - c.hop) // 2
         self.spectrum = Spectrum(c.window, c.hop)

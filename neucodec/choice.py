@@ -11,35 +11,37 @@ AUTO = "auto"
 """In place of a model's name."""
 DEFAULT_MODEL = "neu2-44khz"
 """Taken where nobody names one; it is in the package."""
-ORDER = (DEFAULT_MODEL, "encodec-48khz")
-"""The embedded codec, which needs no network and is the fastest; then, for what lies above its
-bitrates, the one that reaches highest at full band."""
+LOWER, HIGHER = "neu-16khz", "encodec-48khz"
+"""For what lies below its bitrates: one for speech, in the package, too. For what lies above: the
+one that reaches highest at full band."""
 
 
 def choose_model(bitrate: float | None, channels: int) -> Card:
-    """The first model in order that has a bitrate (bit/s, of all channels; None: any will do).
+    """The default model where it has a bitrate (bit/s, of all channels; None: any will do), else
+    the one below or above it.
 
     Raises NeucodecError where none has.
     """
-    known = [find_card(name) for name in ORDER]
+    default = find_card(DEFAULT_MODEL)
     if bitrate is None:
-        return known[0]
-    above = 0.0  # what the model before has at most
-    for card in known:
-        if bitrate > above and reaches(card, channels, bitrate):
-            return card
-        above = card.bitrates(channels)[-1]
-    ranges = (f"{card.name} {_range(card, channels)}" for card in known)
+        return default
+    lower, higher = find_card(LOWER), find_card(HIGHER)
+    if bitrate < default.bitrates(channels)[0]:
+        card = lower
+    else:
+        card = default if reaches(default, channels, bitrate) else higher
+    if reaches(card, channels, bitrate):
+        return card
+    ranges = (f"{card.name} {_range(card, channels)}" for card in (lower, default, higher))
     raise NeucodecError(
         f"no model does {format_kbps(bitrate)} for {counted(channels, 'channel')}: "
         f"{', '.join(ranges)} kbps"
     )
 
 
-def reason(card: Card, channels: int) -> str:
-    """Why it is not the first one."""
-    first = find_card(ORDER[0])
-    return f"{first.name} has {_range(first, channels)} kbps"
+def reason(channels: int) -> str:
+    """Why it is not the default."""
+    return f"{DEFAULT_MODEL} has {_range(find_card(DEFAULT_MODEL), channels)} kbps"
 
 
 def _range(card: Card, channels: int) -> str:

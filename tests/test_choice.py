@@ -16,30 +16,36 @@ from neucodec.errors import NeucodecError
     ("bitrate", "channels", "name"),
     [
         (None, 6, "neu2-44khz"),
+        (300, 1, "neu-16khz"),
+        (880, 1, "neu-16khz"),
         (900, 1, "neu2-44khz"),
         (14000, 1, "neu2-44khz"),
         (24000, 1, "encodec-48khz"),
         (24000, 2, "neu2-44khz"),  # 12 kbps each
     ],
 )
-def test_the_embedded_codec_where_it_reaches(
+def test_the_default_where_it_reaches_and_others_below_and_above(
     bitrate: float | None, channels: int, name: str
 ) -> None:
     assert choose_model(bitrate, channels).name == name
 
 
-def test_below_the_embedded_codec_none_is_fetched() -> None:
-    with pytest.raises(
-        NeucodecError, match=r"0\.8 kbps for 2 channels: neu2-44khz 1\.76 to 28\.2, e"
-    ):
-        choose_model(800, 2)
+@pytest.mark.parametrize("bitrate", [200, 64000])
+def test_a_bitrate_beyond_all_models_is_refused_with_what_there_is(bitrate: int) -> None:
+    ranges = r"neu-16khz 0\.51 to 8\.16, neu2-44khz 0\.882 to 14\.1, encodec-48khz "
+    with pytest.raises(NeucodecError, match=rf"kbps for 1 channel: {ranges}"):
+        choose_model(bitrate, 1)
 
 
-def test_a_bitrate_beyond_all_models_is_refused_with_what_there_is() -> None:
-    with pytest.raises(
-        NeucodecError, match=r"64 kbps for 1 channel: neu2-44khz 0\.882 to 14\.1, e"
-    ):
-        choose_model(64000, 1)
+def test_speech_at_half_a_kilobit_needs_nothing_that_is_not_here(run: Run, clip: MakeClip) -> None:
+    path = clip(seconds=3)
+    ran = run("encode", "--offline", "-b", "0.5kbps", path)
+    assert ran.code == 0
+    first, second = ran.err.splitlines()
+    assert first == f"{path}: neu-16khz, since neu2-44khz has 0.882 to 14.1 kbps"
+    assert second.startswith(f"{path}: neu-16khz, 1 codebook, ")
+    ran = run("decode", path.with_suffix(".ncf"), "-o", "-")
+    assert ran.code == 0 and len(ran.out) > 3 * 2 * 44100
 
 
 def test_encoding_says_what_it_takes_instead(run: Run, clip: MakeClip) -> None:

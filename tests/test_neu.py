@@ -138,6 +138,8 @@ def test_weights_of_another_shape_are_refused(tmp_path) -> None:  # type: ignore
     [
         ("decoder_phase_bins", 5, "5 of 1025 bins with a phase: give 32 to 1025"),
         ("hop", 500, "window of 2048 samples needs a hop of 512, not 500"),
+        ("stack", 0, "0 spectra in a frame: give 1 or more"),
+        ("bands", 1025, "1025 bands of 1025 bins: give 2 to 1024"),
         ("colour", 1, "unexpected keyword argument 'colour'"),
     ],
 )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..batch import DONE, SKIPPED, Result
-from ..choice import AUTO, choose_model, reason
+from ..choice import AUTO, DEFAULT_MODEL, choose_model, reason
 from ..clock import format_time
 from ..console import Console, counted, shown
 from ..errors import NeucodecError
@@ -84,8 +84,9 @@ refused with a list of those that are not.
 @click.option("-n", "--codebooks", type=COUNT, help="Codebooks, instead of a bitrate.")
 @click.option(
     "-m", "--model", type=ModelOrAuto(), default=AUTO, show_default=True,
-    help="See neucodec models; or the path of a checkpoint of your own; or auto: the embedded "
-    "codec where it has the bitrate, else one that is fetched.",
+    help="See neucodec models; or the path of a checkpoint of your own; or auto: neu2-44khz "
+    "where it has the bitrate, below that neu-16khz, which is for speech, above that one that is "
+    "fetched.",
 )  # fmt: skip
 @click.option(
     "--rate-mode", type=click.Choice(RATES, case_sensitive=False),
@@ -262,8 +263,8 @@ class _Encoding:
 
     def _choose(self, job: Job, channels: int, console: Console) -> Card:
         card = choose_model(self.bitrate, channels)
-        if not card.embedded:
-            console.report(f"{shown(job.source)}: {card.name}, since {reason(card, channels)}")
+        if card.name != DEFAULT_MODEL:
+            console.report(f"{shown(job.source)}: {card.name}, since {reason(channels)}")
         return card
 
     def _codec(self, card: Card, console: Console) -> Codec:
