@@ -160,7 +160,7 @@ class Neu(nn.Module):
         magnitude = self.bands.magnitudes(power) if self.bands else power.sqrt()
         level = 0.3 * (magnitude + 1e-4).log() + 1.0
         features = torch.cat([level, real[..., low] * scale, imaginary[..., low] * scale], dim=-1)
-        return features.unflatten(1, (-1, self.config.stack)).flatten(2)
+        return features.reshape(features.shape[0], -1, self.config.stack * features.shape[-1])
 
     def analyse(self, audio: Tensor) -> Tensor:
         """Audio [B, F * hop + 2 * context] to the latent before quantisation [B, F, D]."""
@@ -178,8 +178,8 @@ class Neu(nn.Module):
     def spectra(self, latent: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Latent [B, F, D] to magnitudes [B, F * stack, bins], as they count in a chunk, and to
         both parts of the lowest bins' phases, of any length [B, F * stack, given]."""
-        decoded = self.decoder(latent).float().unflatten(-1, (self.config.stack, -1)).flatten(1, 2)
-        level, x, y = decoded.split(self.parts, dim=-1)
+        decoded = self.decoder(latent).float().reshape(latent.shape[0], -1, sum(self.parts))
+        level, x, y = torch.split(decoded, self.parts, dim=-1)
         if self.bands:
             level = self.bands.bins(level)
         # exp(7) is above the largest bin of any signal at unit RMS (sqrt(window) at most 45).

@@ -45,8 +45,8 @@ class NeuDecoder:
         self._phases, self._bands, self._stack = network.phases, network.bands, c.stack
         self._levels = network.parts[0]
         # Of every spectrum in a frame its levels, then the two parts of its directions.
-        stacked = torch.cat([weight, bias[:, None]], dim=1).unflatten(0, (c.stack, -1))
-        layers = (part.flatten(0, 1) for part in stacked.split(network.parts, dim=1))
+        stacked = torch.cat([weight, bias[:, None]], dim=1).view(c.stack, -1, weight.shape[1] + 1)
+        layers = (part.flatten(0, 1) for part in torch.split(stacked, network.parts, dim=1))
         padded = (F.pad(layer, (0, 0, 0, -len(layer) % _ALIGNED)) for layer in layers)
         level, *direction = ((layer[:, :-1], layer[:, -1]) for layer in padded)
         # `Neu.spectra` takes three times the level.

@@ -66,13 +66,13 @@ class NeuEncoder:
         self._spectrum = network.spectrum
         device = trunk.input.weight.device
         weight, bias = exact(trunk.input.weight), exact(trunk.input.bias)
-        each = weight.unflatten(1, (c.stack, -1))  # of the spectra in a frame
-        level, parts = each.split([network.parts[0], 2 * self._low], dim=-1)
+        each = weight.view(len(weight), c.stack, -1)  # of the spectra in a frame
+        level, parts = torch.split(each, [network.parts[0], 2 * self._low], dim=-1)
         # The network is shown 0.3 log(|s| + 1e-4) + 1.
         level = level.flatten(1)
         self._level = Linear(0.3 * level, bias + level.sum(1), device)
         # Real and imaginary parts lie by turns in memory.
-        parts = parts.unflatten(2, (2, -1)).transpose(2, 3).flatten(1)
+        parts = parts.reshape(len(parts), c.stack, 2, -1).transpose(2, 3).flatten(1)
         self._direction = parts.float().T.contiguous().to(device)
         self._middle = Middle(trunk)
         self._output = Linear(*after_norm(trunk.output_norm, trunk.output), device)

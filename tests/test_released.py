@@ -1,7 +1,8 @@
 """Files that earlier versions made: every later version decodes them.
 
 Each holds two seconds in stereo: left 330 Hz, trembling at 3 Hz, right 550 Hz, made with
-``neucodec.encode(audio, 44100, bitrate="8kbps")`` of the version that the file is named after.
+``neucodec.encode(audio, 44100, bitrate="8kbps")`` of the version that the file is named after, and
+with the model after that, if there is one.
 """
 
 import hashlib
@@ -17,6 +18,8 @@ CODES = {
     "0.3.0": "15fe6d66d3a534f574a3a5a8b8a83784f9477fabe639b98530a6280cb9cb4b53",
     "0.4.0": "1472270f18fbca7e2228bea45abace20d21bc2cf78583b56970b0eed5d1c6d71",
     "0.5.0": "73cc970aa281eea34d1feafa588263cc7b00a2f6e7009d69196317b63ecfcdfa",
+    "0.6.0": "c8cc37645b298eded0f9e00ab80f1ba9560b21966616e0d4700efa3dd17b7915",
+    "0.6.0-neu-16khz": "e5b9c622df9d9d569474cffad4552e5fcbc5fe709c7a87f932ea8c05eab3c21a",
 }
 """SHA-256 of the codes, chunk by chunk [streams, codebooks, frames], as 16-bit integers."""
 
@@ -26,20 +29,22 @@ def test_there_is_one_of_each_version() -> None:
     assert neucodec.__version__ in CODES
 
 
-@pytest.mark.parametrize("version", CODES)
-def test_codes_come_back_as_they_were(version: str) -> None:
-    with neucodec.open(FOLDER / f"{version}.ncf") as file:
+@pytest.mark.parametrize("name", CODES)
+def test_codes_come_back_as_they_were(name: str) -> None:
+    with neucodec.open(FOLDER / f"{name}.ncf") as file:
+        version, _, model = name.partition("-")
         assert file.header.encoder == f"neucodec {version}"
+        assert file.header.codec == model or not model
         found = hashlib.sha256()
         for codes in file.all_codes():
             assert codes is not None
             found.update(codes.astype("<i2").tobytes())
-    assert found.hexdigest() == CODES[version]
+    assert found.hexdigest() == CODES[name]
 
 
-@pytest.mark.parametrize("version", CODES)
-def test_they_sound_as_they_did(version: str) -> None:
-    audio, rate = neucodec.decode((FOLDER / f"{version}.ncf").read_bytes())
+@pytest.mark.parametrize("name", CODES)
+def test_they_sound_as_they_did(name: str) -> None:
+    audio, rate = neucodec.decode((FOLDER / f"{name}.ncf").read_bytes())
     assert (audio.shape, rate) == ((88200, 2), 44100)
     spectrum = np.abs(np.fft.rfft(audio[:rate] * np.hanning(rate)[:, None], axis=0))
     for channel, tone in enumerate((330, 550)):
