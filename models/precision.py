@@ -25,3 +25,10 @@ def has_bfloat16(device: torch.device) -> bool:
 def in_bfloat16(precision: str, device: torch.device) -> bool:
     """Whether one of `PRECISIONS` means bfloat16 on a device."""
     return precision == "bfloat16" or (precision == "auto" and has_bfloat16(device))
+
+
+def autocast(precision: str, device: torch.device) -> torch.autocast:
+    """In bfloat16 wherever torch takes that to be safe, if the precision means that."""
+    import torch
+
+    return torch.autocast(device.type, torch.bfloat16, enabled=in_bfloat16(precision, device))

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import NeucodecError
-from ..models.precision import in_bfloat16
+from ..models.precision import autocast
 from .adversarial import FEATURES, LOSSES, verdicts
 from .discriminators import Features, bands, period, scale, stft
 from .discriminators.patches import PatchDiscriminators
@@ -64,8 +64,7 @@ class Adversary:
             for name in given:
                 if name not in known:
                     raise NeucodecError(f"[adversary] {name!r}: there are {', '.join(known)}")
-        self.recipe, self.device = recipe, device
-        self.low = in_bfloat16(precision, device)
+        self.recipe, self.device, self.precision = recipe, device, precision
         self.length = round(recipe.seconds * sample_rate)
         self.networks = Discriminators(recipe, channels).to(device)
         self.parallel = parallel(self.networks)
@@ -88,7 +87,7 @@ class Adversary:
             start = rng.integers(pair.shape[-1] - self.length + 1, size=pair.shape[1]).tolist()
             pieces = [pair[:, b, :, s : s + self.length] for b, s in enumerate(start)]
             pair = torch.stack(pieces, dim=1)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.low):
+        with autocast(self.precision, self.device):
             features = self.parallel(pair.flatten(0, 1))
         real = [[layer.float().chunk(2)[0] for layer in layers] for layers in features]
         heard = [[layer.float().chunk(2)[1] for layer in layers] for layers in features]

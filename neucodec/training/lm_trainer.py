@@ -18,7 +18,7 @@ from torch import Tensor
 from ..models.codec import Codec
 from ..models.lm.transformer import CodeTransformer
 from ..models.neu import NeuCodec
-from ..models.precision import has_bfloat16
+from ..models.precision import autocast
 from ..models.registry import load
 from .codes import coded_excerpts, held_out, write_shards
 from .corpus import Corpus
@@ -89,10 +89,6 @@ class LmTrainer:
         books = int(rng.integers(1, most + 1) if rng.random() < 0.7 else rng.integers(1, 6))
         return torch.from_numpy(np.concatenate(parts)[:, : min(books, most)].astype(np.int64))
 
-    def _autocast(self) -> torch.autocast:
-        enabled = has_bfloat16(self.device)
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=enabled)
-
     # -- one step ---------------------------------------------------------------------------
 
     def train_step(self) -> float:
@@ -102,7 +98,7 @@ class LmTrainer:
             for group in optimiser.param_groups:
                 group["lr"] = r.rate_at(self.step)
         codes = self.batch(self.step).to(self.device)
-        with self._autocast():
+        with autocast("auto", self.device):
             logits = self.model.train()(codes)
         loss = F.cross_entropy(logits.flatten(0, 2).float(), codes.flatten())
         self.model.zero_grad(set_to_none=True)
@@ -130,7 +126,7 @@ class LmTrainer:
             total = 0.0
             for rows in range(0, len(codes), 32):
                 part = codes[rows : rows + 32, :count].to(self.device)
-                with self._autocast():
+                with autocast("auto", self.device):
                     logits = self.average(part)
                 total += F.cross_entropy(
                     logits.flatten(0, 2).float(), part.flatten(), reduction="sum"

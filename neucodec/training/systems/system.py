@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
 from ...models.card import Card
-from ...models.precision import in_bfloat16
+from ...models.precision import autocast
 from ..recipe import Recipe
 
 C = TypeVar("C")
@@ -86,9 +86,8 @@ class System(nn.Module, ABC):
         """Called once, before the first step that uses codes; ``batch`` gives audio by number."""
 
     def autocast(self, audio: Tensor) -> torch.autocast:
-        """bfloat16 wherever torch takes that to be safe, if the recipe's precision means that."""
-        enabled = in_bfloat16(self.recipe.precision, audio.device)
-        return torch.autocast(audio.device.type, torch.bfloat16, enabled=enabled)
+        """As the recipe's precision means it where the audio is."""
+        return autocast(self.recipe.precision, audio.device)
 
 
 def configured(kind: Callable[..., C], arguments: Mapping[str, Any]) -> C:
