@@ -9,7 +9,7 @@ from torch import Tensor, nn
 FRAMES = 128
 """After so many frames the noise begins anew."""
 FADE = 32
-"""Bins over which it takes over from the phases that are known."""
+"""Bins over which it takes over from the phases that are known, unless said otherwise."""
 STEP = 2.1
 """Radians by which neighbouring bins of the noise differ at most. So a frame's sound stays within a
 third of a window (STEP / 2 pi) of its middle: phases that have nothing to do with each other smear
@@ -28,21 +28,22 @@ class Phases(nn.Module):
     noise: Tensor
     known: Tensor
 
-    def __init__(self, bins: int, given: int) -> None:
-        """``given`` of the ``bins`` are known: all, or at least `FADE`."""
+    def __init__(self, bins: int, given: int, fade: int = FADE) -> None:
+        """``given`` of the ``bins`` are known: all, or at least ``fade``, over which the noise
+        takes over."""
         super().__init__()
-        if not FADE <= given <= bins:
-            raise ValueError(f"{given} of {bins} bins with a phase: give {FADE} to {bins}")
-        self.bins, self.given = bins, given
+        if not fade <= given <= bins:
+            raise ValueError(f"{given} of {bins} bins with a phase: give {fade} to {bins}")
+        self.bins, self.given, self.fade = bins, given, fade
         if given == bins:
             return
         # The one generator of numpy's whose numbers will never change (NEP 19).
         drawn = np.random.RandomState(0).random_sample((FRAMES, bins))
         # From bin to bin half a turn is a delay of half a window, the middle of the frame.
-        angle = np.cumsum(np.pi + STEP * (2 * drawn - 1), axis=1)[:, given - FADE :]
+        angle = np.cumsum(np.pi + STEP * (2 * drawn - 1), axis=1)[:, given - fade :]
         noise = torch.from_numpy(np.stack([np.cos(angle), np.sin(angle)]))
         self.register_buffer("noise", noise.float(), persistent=False)
-        known = torch.arange(FADE, 0, -1) / (FADE + 1)
+        known = torch.arange(fade, 0, -1) / (fade + 1)
         self.register_buffer("known", known, persistent=False)
 
     @staticmethod
@@ -56,21 +57,36 @@ class Phases(nn.Module):
         x, y = _unit(x, y)
         if self.given == self.bins:
             return x, y
-        first = self.given - FADE
-        frames = torch.arange(x.shape[1], device=x.device)
-        at = frames[None] if start is None else frames + start[:, None]
-        noise = self.noise[:, at % FRAMES]  # [2, B or 1, F, bins above]
+        first = self.given - self.fade
+        noise = self._made_up(x, start)
         among = [
-            part[..., first:] * self.known + made_up[..., :FADE] * (1 - self.known)
+            part[..., first:] * self.known + made_up[..., : self.fade] * (1 - self.known)
             for part, made_up in zip((x, y), noise, strict=True)
         ]
+        above = slice(self.fade, None)
         real, imaginary = (
             torch.cat(
-                [part[..., :first], mixed, made_up[..., FADE:].expand(x.shape[0], -1, -1)], dim=-1
+                [part[..., :first], mixed, made_up[..., above].expand(x.shape[0], -1, -1)], dim=-1
             )
             for part, mixed, made_up in zip((x, y), _unit(*among), noise, strict=True)
         )
         return real, imaginary
+
+    def complete(self, numbers: Tensor, magnitudes: Tensor, start: Tensor | None = None) -> Tensor:
+        """Spectrum [B, F, bins] of the complex ``numbers`` [B, F, bins], of which only what is
+        given counts, and of ``magnitudes`` [B, F, bins] with the noise's phases above."""
+        first = self.given - self.fade
+        noise = torch.complex(*self._made_up(magnitudes, start)) * magnitudes[..., first:]
+        fading, above = noise[..., : self.fade], noise[..., self.fade :]
+        mixed = numbers[..., first : self.given] * self.known + fading * (1 - self.known)
+        return torch.cat([numbers[..., :first], mixed, above], dim=-1)
+
+    def _made_up(self, like: Tensor, start: Tensor | None) -> Tensor:
+        """The noise [2, B or 1, F, bins above] for so many frames."""
+        frames = torch.arange(like.shape[1], device=like.device)
+        at = frames[None] if start is None else frames + start[:, None]
+        made_up: Tensor = self.noise[:, at % FRAMES]
+        return made_up
 
 
 def _unit(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:

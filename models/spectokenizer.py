@@ -12,8 +12,9 @@ last stage before its positions together become the latent to be quantised.
 
 `SPECTOKENIZER_MINI` does not learn to reproduce anything in the time that a few processor cores
 have: through its recurrences hardly a phase survives. ``skip`` leads the signal around each of
-them, as residual networks do, and without ``narrow`` the quantiser itself chooses what of the last
-stage it codes; training begins with one that reproduces its input
+them, as residual networks do; without ``narrow`` and with a ``bottleneck`` the quantiser sees the
+last stage through one projection; ``phase_bins`` leaves the phases away that few bits cannot carry.
+Training begins with a network that reproduces its input but for what the bottleneck loses
 (`neucodec.training.systems.spectokenizer.start_as_identity`).
 """
 
@@ -28,13 +29,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .phase import Phases
 from .quantise import ResidualQuantiser
 from .snake import Snake
+from .spectokenizer_parts import Conv, ConvTranspose, Recurrent, complex_convolution
 from .state_dict import read_checkpoint, restore
 from .stream import Carry, StreamState
 
-TIME, FREQUENCY = 3, 4
-"""Kernel sizes. A layer sees the current frame and the two before it."""
+FADE = 8
+"""Bins in which both numbers and magnitudes are coded, and noise takes over."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +50,17 @@ class SpecTokenizerConfig:
     """Of the first convolution and of each of the stages that halve the frequency axis."""
     narrow: int = 8
     """Channels per position in the latent; 0: all of the last stage."""
+    bottleneck: int = 0
+    """Dimensions to which all of these together are projected for the quantiser; 0: no such
+    projection."""
     skip: bool = False
     """Whether the signal also goes around each recurrence."""
+    phase_bins: int = 0
+    """So many of the spectrum's bins, the lowest, are coded as complex numbers, the others as
+    magnitudes, for whose phases noise stands in (`neucodec.models.phase`); 0: all are complex."""
+    overlap: int = 0
+    """Samples in which windows overlap: the fewer, the less of a signal is coded twice; 0: a hop,
+    as in a square-root Hann window."""
     codebooks: int = 12
     codebook_size: int = 1024
     codebook_dim: int = 8
@@ -59,8 +71,19 @@ class SpecTokenizerConfig:
         return [self.hop >> (k + 1) for k in range(len(self.channels))]
 
     @property
+    def parts(self) -> tuple[int, int]:
+        """Channels of the first convolution for complex numbers and for magnitudes."""
+        magnitudes = self.channels[0] // 4 if self.phase_bins else 0
+        return self.channels[0] - magnitudes, magnitudes
+
+    @property
     def latent(self) -> int:
         """Dimensions of the latent."""
+        return self.bottleneck or self.wide
+
+    @property
+    def wide(self) -> int:
+        """Channels of all positions of the last stage, narrowed."""
         return (self.narrow or self.channels[-1]) * self.positions[-1]
 
 
@@ -68,91 +91,15 @@ SPECTOKENIZER_MINI = SpecTokenizerConfig()
 SPECTOKENIZER_BASE = SpecTokenizerConfig(channels=(192, 256, 384, 800, 1280), narrow=16)
 
 
-class Conv(nn.Module):
-    """Convolution over time and frequency, causal in time, halving the frequency axis."""
-
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(inputs, outputs, (TIME, FREQUENCY), stride=(1, 2), padding=(0, 1))
-
-    def forward(self, x: Tensor, carry: Carry) -> Tensor:
-        """Chunk [B, inputs, F, P] to [B, outputs, F, P / 2]."""
-        out: Tensor = self.conv(past(x, carry))
-        return out
-
-
-class ConvTranspose(nn.Module):
-    """Transposed convolution over time and frequency, causal in time, doubling the frequency axis.
-
-    ``extra`` adds a position at the end: the top bin, which halving lost.
-    """
-
-    def __init__(self, inputs: int, outputs: int, extra: int = 0) -> None:
-        super().__init__()
-        # Time padding crops what belongs to the past frames and what reaches into the future.
-        self.conv = nn.ConvTranspose2d(
-            inputs,
-            outputs,
-            (TIME, FREQUENCY),
-            stride=(1, 2),
-            padding=(TIME - 1, 1),
-            output_padding=(0, extra),
-        )
-
-    def forward(self, x: Tensor, carry: Carry) -> Tensor:
-        """Chunk [B, inputs, F, P] to [B, outputs, F, 2 * P + extra]."""
-        out: Tensor = self.conv(past(x, carry))
-        return out
-
-
-def past(x: Tensor, carry: Carry) -> Tensor:
-    """Put the frames before the chunk [B, C, F, P] in front of it, zeros at the signal's start."""
-    x = F.pad(x, (0, 0, TIME - 1, 0)) if carry.first else torch.cat([carry.take(), x], dim=2)
-    if not carry.last:
-        carry.leave(x[:, :, 1 - TIME :])
-    return x
-
-
-class Recurrent(nn.Module):
-    """The paper's RNN2D: layer norm of each frame, tanh, GRU along time, 1x1 convolution, Snake."""
-
-    def __init__(self, width: int, positions: int, skip: bool) -> None:
-        super().__init__()
-        self.skip = skip
-        self.norm = nn.LayerNorm((width, positions))
-        self.gru = nn.GRU(width, width)
-        self.mix = nn.Linear(width, width)
-        self.snake = Snake(width, dims=2)
-
-    def forward(self, x: Tensor, carry: Carry) -> Tensor:
-        """Chunk [B, width, F, P] to the same shape."""
-        batch, width, frames, positions = x.shape
-        normed = self.norm(x.transpose(1, 2)).tanh()
-        steps = normed.permute(1, 0, 3, 2).reshape(frames, batch * positions, width)
-        steps, state = self.gru(steps, None if carry.first else carry.take())
-        if not carry.last:
-            carry.leave(state)
-        mixed = self.mix(steps).reshape(frames, batch, positions, width)
-        out: Tensor = self.snake(mixed.permute(1, 3, 0, 2))
-        return x + out if self.skip else out
-
-
-def complex_convolution(
-    conv: nn.Module, real: Tensor, imaginary: Tensor, carry: Carry
-) -> tuple[Tensor, Tensor]:
-    """A complex convolution by a real one whose outputs are the two parts of the weights' products:
-    (A + iB)(x + iy) = (Ax - By) + i(Ay + Bx)."""
-    a, b = conv(torch.cat([real, imaginary]), carry).chunk(2, dim=1)
-    (ax, ay), (bx, by) = a.chunk(2), b.chunk(2)
-    return ax - by, ay + bx
-
-
 class Encoder(nn.Module):
     """A complex convolution, then stages of convolution and recurrence."""
 
     def __init__(self, c: SpecTokenizerConfig) -> None:
         super().__init__()
-        self.input = Conv(1, c.channels[0])
+        self.phase_bins = c.phase_bins
+        numbers, magnitudes = c.parts
+        self.input = Conv(1, numbers)
+        self.magnitudes = Conv(1, magnitudes) if magnitudes else None
         self.stages = nn.ModuleList()
         for width, inputs, positions in zip(
             c.channels[1:], c.channels[:-1], c.positions[1:], strict=True
@@ -160,15 +107,24 @@ class Encoder(nn.Module):
             stage = [Conv(inputs, width), Snake(width, dims=2), Recurrent(width, positions, c.skip)]
             self.stages.append(nn.ModuleList(stage))
         self.narrow = nn.Conv2d(c.channels[-1], c.narrow, 1) if c.narrow else nn.Identity()
+        self.project = nn.Linear(c.wide, c.bottleneck) if c.bottleneck else nn.Identity()
 
     def forward(self, spectrum: Tensor, carry: Carry) -> Tensor:
         """Compressed complex spectrum [B, F, hop + 1] to latent [B, F, D]."""
-        parts = spectrum[:, None]
-        x = torch.cat(complex_convolution(self.input, parts.real, parts.imag, carry), dim=1)
+        real, imaginary = spectrum.real[:, None], spectrum.imag[:, None]
+        magnitudes = []
+        if self.magnitudes is not None:
+            above = spectrum.shape[-1] - self.phase_bins
+            known = self.phase_bins - FADE
+            power = (real.square() + imaginary.square())[..., known:]
+            magnitudes.append(self.magnitudes(F.pad((power + 1e-8).sqrt(), (known, 0)), carry))
+            real, imaginary = (F.pad(x[..., :-above], (0, above)) for x in (real, imaginary))
+        numbers = complex_convolution(self.input, real, imaginary, carry)
+        x = torch.cat([*numbers, *magnitudes], dim=1)
         for conv, snake, recurrent in cast("Iterable[Stage]", self.stages):
             x = recurrent(snake(conv(x, carry)), carry)
-        latent: Tensor = self.narrow(x)
-        return latent.transpose(1, 2).flatten(2)
+        latent: Tensor = self.project(self.narrow(x).transpose(1, 2).flatten(2))
+        return latent
 
 
 class Decoder(nn.Module):
@@ -177,6 +133,7 @@ class Decoder(nn.Module):
     def __init__(self, c: SpecTokenizerConfig) -> None:
         super().__init__()
         self.channels = c.narrow or c.channels[-1]
+        self.project = nn.Linear(c.bottleneck, c.wide) if c.bottleneck else nn.Identity()
         self.widen = nn.Conv2d(c.narrow, c.channels[-1], 1) if c.narrow else nn.Identity()
         self.stages = nn.ModuleList()
         for width, outputs, positions in zip(
@@ -191,17 +148,39 @@ class Decoder(nn.Module):
                 Snake(outputs, 2),
             ]
             self.stages.append(nn.ModuleList(stage))
-        self.output = ConvTranspose(c.channels[0] // 2, 2, extra=1)
+        numbers, magnitudes = self.parts = c.parts
+        self.output = ConvTranspose(numbers // 2, 2, extra=1)
+        self.magnitudes = ConvTranspose(magnitudes, 1, extra=1) if magnitudes else None
+        self.phases = Phases(c.hop + 1, c.phase_bins or c.hop + 1, FADE)
 
-    def forward(self, latent: Tensor, carry: Carry) -> Tensor:
-        """Latent [B, F, D] to compressed complex spectrum [B, F, hop + 1]."""
+    def forward(self, latent: Tensor, carry: Carry, start: Tensor | None = None) -> Tensor:
+        """Latent [B, F, D] to compressed complex spectrum [B, F, hop + 1]. ``start`` [B] is the
+        frame at which the noise begins; without, it goes on as the stream does."""
         batch, frames, _ = latent.shape
-        x = self.widen(latent.reshape(batch, frames, self.channels, -1).transpose(1, 2))
+        wide = self.project(latent).reshape(batch, frames, self.channels, -1)
+        x = self.widen(wide.transpose(1, 2))
         for recurrent, conv, snake in cast("Iterable[Stage]", self.stages):
             x = snake(conv(recurrent(x, carry), carry))
-        real, imaginary = x.chunk(2, dim=1)
-        real, imaginary = complex_convolution(self.output, real, imaginary, carry)
-        return torch.complex(real.float(), imaginary.float())[:, 0]
+        numbers, magnitudes = x.split(self.parts, dim=1)
+        real, imaginary = complex_convolution(self.output, *numbers.chunk(2, dim=1), carry)
+        spectrum = torch.complex(real.float(), imaginary.float())[:, 0]
+        if self.magnitudes is None:
+            return spectrum
+        sizes = self.magnitudes(magnitudes, carry)[:, 0].float()
+        if start is None:
+            start = latent.new_zeros(1, dtype=torch.int64) if carry.first else carry.take()
+            if not carry.last:
+                carry.leave(start + frames)
+        return self.phases.complete(spectrum, sizes, start)
+
+
+def window_of(hop: int, overlap: int) -> Tensor:
+    """Window [2 * hop] of analysis and of synthesis: neighbours' squares sum to one."""
+    if not overlap:
+        return torch.hann_window(2 * hop).sqrt()
+    at = (torch.arange(hop) + 0.5 - (hop - overlap) / 2) / overlap
+    rise = torch.sin(torch.pi / 2 * at.clamp(0, 1))
+    return torch.cat([rise, rise.flip(0)])
 
 
 Stage = tuple[nn.Module, nn.Module, nn.Module]
@@ -223,11 +202,12 @@ class SpecTokenizer(nn.Module):
         c = self.config = config
         if c.hop % 2 ** (len(c.channels) + 1):
             raise ValueError(f"a hop of {c.hop} samples cannot be halved {len(c.channels)} times")
+        if c.phase_bins and c.channels[0] % 8:
+            raise ValueError(f"{c.channels[0]} channels at first are no multiple of 8")
         self.encoder = Encoder(c)
         self.quantiser = ResidualQuantiser(c.latent, c.codebooks, c.codebook_size, c.codebook_dim)
         self.decoder = Decoder(c)
-        # Squared, neighbours sum to one: analysis and synthesis each take the root.
-        self.register_buffer("window", torch.hann_window(2 * c.hop).sqrt(), persistent=False)
+        self.register_buffer("window", window_of(c.hop, c.overlap), persistent=False)
 
     @classmethod
     def load(
@@ -267,9 +247,12 @@ class SpecTokenizer(nn.Module):
         latent: Tensor = self.encoder(self.compress(audio), carry or Carry())
         return latent
 
-    def synthesise(self, latent: Tensor, carry: Carry | None = None) -> Tensor:
-        """Latent [B, F, D] to windowed audio [B, 1, (F + 1) * hop], ready to overlap-add."""
-        return self.expand(self.decoder(latent, carry or Carry()))
+    def synthesise(
+        self, latent: Tensor, carry: Carry | None = None, start: Tensor | None = None
+    ) -> Tensor:
+        """Latent [B, F, D] to windowed audio [B, 1, (F + 1) * hop], ready to overlap-add.
+        ``start`` is as in `Decoder`."""
+        return self.expand(self.decoder(latent, carry or Carry(), start))
 
     def encode(self, audio: Tensor, codebooks: int) -> Tensor:
         """A chunk of audio [B, 1, (F + 1) * hop] to codes [B, codebooks, F] (int64)."""
@@ -277,7 +260,7 @@ class SpecTokenizer(nn.Module):
 
     def decode(self, codes: Tensor) -> Tensor:
         """Codes [B, K, F] of a chunk to windowed audio [B, 1, (F + 1) * hop]."""
-        return self.synthesise(self.quantiser.decode(codes))
+        return self.synthesise(self.quantiser.decode(codes), start=Phases.start(codes))
 
     def encode_stream(
         self, audio: Tensor, codebooks: int, state: StreamState | None = None, last: bool = False

@@ -162,7 +162,9 @@ def test_pull_path_verify_and_remove(run: Run, card: Path, server: Server, tmp_p
 def test_verify_without_names_checks_what_is_here(run: Run) -> None:
     ran = run("models", "verify")
     assert (ran.code, ran.err) == (0, "")
-    names = ("neu-16khz", "neu-44khz", "neu2-44khz", "neu-44khz-lm", "neu2-44khz-lm")
+    names = (
+        "neu-16khz", "neu-44khz", "neu2-44khz", "specmini-16khz", "neu-44khz-lm", "neu2-44khz-lm"
+    )  # fmt: skip
     lines = "".join(rf"{name}: intact, SHA-256 [0-9a-f]{{64}}\n" for name in names)
     assert re.fullmatch(lines, ran.out.decode())
 

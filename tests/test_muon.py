@@ -30,3 +30,13 @@ def test_steps_are_pytorchs_and_so_is_the_state() -> None:
     assert (ours - theirs).norm() < 0.02 * moved  # theirs multiplies in bfloat16
     saved = optimiser.state_dict()["state"][0]["momentum_buffer"]
     torch.testing.assert_close(saved, reference.state_dict()["state"][0]["momentum_buffer"])
+
+
+def test_a_kernel_moves_as_the_matrix_that_it_is_to_what_lies_under_it() -> None:
+    generator = torch.Generator().manual_seed(0)
+    start, gradient = (torch.randn(6, 5, 3, 4, generator=generator) for _ in range(2))
+    kernel, matrix = nn.Parameter(start.clone()), nn.Parameter(start.flatten(1).clone())
+    kernel.grad, matrix.grad = gradient, gradient.flatten(1)
+    Muon([kernel, matrix], 0.02, 0.1).step()
+    torch.testing.assert_close(kernel.flatten(1), matrix)
+    assert not torch.equal(kernel, start)

@@ -30,6 +30,19 @@ def test_bins_with_a_phase_keep_it_at_unit_length() -> None:
     torch.testing.assert_close(real.square() + imaginary.square(), torch.ones(1, 5, BINS))
 
 
+def test_a_spectrum_is_completed_by_noise_of_given_magnitudes() -> None:
+    numbers = torch.randn(1, 5, 40, dtype=torch.complex64)
+    magnitudes = torch.rand(1, 5, 40) + 0.5
+    whole = Phases(40, 24, fade=8).complete(numbers, magnitudes)
+    assert torch.equal(whole[..., :16], numbers[..., :16])
+    torch.testing.assert_close(whole[..., 24:].abs(), magnitudes[..., 24:])
+    # In between, each counts for less and less.
+    silent = torch.zeros(1, 5, 40)
+    faded = Phases(40, 24, fade=8).complete(numbers, silent)[..., 16:24].abs()
+    shares = faded / numbers[..., 16:24].abs()
+    torch.testing.assert_close(shares, (torch.arange(8, 0, -1) / 9).expand_as(shares))
+
+
 def test_the_others_do_not_buzz_at_the_frame_rate() -> None:
     phases, spectrum = Phases(BINS, GIVEN), Spectrum(4 * HOP, HOP)
     sound = spectrum.synthesise(torch.complex(*phases(*steady(60))))[0]

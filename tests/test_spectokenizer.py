@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -19,13 +20,16 @@ from neucodec.models.spectokenizer import (
     SPECTOKENIZER_MINI,
     SpecTokenizer,
     SpecTokenizerConfig,
-    complex_convolution,
 )
+from neucodec.models.spectokenizer_parts import complex_convolution
 from neucodec.models.stream import Carry
 
 SMALL = replace(SPECTOKENIZER_MINI, channels=(4, 6, 8, 8, 12), codebook_size=64)
 SKIPPING = replace(SMALL, narrow=0, skip=True)
-BOTH = pytest.mark.parametrize("config", [SMALL, SKIPPING], ids=["published", "skipping"])
+NOISY = replace(SKIPPING, channels=(8, 8, 8, 8, 12), phase_bins=96, bottleneck=16)
+ALL = pytest.mark.parametrize(
+    "config", [SMALL, SKIPPING, NOISY], ids=["published", "skipping", "noisy"]
+)
 HOP = SMALL.hop
 
 
@@ -77,8 +81,20 @@ def test_skipping_the_recurrences_takes_no_parameters_and_the_whole_last_stage_i
     assert two.quantiser.stages()[0].down.in_features == 96 * 10
 
 
-def test_the_mini_model_takes_the_published_computation() -> None:
-    model = a_model(SPECTOKENIZER_MINI)
+def test_a_bottleneck_is_one_projection_of_all_that_the_last_stage_hands_on() -> None:
+    with torch.device("meta"):
+        plain, narrowed = (
+            SpecTokenizer(replace(SPECTOKENIZER_MINI, narrow=0, skip=True, bottleneck=dimensions))
+            for dimensions in (0, 64)
+        )
+    added = parameters(narrowed.encoder) - parameters(plain.encoder)
+    assert added == 96 * 10 * 64 + 64
+    assert narrowed.quantiser.stages()[0].down.in_features == 64
+
+
+@pytest.mark.parametrize("part", [{}, {"narrow": 0, "skip": True, "phase_bins": 96}])
+def test_the_mini_model_takes_the_published_computation(part: dict[str, Any]) -> None:
+    model = a_model(replace(SPECTOKENIZER_MINI, **part))
     second = signal(51 * HOP, 16000)
     count = macs(model, lambda: model.decode(model.encode(second, 12)))
     assert count == pytest.approx(0.43e9, rel=0.1)
@@ -109,12 +125,19 @@ def test_compressing_keeps_the_phase_and_takes_the_root_of_the_magnitude() -> No
     torch.testing.assert_close(compressed[loud].angle(), plain[loud].angle(), atol=1e-3, rtol=0)
 
 
-def test_expanding_undoes_compressing() -> None:
-    model = a_model()
+@pytest.mark.parametrize("overlap", [0, 64, 192])
+def test_expanding_undoes_compressing(overlap: int) -> None:
+    model = a_model(replace(SMALL, overlap=overlap))
     audio = signal(10 * HOP, 16000, batch=2)
     inner = slice(HOP, -HOP)
     out = model.expand(model.compress(audio))
     torch.testing.assert_close(out[..., inner], audio[..., inner], atol=1e-5, rtol=0)
+
+
+def test_windows_reach_no_further_than_they_overlap() -> None:
+    window = a_model(replace(SMALL, overlap=64)).window
+    assert not window[:128].any() and not window[-128:].any()
+    assert bool((window[192:-192] == 1).all())
 
 
 def test_the_first_layer_is_a_complex_convolution() -> None:
@@ -129,7 +152,7 @@ def test_the_first_layer_is_a_complex_convolution() -> None:
     torch.testing.assert_close(torch.complex(real, imaginary), F.conv2d(x, kernel))
 
 
-@BOTH
+@ALL
 @pytest.mark.parametrize("samples", [1, 319, 320, 321, 5000])
 @pytest.mark.parametrize("chunk", [77, 500, 3200])
 def test_a_stream_gives_the_codes_and_the_audio_of_the_whole_signal(
@@ -159,7 +182,7 @@ def test_a_stream_gives_the_codes_and_the_audio_of_the_whole_signal(
     torch.testing.assert_close(out, model.decode_stream(codes, last=True)[0], atol=1e-5, rtol=0)
 
 
-@BOTH
+@ALL
 def test_codes_do_not_depend_on_the_future(config: SpecTokenizerConfig) -> None:
     model = a_model(config)
     audio = signal(20 * HOP, 16000)
@@ -168,6 +191,31 @@ def test_codes_do_not_depend_on_the_future(config: SpecTokenizerConfig) -> None:
     one, two = whole(model, audio), whole(model, other)
     assert torch.equal(one[..., :10], two[..., :10])
     assert not torch.equal(one[..., 10:], two[..., 10:])
+
+
+def test_phases_above_the_lowest_bins_do_not_reach_the_codes() -> None:
+    model = a_model(NOISY)
+    spectrum = model.compress(signal(20 * HOP, 16000))
+
+    def latent(bins: slice) -> Tensor:
+        turned = spectrum.clone()
+        turned[..., bins] *= torch.tensor(1j)
+        return model.encoder(turned, Carry())
+
+    torch.testing.assert_close(latent(slice(96, None)), latent(slice(0, 0)), atol=1e-5, rtol=0)
+    assert not torch.allclose(latent(slice(0, 96)), latent(slice(0, 0)), atol=1e-2)
+
+
+def test_noise_is_a_function_of_the_codes_and_differs_between_chunks() -> None:
+    model = a_model(NOISY)
+    codes = torch.randint(0, 64, (1, 4, 20))
+    other = codes.clone()
+    other[0, 0, -1] = (other[0, 0, -1] + 1) % 64  # the noise begins a frame later
+    first, again, shifted = (model.decode(c)[..., : 10 * HOP] for c in (codes, codes, other))
+    assert torch.equal(first, again)
+    spectra = [torch.fft.rfft(x[0, 0]).abs() for x in (first, shifted)]
+    high = slice(len(spectra[0]) // 2, None)
+    assert not torch.allclose(spectra[0][high], spectra[1][high], atol=1e-3)
 
 
 def test_audio_does_not_depend_on_later_frames_but_one() -> None:
@@ -213,3 +261,8 @@ def test_gradients_are_finite_even_on_silence() -> None:
 def test_a_hop_that_cannot_be_halved_is_refused() -> None:
     with pytest.raises(ValueError, match="a hop of 300 samples cannot be halved 5 times"):
         SpecTokenizer(replace(SMALL, hop=300))
+
+
+def test_channels_that_cannot_be_shared_out_are_refused() -> None:
+    with pytest.raises(ValueError, match="12 channels at first are no multiple of 8"):
+        SpecTokenizer(replace(NOISY, channels=(12, 8, 8, 8, 12)))

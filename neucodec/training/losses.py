@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -69,6 +70,14 @@ class SpectralLoss(nn.Module):
             emphasis = 1 / (torch.linspace(0, sample_rate / 2, size // 2 + 1) + 500)
             emphasis = emphasis[: self._phases(size)]
             self.register_buffer(f"emphasis{size}", emphasis / emphasis.mean(), persistent=False)
+
+    def draw(self, rng: np.random.Generator) -> dict[int, float]:
+        """Weights by window for one step: those of the complex distance always, and two of the
+        others, for all."""
+        always = self.complex_windows
+        others = [size for size in self.BANDS if size not in always]
+        drawn = rng.choice(others, 2, replace=False)
+        return dict.fromkeys(always, 1.0) | {int(size): len(others) / 2 for size in drawn}
 
     def forward(
         self, reference: Tensor, decoded: Tensor, weights: dict[int, float] | None = None

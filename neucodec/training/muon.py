@@ -30,8 +30,9 @@ def orthogonalised(matrix: Tensor) -> Tensor:
 
 
 class Muon(torch.optim.Optimizer):
-    """Muon with Nesterov's momentum, for matrices; steps as long as AdamW's, so that one learning
-    rate serves both (arXiv 2502.16982, section 2.2).
+    """Muon with Nesterov's momentum, for matrices, and for kernels, which are matrices to what lies
+    under them; steps as long as AdamW's, so that one learning rate serves both (arXiv 2502.16982,
+    section 2.2).
 
     PyTorch's own, from 2.9 on, always multiplies in bfloat16, which takes some twenty times as long
     on a processor that does not have it; its saved state is this one's.
@@ -42,7 +43,7 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """Move every matrix that has a gradient."""
+        """Move everything that has a gradient."""
         for group in self.param_groups:
             for p in group["params"]:
                 if p.grad is None:
@@ -51,6 +52,6 @@ class Muon(torch.optim.Optimizer):
                 if not state:
                     state["momentum_buffer"] = torch.zeros_like(p)
                 momentum = state["momentum_buffer"].lerp_(p.grad, 1 - MOMENTUM)
-                step = orthogonalised(p.grad.lerp(momentum, MOMENTUM))
+                step = orthogonalised(p.grad.lerp(momentum, MOMENTUM).flatten(1))
                 p.mul_(1 - group["lr"] * group["weight_decay"])
-                p.add_(step, alpha=-group["lr"] * 0.2 * max(p.shape) ** 0.5)
+                p.add_(step.view_as(p), alpha=-group["lr"] * 0.2 * max(step.shape) ** 0.5)

@@ -85,6 +85,9 @@ class Recipe:
     """Frames per chunk."""
     continuous: int = 1000
     """Steps without quantiser, after which codebooks start by k-means (neu, spectokenizer)."""
+    channel_bits: float = 0.0
+    """Bits of each codebook that noise in the latent leaves room for in those steps, so that the
+    networks learn to make do with as many; 0: no noise (neu, spectokenizer)."""
     restarts: list[int] = field(default_factory=list)
     """Later steps at which codebooks start by k-means anew, since the latent has moved on faster
     than they follow (neu, spectokenizer)."""

@@ -125,11 +125,11 @@ class Trainer:
 
     def _optimisers(self) -> list[torch.optim.Optimizer]:
         """Weights decay but for vectors and codebook entries; Muon, where the recipe has it, takes
-        the matrices outside the quantiser."""
+        the matrices and two-dimensional kernels outside the quantiser."""
         muon = self.recipe.optimiser == "muon"
         return optimisers(
             self.model.named_parameters(),
-            inner=lambda name, p: muon and p.dim() == 2 and "quantiser" not in name,
+            inner=lambda name, p: muon and p.dim() in (2, 4) and "quantiser" not in name,
             plain=lambda name, p: p.dim() < 2 or "entries" in name,
             rate=self.recipe.learning_rate,
             betas=(self.recipe.betas[0], self.recipe.betas[1]),
@@ -171,7 +171,9 @@ class Trainer:
     def train_step(self, audio: Tensor, counts: Tensor) -> dict[str, float]:
         """One update; returns the losses."""
         r, step = self.recipe, self.step
-        quantise = step >= self.system.quantises_from
+        self.system.quantising = step >= self.system.quantises_from
+        if step == 0 and not r.start:
+            self.system.begin(self._numbered)
         if self._since_start() == 0 and not (r.start and step == self.system.quantises_from):
             self.system.start_codebooks(self._numbered)
         rate = r.rate_at(step)
@@ -181,7 +183,7 @@ class Trainer:
         self.system.train()
         for part in self.frozen:
             part.eval()
-        coded = self.parallel(audio.to(self.device), counts.to(self.device) if quantise else None)
+        coded = self.parallel(audio.to(self.device), counts.to(self.device))
         # Losses are of a copy, so that each one's gradient there can be had and weighed.
         heard = coded.decoded.detach().requires_grad_()
         windows, hearing = (np.random.default_rng([r.seed, step, k]) for k in (1, 2))

@@ -35,6 +35,7 @@ class ChunkedSystem(System):
     def __init__(self, recipe: Recipe) -> None:
         super().__init__(recipe)
         self.quantises_from = recipe.unquantised
+        self.quantising = False
 
     @property
     def quantiser(self) -> ResidualQuantiser:
@@ -79,20 +80,21 @@ class ChunkedSystem(System):
         drawn[kind < r.bypass_share] = 0
         return drawn
 
-    def forward(self, audio: Tensor, counts: Tensor | None) -> Decoded:
+    def forward(self, audio: Tensor, counts: Tensor) -> Decoded:
         """Code audio [B, 1, T]: both signals come at unit level, without the ends that lack a
-        neighbour."""
+        neighbour. Until codes are used, latents pass as they are, or through a noisy channel."""
         mono = audio[:, 0]
         chunks, scale = self._levelled(mono)
+        each = counts.repeat_interleave(self.recipe.chunks)
         penalties = {}
         with self.autocast(audio):
             latent = self.analyse(chunks.flatten(0, 1)).float()
-            if counts is not None:
-                with torch.autocast(audio.device.type, enabled=False):
-                    each = counts.repeat_interleave(self.recipe.chunks)
+            with torch.autocast(audio.device.type, enabled=False):
+                if self.quantising:
                     quantised = self.quantiser(latent, each)
-                latent = quantised.latent
-                penalties["commitment"] = quantised.commitment
+                    latent, penalties["commitment"] = quantised.latent, quantised.commitment
+                elif self.recipe.channel_bits:
+                    latent = through_noise(latent, self.recipe.channel_bits * each)
             out = self.synthesise(latent)
         out = out.float().reshape(chunks.shape) * scale
         decoded = torch.zeros_like(mono)
@@ -111,11 +113,40 @@ class ChunkedSystem(System):
 
     @torch.no_grad()
     def start_codebooks(self, batch: Callable[[int], Tensor]) -> None:
-        """By k-means on the latents of at least four batches, and twelve points for each entry."""
+        """By k-means on the latents of at least four batches, and forty points for each entry: with
+        twelve what is new to it has half as much error again as what it started from."""
         latents = []
         size = len(self.quantiser.stages(1)[0].entries)
         r = self.recipe
-        for number in range(max(4, -(-12 * size // (r.batch * r.chunks * r.frames)))):
-            chunks, _ = self._levelled(batch(number)[:, 0])
-            latents.append(self.analyse(chunks.flatten(0, 1)).flatten(0, 1))
-        self.quantiser.start(torch.cat(latents).float())
+        for number in range(max(4, -(-40 * size // (r.batch * r.chunks * r.frames)))):
+            latents.append(self._latents(batch(number)))
+        self.quantiser.start(torch.cat(latents))
+
+    def _latents(self, audio: Tensor) -> Tensor:
+        """Latents [N, D] of the frames of items [B, 1, T]."""
+        chunks, _ = self._levelled(audio[:, 0])
+        return self.analyse(chunks.flatten(0, 1)).flatten(0, 1).float()
+
+
+def through_noise(latent: Tensor, bits: Tensor) -> Tensor:
+    """Latents [N, F, D] as a channel hands them on that carries ``bits`` [N] a frame, of 0 bits as
+    they are.
+
+    All dimensions get white noise of one variance, such that of a Gaussian source with their
+    variances no more can come through, and what arrives is scaled to the best guess, as the means
+    are that codebooks hold (Cover and Thomas, Elements of Information Theory, 2nd edition,
+    sections 9.4 and 10.3).
+    """
+    flat = latent.flatten(0, 1)
+    mean, variance = flat.mean(0), flat.var(0) + 1e-12
+    low, high = (variance.detach().max() * share for share in (1e-8, 1e8))
+    low, high = low.expand_as(bits), high.expand_as(bits)
+    for _ in range(40):
+        noise = (low * high).sqrt()
+        too_much = (1 + variance.detach() / noise[:, None]).log2().sum(-1) / 2 > bits
+        low, high = torch.where(too_much, noise, low), torch.where(too_much, high, noise)
+    # It grows with the latents, or they would grow without end to be heard above it.
+    share = torch.where(bits > 0, high, 0.0)[:, None, None] / variance.detach().sum()
+    noise = share * variance.sum()
+    arrived = latent - mean + noise.clamp_min(1e-12).sqrt() * torch.randn_like(latent)
+    return mean + arrived * variance / (variance + noise)

@@ -61,12 +61,8 @@ class NeuSystem(ChunkedSystem):
     def distances(
         self, reference: Tensor, decoded: Tensor, rng: np.random.Generator
     ) -> dict[str, Tensor]:
-        """Windows of the complex distance always, and two of the others, for all."""
-        always = self.distance.complex_windows
-        others = [size for size in SpectralLoss.BANDS if size not in always]
-        drawn = rng.choice(others, 2, replace=False)
-        windows = dict.fromkeys(always, 1.0) | {int(size): len(others) / 2 for size in drawn}
-        mel, phase = self.distance(reference[:, 0], decoded[:, 0], windows)
+        """Mel and complex distance of a few windows, and what else has a weight."""
+        mel, phase = self.distance(reference[:, 0], decoded[:, 0], self.distance.draw(rng))
         losses = {"mel": mel, "complex": phase}
         if self.auditory:
             losses["auditory"] = self.auditory(reference[:, 0], decoded[:, 0])

@@ -3,6 +3,7 @@ spectrum, DAC's discriminators, feature matching and commitment, and gives no we
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import ClassVar, cast
 
@@ -11,16 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from ...models.card import Card
+from ...models.phase import FRAMES
 from ...models.snake import Snake
-from ...models.spectokenizer import (
-    TIME,
-    Conv,
-    ConvTranspose,
-    Recurrent,
-    SpecTokenizer,
-    SpecTokenizerConfig,
-)
+from ...models.spectokenizer import SpecTokenizer, SpecTokenizerConfig
+from ...models.spectokenizer_parts import TIME, Conv, ConvTranspose, Recurrent
 from ..disturbance import Disturbance
+from ..losses import SpectralLoss
 from ..mel import MelDistance
 from ..recipe import Recipe
 from .chunked import ChunkedSystem
@@ -31,6 +28,9 @@ NOISE = 0.05
 of the size of one of its slices."""
 ALPHA = 0.01
 """What Snakes begin with: so small, they pass what comes almost as it is."""
+LIFT = 1.4
+"""How much larger than parts of complex numbers magnitudes are in the latent: the more, the better
+the bottleneck and the codebooks keep them."""
 FLOOR = 0.01
 """Of magnitudes in the distance, at unit level."""
 
@@ -56,11 +56,17 @@ def start_as_identity(network: SpecTokenizer) -> None:
     # The middle two of four bins are a position's own; of the frames the encoder's kernels have
     # the current one last, the decoder's, which are transposed, first.
     own, now = (1, 2), TIME - 1
-    real, imaginary = 0, config.channels[0] // 2
+    numbers, magnitudes = config.parts
+    real, imaginary = 0, numbers // 2
     for k, tap in enumerate(own):
         encoder.input.conv.weight[real + k, 0, now, tap] = 1
         decoder.output.conv.weight[real + k, 0, 0, tap] = 1
+        if encoder.magnitudes is not None and decoder.magnitudes is not None:
+            encoder.magnitudes.conv.weight[k, 0, now, tap] = LIFT
+            decoder.magnitudes.conv.weight[k, 0, 0, tap] = 1 / LIFT
     used = [real, real + 1, imaginary, imaginary + 1]
+    if magnitudes:
+        used += [numbers, numbers + 1]
     convolutions = [m for m in encoder.stages.modules() if isinstance(m, Conv)]
     transposed = [m for m in decoder.stages.modules() if isinstance(m, ConvTranspose)]
     stages = zip(convolutions, reversed(transposed), config.channels[1:], strict=True)
@@ -76,10 +82,10 @@ class SpecTokenizerSystem(ChunkedSystem):
     """Either size, in the use that codes chunks by themselves."""
 
     WEIGHTS: ClassVar = {
-        "mel": 5.0, "compressed": 10.0, "disturbance": 0.0, "commitment": 0.25, "adversarial": 1.0,
-        "features": 2.0,
+        "mel": 5.0, "compressed": 10.0, "complex": 0.0, "disturbance": 0.0,
+        "commitment": 0.25, "adversarial": 1.0, "features": 2.0,
     }  # fmt: skip
-    GROUPS: ClassVar = dict.fromkeys(("mel", "compressed", "disturbance"), "spectral")
+    GROUPS: ClassVar = dict.fromkeys(("mel", "compressed", "complex"), "spectral")
 
     network: SpecTokenizer
 
@@ -90,6 +96,8 @@ class SpecTokenizerSystem(ChunkedSystem):
         if self.config.skip and not self.config.narrow:
             start_as_identity(self.network)
         self.mel = MelDistance(recipe.sample_rate)
+        phases_to = (self.config.phase_bins or self.config.hop) / self.config.hop
+        self.spectral = SpectralLoss(recipe.sample_rate, recipe.least_coherence, phases_to)
         self.disturbance = Disturbance(recipe.sample_rate) if self.weights["disturbance"] else None
         self.codebooks, self.hop = self.config.codebooks, self.config.hop
         self.context = self.hop // 2
@@ -100,27 +108,56 @@ class SpecTokenizerSystem(ChunkedSystem):
 
     def synthesise(self, latent: Tensor) -> Tensor:
         """Latents [N, F, D] to chunks [N, width], ready to overlap-add."""
-        return self.network.synthesise(latent)[:, 0]
+        start = None
+        if self.config.phase_bins and self.training:
+            start = torch.randint(FRAMES, (len(latent),)).to(latent.device)
+        return self.network.synthesise(latent, start=start)[:, 0]
+
+    @torch.no_grad()
+    def begin(self, batch: Callable[[int], Tensor]) -> None:
+        """Have the bottleneck begin with the principal components of the latent."""
+        encoder, decoder = self.network.encoder, self.network.decoder
+        if not self.config.bottleneck:
+            return
+        projection, encoder.project = encoder.project, nn.Identity()
+        latents = torch.cat([self._latents(batch(number)) for number in range(4)])
+        encoder.project = projection
+        mean = latents.mean(0)
+        _, axes = torch.linalg.eigh((latents - mean).T @ (latents - mean))
+        axes = axes[:, -self.config.bottleneck :]
+        projection.weight.copy_(axes.T)
+        projection.bias.copy_(-mean @ axes)
+        decoder.project.weight.copy_(axes)
+        decoder.project.bias.copy_(mean)
 
     def distances(
         self, reference: Tensor, decoded: Tensor, rng: np.random.Generator
     ) -> dict[str, Tensor]:
-        """DAC's mel distance, and between the spectra that the network itself works on the mean of
-        two squared distances over the reference's power: as complex numbers, and of their sizes
-        alone, which a network that is not sure of a phase would else make too small. PESQ's
-        disturbance where it has a weight; and no mel distance where that has none."""
+        """Those that have a weight: DAC's mel distance, or with a complex distance the two of
+        `SpectralLoss` in a few windows; the distance of compressed spectra; PESQ's disturbance."""
+        losses = {}
+        if self.weights["complex"]:
+            windows = self.spectral.draw(rng)
+            mel, phase = self.spectral(reference[:, 0], decoded[:, 0], windows)
+            losses = {"mel": mel, "complex": phase}
+        elif self.weights["mel"]:
+            losses["mel"] = self.mel(reference, decoded)
+        if self.weights["compressed"]:
+            losses["compressed"] = self._distance(reference, decoded)
+        if self.disturbance:
+            losses["disturbance"] = self.disturbance(reference[:, 0], decoded[:, 0])
+        return losses
+
+    def _distance(self, reference: Tensor, decoded: Tensor) -> Tensor:
+        """Between the spectra that the network itself works on the mean of two squared distances
+        over the reference's power: as complex numbers, and of their sizes alone, which a network
+        that is not sure of a phase would else make too small."""
         whole = reference.shape[-1] // self.hop * self.hop
         wanted, got = (self._compressed(audio[..., :whole]) for audio in (reference, decoded))
         power = wanted.abs().square().mean().clamp_min(1e-4)  # perhaps it is silent
         phase = (wanted - got).abs().square().mean() / power
         size = (wanted.abs() - got.abs()).square().mean() / power
-        compressed = (phase + size) / 2
-        losses = {"compressed": compressed}
-        if self.weights["mel"]:
-            losses["mel"] = self.mel(reference, decoded)
-        if self.disturbance:
-            losses["disturbance"] = self.disturbance(reference[:, 0], decoded[:, 0])
-        return losses
+        return (phase + size) / 2
 
     def _compressed(self, audio: Tensor) -> Tensor:
         """The network's spectrum, but that what is 40 dB below the signal's level is compressed no

@@ -45,6 +45,8 @@ class System(nn.Module, ABC):
     channels = 1
     quantises_from = 0
     """Step from which on codes are used."""
+    quantising = True
+    """Whether it has been reached; what happens until then is up to the system."""
 
     def __init__(self, recipe: Recipe) -> None:
         super().__init__()
@@ -66,8 +68,8 @@ class System(nn.Module, ABC):
         """How many codebooks each item [B] of a step uses; 0 for none of them, unquantised."""
 
     @abstractmethod
-    def forward(self, audio: Tensor, counts: Tensor | None) -> Decoded:
-        """Code audio [B, C, T]; ``counts`` None leaves everything unquantised."""
+    def forward(self, audio: Tensor, counts: Tensor) -> Decoded:
+        """Code audio [B, C, T] with ``counts`` [B] codebooks."""
 
     @abstractmethod
     def distances(
@@ -81,6 +83,9 @@ class System(nn.Module, ABC):
 
     def weight_norm(self) -> None:
         """Factorise what the paper does; called once the weights to start from are there."""
+
+    def begin(self, batch: Callable[[int], Tensor]) -> None:
+        """Called before the first step of a run that starts from nothing."""
 
     def start_codebooks(self, batch: Callable[[int], Tensor]) -> None:
         """Called once, before the first step that uses codes; ``batch`` gives audio by number."""
