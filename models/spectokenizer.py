@@ -162,7 +162,8 @@ class Decoder(nn.Module):
         for recurrent, conv, snake in cast("Iterable[Stage]", self.stages):
             x = snake(conv(recurrent(x, carry), carry))
         numbers, magnitudes = x.split(self.parts, dim=1)
-        real, imaginary = complex_convolution(self.output, *numbers.chunk(2, dim=1), carry)
+        real, imaginary = numbers.chunk(2, dim=1)
+        real, imaginary = complex_convolution(self.output, real, imaginary, carry)
         spectrum = torch.complex(real.float(), imaginary.float())[:, 0]
         if self.magnitudes is None:
             return spectrum

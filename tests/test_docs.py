@@ -70,7 +70,7 @@ def command_lines(text: str) -> Iterator[list[str]]:
 
 def parse(words: list[str]) -> None:
     """As the command line would; files need not be there."""
-    context, command = click.Context(cli, info_name="neucodec"), cli
+    context, command = click.Context(cli, info_name="neucodec", **cli.context_settings), cli
     while isinstance(command, click.Group) and words and not words[0].startswith("-"):
         found = command.get_command(context, words[0])
         if found is None:

@@ -20,6 +20,8 @@ CODES = {
     "0.5.0": "73cc970aa281eea34d1feafa588263cc7b00a2f6e7009d69196317b63ecfcdfa",
     "0.6.0": "c8cc37645b298eded0f9e00ab80f1ba9560b21966616e0d4700efa3dd17b7915",
     "0.6.0-neu-16khz": "e5b9c622df9d9d569474cffad4552e5fcbc5fe709c7a87f932ea8c05eab3c21a",
+    "0.7.0": "c8cc37645b298eded0f9e00ab80f1ba9560b21966616e0d4700efa3dd17b7915",
+    "0.7.0-specmini-16khz": "b6286b5052a1835a4a19f21d3abeac8474f9d64c784fd11d59e700d109f1688c",
 }
 """SHA-256 of the codes, chunk by chunk [streams, codebooks, frames], as 16-bit integers."""
 

@@ -116,19 +116,20 @@ class SpecTokenizerSystem(ChunkedSystem):
     @torch.no_grad()
     def begin(self, batch: Callable[[int], Tensor]) -> None:
         """Have the bottleneck begin with the principal components of the latent."""
-        encoder, decoder = self.network.encoder, self.network.decoder
-        if not self.config.bottleneck:
+        encoder = self.network.encoder
+        down, up = encoder.project, self.network.decoder.project
+        if not (isinstance(down, nn.Linear) and isinstance(up, nn.Linear)):
             return
-        projection, encoder.project = encoder.project, nn.Identity()
+        encoder.project = nn.Identity()
         latents = torch.cat([self._latents(batch(number)) for number in range(4)])
-        encoder.project = projection
+        encoder.project = down
         mean = latents.mean(0)
         _, axes = torch.linalg.eigh((latents - mean).T @ (latents - mean))
-        axes = axes[:, -self.config.bottleneck :]
-        projection.weight.copy_(axes.T)
-        projection.bias.copy_(-mean @ axes)
-        decoder.project.weight.copy_(axes)
-        decoder.project.bias.copy_(mean)
+        axes = axes[:, -down.out_features :]
+        down.weight.copy_(axes.T)
+        down.bias.copy_(-mean @ axes)
+        up.weight.copy_(axes)
+        up.bias.copy_(mean)
 
     def distances(
         self, reference: Tensor, decoded: Tensor, rng: np.random.Generator
