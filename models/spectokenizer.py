@@ -179,9 +179,9 @@ def window_of(hop: int, overlap: int) -> Tensor:
     """Window [2 * hop] of analysis and of synthesis: neighbours' squares sum to one."""
     if not overlap:
         return torch.hann_window(2 * hop).sqrt()
-    at = (torch.arange(hop) + 0.5 - (hop - overlap) / 2) / overlap
-    rise = torch.sin(torch.pi / 2 * at.clamp(0, 1))
-    return torch.cat([rise, rise.flip(0)])
+    at = torch.arange(2 * hop) + 0.5
+    risen = (torch.minimum(at, 2 * hop - at) - (hop - overlap) / 2) / overlap
+    return torch.sin(torch.pi / 2 * risen.clamp(0, 1))
 
 
 Stage = tuple[nn.Module, nn.Module, nn.Module]

@@ -20,6 +20,7 @@ from conftest import PATIENCE, MakeClip, Run
 from neucodec.batch import Result, attempt
 from neucodec.console import Console
 from neucodec.ending import Ended, signals_end_the_run
+from neucodec.models.card import cards
 from neucodec.plan import Job
 
 NEUCODEC = [sys.executable, "-m", "neucodec"]
@@ -63,6 +64,21 @@ def test_a_live_pipe_through_both_ways() -> None:
     assert first.startswith(b"RIFF")
     samples = (first + rest).partition(b"data")[2][4:]
     assert len(samples) == 2 * 60000
+
+
+@pytest.mark.parametrize("model", [card.name for card in cards().values() if card.embedded])
+def test_every_model_of_the_package_codes_in_a_process_of_its_own(
+    clip: MakeClip, tmp_path: Path, model: str
+) -> None:
+    """Such a process leaves parts of PyTorch out, which no network may need."""
+    song, small, back = clip(seconds=1.3), tmp_path / "song.ncf", tmp_path / "back.wav"
+    for args in (
+        ("encode", "-q", "-m", model, song, "-o", small),
+        ("decode", "-q", small, "-o", back),
+    ):
+        ran = subprocess.run([*NEUCODEC, *args], capture_output=True, timeout=PATIENCE)
+        assert (ran.returncode, ran.stderr) == (0, b"")
+    assert soundfile.info(back).duration == pytest.approx(1.3, abs=1e-3)
 
 
 def test_pipes_say_nothing_but_data(run: Run, clip: MakeClip, tmp_path: Path) -> None:
