@@ -10,6 +10,9 @@ FRAMES = 128
 """After so many frames the noise begins anew."""
 FADE = 32
 """Bins over which it takes over from the phases that are known, unless said otherwise."""
+SPREAD = (0.125, 0.25, 0.25, 0.25, 0.125)
+"""Shares that neighbouring bins have in the power of one: a decoder that is judged by bands puts
+all the power of four bins into one of them, and what was noise rings at their spacing."""
 STEP = 2.1
 """Radians by which neighbouring bins of the noise differ at most. So a frame's sound stays within a
 third of a window (STEP / 2 pi) of its middle: phases that have nothing to do with each other smear
@@ -73,10 +76,11 @@ class Phases(nn.Module):
         return real, imaginary
 
     def complete(self, numbers: Tensor, magnitudes: Tensor, start: Tensor | None = None) -> Tensor:
-        """Spectrum [B, F, bins] of the complex ``numbers`` [B, F, bins], of which only what is
-        given counts, and of ``magnitudes`` [B, F, bins] with the noise's phases above."""
+        """Spectrum [B, F, bins], magnitudes being roots of amplitudes: of the complex ``numbers``
+        [B, F, bins], of which only what is given counts, and above of ``magnitudes`` [B, F, bins],
+        whose power is spread over neighbours (`SPREAD`), with the noise's phases."""
         first = self.given - self.fade
-        noise = torch.complex(*self._made_up(magnitudes, start)) * magnitudes[..., first:]
+        noise = torch.complex(*self._made_up(magnitudes, start)) * spread(magnitudes[..., first:])
         fading, above = noise[..., : self.fade], noise[..., self.fade :]
         mixed = numbers[..., first : self.given] * self.known + fading * (1 - self.known)
         return torch.cat([numbers[..., :first], mixed, above], dim=-1)
@@ -87,6 +91,21 @@ class Phases(nn.Module):
         at = frames[None] if start is None else frames + start[:, None]
         made_up: Tensor = self.noise[:, at % FRAMES]
         return made_up
+
+
+def spread(magnitudes: Tensor) -> Tensor:
+    """Roots of amplitudes [..., bins] with their powers averaged over neighbouring bins."""
+    reach = len(SPREAD) // 2
+    power = magnitudes.square().square()
+    padded = torch.cat(
+        [power[..., :1].expand(*power.shape[:-1], reach), power,
+         power[..., -1:].expand(*power.shape[:-1], reach)],
+        dim=-1,
+    )  # fmt: skip
+    bins = power.shape[-1]
+    total = sum(weight * padded[..., k : k + bins] for k, weight in enumerate(SPREAD))
+    assert isinstance(total, Tensor)
+    return (total + 1e-12).pow(0.25)
 
 
 def _unit(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:

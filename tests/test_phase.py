@@ -5,7 +5,7 @@ import torch
 
 from neucodec.models.neu import Neu, NeuConfig
 from neucodec.models.neu_decoder import NeuDecoder
-from neucodec.models.phase import FADE, FRAMES, Phases
+from neucodec.models.phase import FADE, FRAMES, Phases, spread
 from neucodec.models.spectrum import Spectrum
 
 BINS, GIVEN, HOP = 1025, 112, 512
@@ -32,7 +32,7 @@ def test_bins_with_a_phase_keep_it_at_unit_length() -> None:
 
 def test_a_spectrum_is_completed_by_noise_of_given_magnitudes() -> None:
     numbers = torch.randn(1, 5, 40, dtype=torch.complex64)
-    magnitudes = torch.rand(1, 5, 40) + 0.5
+    magnitudes = torch.arange(1.0, 6)[None, :, None].expand(1, 5, 40)
     whole = Phases(40, 24, fade=8).complete(numbers, magnitudes)
     assert torch.equal(whole[..., :16], numbers[..., :16])
     torch.testing.assert_close(whole[..., 24:].abs(), magnitudes[..., 24:])
@@ -41,6 +41,15 @@ def test_a_spectrum_is_completed_by_noise_of_given_magnitudes() -> None:
     faded = Phases(40, 24, fade=8).complete(numbers, silent)[..., 16:24].abs()
     shares = faded / numbers[..., 16:24].abs()
     torch.testing.assert_close(shares, (torch.arange(8, 0, -1) / 9).expand_as(shares))
+
+
+@pytest.mark.parametrize("spacing", [2, 4])
+def test_noise_has_no_partials(spacing: int) -> None:
+    """What stands in every few bins alone is spread evenly, and none of its power lost."""
+    magnitudes = torch.zeros(1, 1, 64)
+    magnitudes[..., ::spacing] = 2.0
+    power = spread(magnitudes).pow(4)[..., 4:-4]
+    torch.testing.assert_close(power, torch.full_like(power, 16.0 / spacing))
 
 
 def test_the_others_do_not_buzz_at_the_frame_rate() -> None:
