@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 FRAMES = 128
@@ -54,6 +55,13 @@ class Phases(nn.Module):
         """The frame of the noise [B] at which chunks of codes [B, K, F] begin."""
         return codes[:, 0].sum(-1) % FRAMES
 
+    @staticmethod
+    def anywhere(chunks: Tensor) -> Tensor:
+        """Frames [B] of the noise at which chunks [B, ...] begin in training, any, as with codes:
+        none of the noise is to be learnt by heart."""
+        # Drawn on the CPU, whose random state a run keeps.
+        return torch.randint(FRAMES, (len(chunks),)).to(chunks.device)
+
     def forward(self, x: Tensor, y: Tensor, start: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Real and imaginary parts [B, F, given], of any length, to those of unit length
         [B, F, bins]. ``start`` [B] is as from `start`, or the noise's own."""
@@ -94,14 +102,10 @@ class Phases(nn.Module):
 
 
 def spread(magnitudes: Tensor) -> Tensor:
-    """Roots of amplitudes [..., bins] with their powers averaged over neighbouring bins."""
+    """Roots of amplitudes [B, F, bins] with their powers averaged over neighbouring bins."""
     reach = len(SPREAD) // 2
     power = magnitudes.square().square()
-    padded = torch.cat(
-        [power[..., :1].expand(*power.shape[:-1], reach), power,
-         power[..., -1:].expand(*power.shape[:-1], reach)],
-        dim=-1,
-    )  # fmt: skip
+    padded = F.pad(power, (reach, reach), mode="replicate")
     bins = power.shape[-1]
     total = sum(weight * padded[..., k : k + bins] for k, weight in enumerate(SPREAD))
     assert isinstance(total, Tensor)

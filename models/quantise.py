@@ -67,6 +67,13 @@ class Codebook(nn.Module):
         self.entries.copy_(self.sums / self.counts[:, None].clamp_min(1e-8))
 
 
+def principal_axes(points: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Mean [D] of points [N, D], and the directions [D, count] in which they vary most."""
+    mean = points.mean(0)
+    _, axes = torch.linalg.eigh((points - mean).T @ (points - mean))
+    return mean, axes[:, -count:]
+
+
 class ResidualQuantiser(nn.Module):
     """A chain of codebooks, each coding what the ones before it left over."""
 
@@ -123,9 +130,8 @@ class ResidualQuantiser(nn.Module):
         residual = latent
         for book in self.stages():
             # Project onto the directions in which the residual varies most.
-            mean = residual.mean(0)
-            _, axes = torch.linalg.eigh((residual - mean).T @ (residual - mean))
-            book.down.weight.copy_(axes[:, -book.down.out_features :].T)
+            mean, axes = principal_axes(residual, book.down.out_features)
+            book.down.weight.copy_(axes.T)
             book.down.bias.copy_(-book.down.weight @ mean)
             points = book.down(residual)
             # Where there are fewer points than entries, some begin as twins.

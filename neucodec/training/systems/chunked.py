@@ -35,7 +35,6 @@ class ChunkedSystem(System):
     def __init__(self, recipe: Recipe) -> None:
         super().__init__(recipe)
         self.quantises_from = recipe.unquantised
-        self.quantising = False
 
     @property
     def quantiser(self) -> ResidualQuantiser:

@@ -6,12 +6,11 @@ from dataclasses import asdict
 from typing import ClassVar
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from ...models.card import Card
 from ...models.neu import Neu, NeuConfig
-from ...models.phase import FRAMES
+from ...models.phase import Phases
 from ..auditory import AuditoryDistance
 from ..disturbance import Disturbance
 from ..losses import SpectralLoss
@@ -53,10 +52,7 @@ class NeuSystem(ChunkedSystem):
         """Latents [N, F, D] to chunks [N, width], ready to overlap-add."""
         if not self.training:
             return self.network.synthesise(latent)
-        # The noise begins anywhere, as it does with codes: none of it is to be learnt by heart.
-        # Drawn on the CPU, whose random state a run keeps.
-        start = torch.randint(FRAMES, (len(latent),))
-        return self.network.synthesise(latent, start.to(latent.device))
+        return self.network.synthesise(latent, Phases.anywhere(latent))
 
     def distances(
         self, reference: Tensor, decoded: Tensor, rng: np.random.Generator

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from ...models.card import Card
-from ...models.phase import FRAMES
+from ...models.phase import Phases
+from ...models.quantise import principal_axes
 from ...models.snake import Snake
 from ...models.spectokenizer import SpecTokenizer, SpecTokenizerConfig
 from ...models.spectokenizer_parts import TIME, Conv, ConvTranspose, Recurrent
@@ -108,9 +109,8 @@ class SpecTokenizerSystem(ChunkedSystem):
 
     def synthesise(self, latent: Tensor) -> Tensor:
         """Latents [N, F, D] to chunks [N, width], ready to overlap-add."""
-        start = None
-        if self.config.phase_bins and self.training:
-            start = torch.randint(FRAMES, (len(latent),)).to(latent.device)
+        noisy = self.config.phase_bins and self.training
+        start = Phases.anywhere(latent) if noisy else None
         return self.network.synthesise(latent, start=start)[:, 0]
 
     @torch.no_grad()
@@ -123,9 +123,7 @@ class SpecTokenizerSystem(ChunkedSystem):
         encoder.project = nn.Identity()
         latents = torch.cat([self._latents(batch(number)) for number in range(4)])
         encoder.project = down
-        mean = latents.mean(0)
-        _, axes = torch.linalg.eigh((latents - mean).T @ (latents - mean))
-        axes = axes[:, -down.out_features :]
+        mean, axes = principal_axes(latents, down.out_features)
         down.weight.copy_(axes.T)
         down.bias.copy_(-mean @ axes)
         up.weight.copy_(axes)
