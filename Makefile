@@ -19,7 +19,7 @@ demo: $(VENV)/installed
 	$(BIN)/python examples/demo.py --bitrate $(BITRATE) $(if $(FILE),"$(FILE)")
 
 test: $(VENV)/installed
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

@@ -33,10 +33,16 @@ from neucodec.formats import (
     Chunk,
     EntropyCoder,
     Header,
+    LayerKind,
     NcfError,
     NcfReader,
     NcfWriter,
     ScaleKind,
+    StreamLayer,
+    decode_layer,
+    encode_layer,
+    layer_width,
+    transform_length,
 )
 from neucodec.models.errors import ModelError
 
@@ -73,6 +79,12 @@ def small_files() -> list[bytes]:
             "entropy": EntropyCoder.LM, "entropy_model": "lm", "entropy_fingerprint": bytes(8),
             "channels": 2, "streams": 2, "average_bitrate": 8000,
         },
+        mono | {"layer": LayerKind.MDCT, "codebooks": 9},
+        mono | {
+            "layer": LayerKind.MDCT, "channels": 2, "streams": 2, "codebooks": 9,
+            "sample_rate": 8000, "chunk_frames": 12, "chunk_stride": 6000, "overlap": 144,
+            "entropy": EntropyCoder.ADAPTIVE,
+        },
     ]  # fmt: skip
     return [_small_file(Header(**kind), count) for kind in kinds for count in (0, 1, 6)]
 
@@ -82,8 +94,12 @@ def _small_file(header: Header, count: int) -> bytes:
     writer = NcfWriter(file, header)
     for index in range(count):
         frames = header.chunk_frames - (index == 5)
+        layer = b"" if index == 1 else _layer(header, frames, rng)
         if index == 3:
-            writer.write(Chunk(index=index, codebooks=0, frames=frames))
+            mid_side = bool(layer) and header.streams == 2
+            writer.write(
+                Chunk(index=index, codebooks=0, frames=frames, mid_side=mid_side, layer=layer)
+            )
             continue
         # Alike from frame to frame, so that there is something to squeeze; one has nothing.
         likely = 8 if header.entropy == EntropyCoder.LM and index != 2 else header.codebook_size
@@ -101,11 +117,36 @@ def _small_file(header: Header, count: int) -> bytes:
                 scales=(level,) * (header.streams * (header.scale_kind != ScaleKind.NONE)),
                 payload=payload,
                 raw=raw,
+                layer=layer,
             )
         )
     samples = count * header.chunk_stride - (count == 6) * header.hop
     writer.close(samples * header.source_rate // header.sample_rate)
     return file.getvalue()
+
+
+def _layer(header: Header, frames: int, rng: np.random.Generator) -> bytes:
+    """A layer with a few coefficients, in a file that may have some; short enough for it."""
+    if header.layer == LayerKind.NONE:
+        return b""
+    streams: list[StreamLayer | None] = []
+    for stream in range(header.streams):
+        size = int(rng.integers(3))
+        length = transform_length(header, size)
+        coefficients = np.zeros((-(-layer_width(header, frames) // length) + 1, length), np.int32)
+        # One in a stream, in neighbouring transforms; and as large as can be in another.
+        coefficients[: 1 + 2 * (stream == 0), rng.integers(length)] = (3, -65535)[stream % 2]
+        streams.append(StreamLayer(size, int(rng.integers(1, 256)), coefficients))
+    return encode_layer(header, frames, streams)
+
+
+def _check_layer(header: Header, chunk: Chunk) -> None:
+    """Whatever a layer is, it is refused, or just what encoding gives."""
+    try:
+        streams = decode_layer(header, chunk.frames, chunk.layer)
+    except NcfError:
+        return
+    assert encode_layer(header, chunk.frames, streams) == chunk.layer, "two layers of one sound"
 
 
 def bytes_cases() -> Case:
@@ -140,6 +181,7 @@ def bytes_cases() -> Case:
                     or codes.size == 0
                     or 0 <= codes.min() <= codes.max() < (reader.header.codebook_size)
                 ), "a code outside of its codebook"
+                _check_layer(reader.header, chunk)
             if reader.seekable:
                 entries = reader.table()
                 assert all(e.offset >= 0 and e.offset + e.length <= len(data) for e in entries)

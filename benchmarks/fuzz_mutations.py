@@ -128,12 +128,12 @@ def chunk(parts: Parts, rng: random.Random) -> None:
         return
     which = rng.randrange(len(parts.chunks))
     body = bytearray(parts.chunks[which][:-4])
-    match rng.randrange(6):
+    match rng.randrange(8):
         case 0:
             word = int.from_bytes(body[:2], "little") ^ 1 << rng.randrange(16)
             body[:2] = word.to_bytes(2, "little")
         case 1:
-            body[2:3] = bytes([rng.choice((0, 1, 2, 254, 255))])
+            body[2:3] = bytes([rng.choice((0, 1, 2, 127, 128, 129, 130, 254, 255))])
         case 2:
             at = rng.randint(2, len(body))
             body[at : at + rng.randint(0, 2)] = varint(rng)
@@ -141,6 +141,10 @@ def chunk(parts: Parts, rng: random.Random) -> None:
             body[3:] = bytes_at_random(bytes(body[3:]), rng)
         case 4:
             body[:2] = (rng.choice(INTEGERS) & 0xFFFF).to_bytes(2, "little")
+        case 5 | 6:
+            # The end of codes, or of a layer.
+            at = max(3, len(body) - rng.randint(1, 12))
+            body[at:] = rng.choice((rng.randbytes, bytes))(len(body) - at)
         case _:
             body[3:] = rng.randbytes(len(body[3:]))
     parts.chunks[which] = bytes(body) + _crc(bytes(body), rng)

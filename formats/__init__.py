@@ -4,7 +4,18 @@ from .adaptive import AdaptiveStepper, adaptive_intervals, can_adapt
 from .bits import pack_codes, unpack_codes
 from .chunk import Chunk, coded_streams, encode_chunk
 from .errors import NcfError
-from .header import EntropyCoder, Header, ScaleKind
+from .header import EntropyCoder, Header, LayerKind, ScaleKind
+from .mdct_layer import (
+    BAND,
+    LAYER_SIZES,
+    MAX_BANDS,
+    StreamLayer,
+    decode_layer,
+    encode_layer,
+    layer_width,
+    most_bands,
+    transform_length,
+)
 from .range_coder import RangeDecoder, encode_intervals, intervals_of
 from .reader import NcfReader
 from .scale import byte_to_scale, scale_to_byte
@@ -12,24 +23,34 @@ from .table import ChunkEntry
 from .writer import NcfWriter
 
 __all__ = [
+    "BAND",
+    "LAYER_SIZES",
+    "MAX_BANDS",
     "AdaptiveStepper",
     "Chunk",
     "ChunkEntry",
     "EntropyCoder",
     "Header",
+    "LayerKind",
     "NcfError",
     "NcfReader",
     "NcfWriter",
     "RangeDecoder",
     "ScaleKind",
+    "StreamLayer",
     "adaptive_intervals",
     "byte_to_scale",
     "can_adapt",
     "coded_streams",
+    "decode_layer",
     "encode_chunk",
     "encode_intervals",
+    "encode_layer",
     "intervals_of",
+    "layer_width",
+    "most_bands",
     "pack_codes",
     "scale_to_byte",
+    "transform_length",
     "unpack_codes",
 ]

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from .errors import NcfError
-from .header import EntropyCoder, Header, ScaleKind
+from .header import EntropyCoder, Header, LayerKind, ScaleKind
 from .varint import encode_varint, read_varint
 
 INDEX_MODULUS = 4096
 RAW, MID_SIDE, SHORT, END = 1 << 12, 1 << 13, 1 << 14, 1 << 15
+LAYER = 1 << 7
+"""Of the byte that says how many codebooks there are, where the file's chunks may have layers."""
 SMALLEST_CHUNK = 7
 """A silent chunk: word, codebooks, CRC."""
 MAX_CHUNKS = 2**22
@@ -28,7 +30,8 @@ class Chunk:
     index: int
     """Counts from 0; the chunk starts at model-rate sample index * header.chunk_stride."""
     codebooks: int
-    """Codebooks used; 0 says that the chunk is silence, without scales and payload."""
+    """Codebooks used; 0 says that there are no codes, nor scales and payload: the chunk is silence,
+    or its layer is all of it."""
     frames: int
     """Code frames per stream: header.chunk_frames, fewer in a short last chunk only."""
     scales: tuple[int, ...] | tuple[float, ...] = ()
@@ -38,6 +41,9 @@ class Chunk:
     """The payload is raw although the header names an entropy coder."""
     mid_side: bool = False
     """Streams 0 and 1 are mid and side: left = mid + side, right = mid - side."""
+    layer: bytes = b""
+    """What is to be added to what the codes stand for, see `neucodec.formats.mdct_layer`; empty
+    for nothing."""
 
 
 class ChunkHead(NamedTuple):
@@ -51,11 +57,13 @@ class ChunkHead(NamedTuple):
     scales: tuple[int, ...] | tuple[float, ...]
     payload_at: int
     payload_length: int
+    layer_at: int
+    layer_length: int
 
     @property
     def length(self) -> int:
         """Bytes of the whole chunk."""
-        return self.payload_at + self.payload_length + CRC_BYTES
+        return self.layer_at + self.layer_length + CRC_BYTES
 
 
 def coded_streams(header: Header, chunk: Chunk) -> tuple[int, ...]:
@@ -68,13 +76,16 @@ def encode_chunk(header: Header, chunk: Chunk) -> bytes:
     _check(header, chunk)
     word = chunk.index % INDEX_MODULUS | RAW * chunk.raw | MID_SIDE * chunk.mid_side
     short = chunk.frames != header.chunk_frames
-    data = bytearray(struct.pack("<HB", word | SHORT * short, chunk.codebooks))
+    books = chunk.codebooks | LAYER * bool(chunk.layer)
+    data = bytearray(struct.pack("<HB", word | SHORT * short, books))
     if short:
         data += encode_varint(chunk.frames)
     if chunk.codebooks:
         kind = "B" if header.scale_kind == ScaleKind.LOG else "f"
         data += struct.pack(f"<{len(chunk.scales)}{kind}", *chunk.scales)
         data += encode_varint(len(chunk.payload)) + chunk.payload
+    if chunk.layer:
+        data += encode_varint(len(chunk.layer)) + chunk.layer
     return bytes(data + struct.pack("<I", zlib.crc32(data)))
 
 
@@ -85,7 +96,9 @@ def parse_chunk(header: Header, data: bytes | bytearray) -> ChunkHead | int:
     """
     if len(data) < SMALLEST_CHUNK:
         return SMALLEST_CHUNK
-    word, codebooks = struct.unpack_from("<HB", data)
+    word, books = struct.unpack_from("<HB", data)
+    layered = books >= LAYER and header.layer != LayerKind.NONE
+    codebooks = books - LAYER * layered
     if word & END:
         raise NcfError("a trailer, not a chunk")
     try:
@@ -95,16 +108,24 @@ def parse_chunk(header: Header, data: bytes | bytearray) -> ChunkHead | int:
             if not 1 <= frames < header.chunk_frames:
                 raise NcfError(f"short chunk of {frames} frames")
         scales: tuple[int, ...] | tuple[float, ...] = ()
-        length = 0
+        length = layer = 0
         if codebooks:
             if len(data) < at + header.scale_bytes:
                 return at + header.scale_bytes
             scales = _read_scales(header, data, at)
             length, at = read_varint(data, at + header.scale_bytes)
+        _check_coding(header, word, codebooks, frames, scales, length, layered)
+        layer_at = at + length
+        if layered:
+            if len(data) <= layer_at:
+                return layer_at + 1
+            layer, layer_at = read_varint(data, layer_at)
+            _check_layer(header, layer)
     except EOFError:
         return len(data) + 1
-    _check_coding(header, word, codebooks, frames, scales, length)
-    return ChunkHead(word % INDEX_MODULUS, word, codebooks, frames, scales, at, length)
+    return ChunkHead(
+        word % INDEX_MODULUS, word, codebooks, frames, scales, at, length, layer_at, layer
+    )
 
 
 def crc_holds(data: bytes | bytearray, length: int) -> bool:
@@ -124,6 +145,7 @@ def build_chunk(head: ChunkHead, data: bytes | bytearray, index: int) -> Chunk:
         payload=payload,
         raw=bool(head.word & RAW),
         mid_side=bool(head.word & MID_SIDE),
+        layer=bytes(data[head.layer_at : head.layer_at + head.layer_length]),
     )
 
 
@@ -168,7 +190,12 @@ def _check(header: Header, chunk: Chunk) -> None:
         raise NcfError(f"chunk {chunk.index} has scales {chunk.scales}: bytes are needed")
     word = RAW * chunk.raw | MID_SIDE * chunk.mid_side
     try:
-        _check_coding(header, word, chunk.codebooks, chunk.frames, chunk.scales, len(chunk.payload))
+        _check_coding(
+            header, word, chunk.codebooks, chunk.frames, chunk.scales, len(chunk.payload),
+            bool(chunk.layer),
+        )  # fmt: skip
+        if chunk.layer:
+            _check_layer(header, len(chunk.layer))
     except NcfError as error:
         raise NcfError(f"chunk {chunk.index}: {error}") from None
 
@@ -180,13 +207,16 @@ def _check_coding(
     frames: int,
     scales: tuple[int, ...] | tuple[float, ...],
     payload_length: int,
+    layered: bool,
 ) -> None:
     """What holds for every chunk that is written or read, beyond its grammar."""
     if not 0 <= codebooks <= header.codebooks:
         raise NcfError(f"{codebooks} codebooks: 0 to {header.codebooks} are possible")
     if not codebooks:
-        if word & (RAW | MID_SIDE) or payload_length:
+        if word & (RAW if layered else RAW | MID_SIDE) or payload_length:
             raise NcfError("a silent chunk has no payload and is neither raw nor mid/side")
+        if word & MID_SIDE and header.streams < 2:
+            raise NcfError("mid/side needs two streams")
         return
     if word & RAW and header.entropy == EntropyCoder.NONE:
         raise NcfError("marked as raw although the file has no entropy coder")
@@ -205,3 +235,11 @@ def _check_coding(
         raise NcfError(
             f"payload of {payload_length} bytes: {'exactly' if is_raw else 'at most'} {most} fit"
         )
+
+
+def _check_layer(header: Header, length: int) -> None:
+    """How long a layer may be."""
+    if header.layer == LayerKind.NONE:
+        raise NcfError("a layer in a file whose chunks have none")
+    if not 1 <= length <= header.largest_layer:
+        raise NcfError(f"a layer of {length} bytes: 1 to {header.largest_layer} fit")

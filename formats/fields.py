@@ -10,12 +10,12 @@ from enum import IntEnum
 from typing import Any, NamedTuple
 
 from .errors import NcfError
-from .header import EntropyCoder, Header, ScaleKind
+from .header import EntropyCoder, Header, LayerKind, ScaleKind
 from .varint import encode_varint, read_varint
 from .window import Window
 
 SIGNATURE = b"\x89NCF\r\n\x1a\n"
-MAJOR, MINOR = 1, 1
+MAJOR, MINOR = 1, 2
 MAX_BODY_BYTES = 2**20
 
 _PREFIX = struct.Struct("<8sBBI")  # signature, major, minor, length of the body
@@ -99,6 +99,7 @@ _FIELDS: dict[int, tuple[str, _Kind]] = {
     29: ("entropy_model", _TEXT),
     31: ("entropy_fingerprint", _BYTES),
     33: ("gain_db", _Kind(_FLOAT.pack, _decode_float)),
+    35: ("layer", _enum(LayerKind, "kind of layer")),
     2: ("nominal_bitrate", _INTEGER),
     4: ("frames", _INTEGER),
     6: ("tags", _Kind(_encode_tags, _decode_tags)),
@@ -138,6 +139,8 @@ def encode_header(header: Header) -> bytes:
 
 def _minor_of(header: Header) -> int:
     """The oldest minor version that specifies all that the file uses."""
+    if header.layer != LayerKind.NONE:
+        return 2
     return int(header.entropy != EntropyCoder.NONE or header.average_bitrate is not None)
 
 

@@ -23,6 +23,10 @@ MAX_STEPS = 2**14
 """Of an entropy decoder in a chunk: a few bytes of payload may stand for that many."""
 MAX_GAIN_DB = 200.0
 MAX_ENCODER_BYTES = 255
+MAX_LAYER_CODEBOOKS = 127
+MAX_LAYER_RATE = 2**19
+MAX_LAYER_SAMPLES = 2**20
+"""Of a chunk that may have a layer, over all streams and with what it shares with the next."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
 # Vorbis comment names: printable ASCII without "="; lower case is folded before.
@@ -37,6 +41,14 @@ class ScaleKind(IntEnum):
     """One byte per stream: byte_to_scale; 0 says that the stream is silent and has no codes."""
     FLOAT = 2
     """One float32 per stream."""
+
+
+class LayerKind(IntEnum):
+    """What chunks may hold beside their codes."""
+
+    NONE = 0
+    MDCT = 1
+    """A few coefficients of a lapped transform: `neucodec.formats.mdct_layer`."""
 
 
 class EntropyCoder(IntEnum):
@@ -88,6 +100,8 @@ class Header:
     """Source samples per channel where the encoder knew them at the start; only a hint."""
     gain_db: float | None = None
     """Change of level before encoding, to be undone after decoding; held as a float32."""
+    layer: LayerKind = LayerKind.NONE
+    """What chunks may hold beside their codes."""
     tags: Mapping[str, str] = field(default_factory=dict)
     """Vorbis comments: upper-case names to text."""
     encoder: str = ""
@@ -117,6 +131,7 @@ class Header:
         if self.frames is not None:
             _check_integer("frames", self.frames, 0, VARINT_LIMIT - 1)
         self._check_entropy()
+        self._check_layer()
         self._check_sizes()
 
     def _check_names(self) -> None:
@@ -159,6 +174,30 @@ class Header:
         if self.entropy != EntropyCoder.NONE and self.codebook_size < SMALLEST_CODEBOOK:
             raise NcfError(f"entropy coding of codebooks of {self.codebook_size}: 3 are needed")
 
+    def _check_layer(self) -> None:
+        """What layers take, and what bounds the work that a few bytes of one can make."""
+        if self.layer == LayerKind.NONE:
+            return
+        samples = (self.chunk_stride + self.overlap) * self.streams
+        if (
+            self.codebooks > MAX_LAYER_CODEBOOKS
+            or self.sample_rate > MAX_LAYER_RATE
+            or samples > MAX_LAYER_SAMPLES
+        ):
+            raise NcfError(
+                f"layers in chunks of {self.codebooks} codebooks and {samples} samples over all "
+                f"streams at {self.sample_rate} Hz: at most {MAX_LAYER_CODEBOOKS}, "
+                f"{MAX_LAYER_SAMPLES} and {MAX_LAYER_RATE} fit"
+            )
+        if self.streams != self.channels or self.scale_kind != ScaleKind.LOG:
+            raise NcfError("layers need a stream for each channel, and scales of a byte")
+        reached = self.chunk_frames * self.hop - self.chunk_stride
+        if not reached <= self.overlap <= self.chunk_stride:
+            raise NcfError(
+                f"layers with an overlap of {self.overlap} samples: it must cover the {reached} by "
+                f"which frames go beyond the stride, and be within the stride, {self.chunk_stride}"
+            )
+
     def _check_sizes(self) -> None:
         """Bound what one chunk can make a decoder allocate."""
         stretch = -(-self.chunk_stride * self.source_rate // self.sample_rate)
@@ -197,10 +236,20 @@ class Header:
         return 3 + MAX_VARINT_BYTES + self.scale_bytes + MAX_VARINT_BYTES
 
     @property
+    def largest_payload(self) -> int:
+        """The most bytes that the codes of a chunk take; coded they never take more than raw."""
+        return self.raw_bytes(self.streams, self.codebooks, self.chunk_frames)
+
+    @property
+    def largest_layer(self) -> int:
+        """The most bytes that the layer of a chunk takes, its length apart."""
+        return 0 if self.layer == LayerKind.NONE else self.largest_payload
+
+    @property
     def largest_chunk(self) -> int:
-        """Bound on the bytes of a whole chunk; coded payloads are never longer than raw ones."""
-        raw = self.raw_bytes(self.streams, self.codebooks, self.chunk_frames)
-        return self.largest_head + raw + 4
+        """Bound on the bytes of a whole chunk."""
+        layer = MAX_VARINT_BYTES + self.largest_layer if self.largest_layer else 0
+        return self.largest_head + self.largest_payload + layer + 4
 
     def raw_bytes(self, streams: int, codebooks: int, frames: int) -> int:
         """Length of the raw payload of so many streams that are not silent."""

@@ -62,10 +62,10 @@ def encode_intervals(left: Integers, width: Integers) -> bytes:
     within = int.from_bytes(
         coder.get_compressed().astype(">u4").tobytes().ljust(size, b"\0"), "big"
     )
-    return _shortest(within - (within - low_end) % 2**64, span, size)
+    return shortest(within - (within - low_end) % 2**64, span, size)
 
 
-def _shortest(low: int, span: int, size: int) -> bytes:
+def shortest(low: int, span: int, size: int) -> bytes:
     """The fewest bytes, but for the last eight all, that with zeros behind them are within
     [low, low + span) / 256**size."""
     for spare in range(_STATE_BYTES, 0, -1):
@@ -133,4 +133,4 @@ class RangeDecoder:
         if self._lost[lane] or len(payload) > size:
             return False
         value = int.from_bytes(payload.ljust(size, b"\0"), "big")
-        return _shortest(value - int(self._offset[lane]), int(self._span[lane]), size) == payload
+        return shortest(value - int(self._offset[lane]), int(self._span[lane]), size) == payload

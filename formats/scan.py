@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .chunk import CRC_BYTES, END, INDEX_MODULUS, MID_SIDE, RAW, SHORT
-from .header import EntropyCoder, Header, ScaleKind
+from .chunk import CRC_BYTES, END, INDEX_MODULUS, LAYER, MID_SIDE, RAW, SHORT
+from .header import EntropyCoder, Header, LayerKind, ScaleKind
 from .table import MAX_BODY_BYTES, TAIL
 from .varint import MAX_VARINT_BYTES, read_varints
 
@@ -28,7 +28,10 @@ class Candidates(NamedTuple):
 def lookahead(header: Header) -> int:
     """Bytes behind a start that ``candidates`` reads to judge it."""
     # A trailer's word, the length of its body, and the body's first varint.
-    return max(header.largest_head, 2 + 2 * MAX_VARINT_BYTES)
+    chunk = header.largest_head
+    if header.layer != LayerKind.NONE:  # whose length stands behind the payload
+        chunk += header.largest_payload + MAX_VARINT_BYTES
+    return max(chunk, 2 + 2 * MAX_VARINT_BYTES)
 
 
 def candidates(header: Header, data: Bytes, starts: int) -> Candidates:
@@ -47,14 +50,18 @@ def candidates(header: Header, data: Bytes, starts: int) -> Candidates:
 
 def _chunks(header: Header, data: Bytes, word: Places) -> Candidates:
     codebooks = data[2 : len(word) + 2].astype(np.int64)
+    may_layer = header.layer != LayerKind.NONE
+    layered = (codebooks >= LAYER) & may_layer
+    codebooks -= LAYER * layered
     # Flags that cannot be set in this file; in a silent chunk only SHORT can.
     never = END
     never |= SHORT if header.chunk_frames == 1 else 0
     never |= MID_SIDE if header.streams == 1 else 0
     never |= RAW if header.entropy == EntropyCoder.NONE else 0
-    flags = np.where(codebooks == 0, never | RAW | MID_SIDE, never)
+    silent = never | RAW | np.where(layered, 0, MID_SIDE)
+    flags = np.where(codebooks == 0, silent, never)
     start = np.nonzero((codebooks <= header.codebooks) & (word & flags == 0))[0].astype(np.int64)
-    word, codebooks = word[start], codebooks[start]
+    word, codebooks, layered = word[start], codebooks[start], layered[start]
 
     frames = np.full(len(start), header.chunk_frames, np.int64)
     at = start + 3
@@ -75,6 +82,11 @@ def _chunks(header: Header, data: Bytes, word: Places) -> Candidates:
     valid &= (streams > 0) & np.where(exact, length == most, length <= most)
     possible[coded] = valid
     at[coded[valid]] += length[valid]
+    more = np.nonzero(possible & layered)[0]
+    length, at[more], valid = read_varints(data, at[more])
+    valid &= (length >= 1) & (length <= header.largest_layer)
+    possible[more] = valid
+    at[more[valid]] += length[valid]
     start, at = start[possible], at[possible]
     return Candidates(start, at, at + CRC_BYTES)
 

@@ -100,6 +100,8 @@ class Card(Stored):
     ``frames * hop``; 0 where the codec has no such windows. See `windows`."""
     level: str = "rms"
     """How loud chunks are coded, see ``LEVELS``."""
+    layer: bool = False
+    """Whether a file's chunks may hold tones and clicks beside the codes, which keep none well."""
     parameters: int
     same_codes: Sequence[str] = ()
     """SHA-256 of earlier weights whose encoder and codebooks are these ones' too: what was coded
@@ -203,6 +205,8 @@ class Card(Stored):
         for key, known in (("chunk_strategy", STRATEGIES), ("level", LEVELS)):
             if (value := getattr(card, key)) not in known:
                 raise ModelError(f"{source}: {key} {value!r}: there are {', '.join(known)}")
+        if card.layer and (card.level != "rms" or card.channels != 1):
+            raise ModelError(f'{source}: layers need level = "rms" and a single channel')
         return card
 
 

@@ -102,6 +102,7 @@ def encode(
     normalize_loudness: bool = False,
     entropy: str = "auto",
     rate_mode: str | None = None,
+    layer: bool = True,
 ) -> bytes:
     """Encode floats [samples] or [samples, channels] at ``samplerate`` Hz into an .ncf.
 
@@ -111,7 +112,8 @@ def encode(
     codec's codes, ``"adaptive"`` by what each second has shown so far, ``"none"``; ``"auto"`` is
     the first of the former two that there is. ``rate_mode`` is what ``bitrate`` means: the
     ``"average"`` of the whole file or, where codes are not squeezed, the ``"nominal"`` one of codes
-    as they are.
+    as they are. ``layer`` lets seconds that are tones or clicks above all have some of their MDCT
+    coefficients beside their codes, or instead of them; without it codes are all that there is.
 
     Raises NeucodecError for what cannot be encoded.
 
@@ -126,8 +128,9 @@ def encode(
     source, target = ArraySource(audio, samplerate, tags), io.BytesIO()
     gain = gain_to(source) if normalize_loudness else None
     options = EncodeOptions(
-        bitrate=rate, codebooks=codebooks, rate_mode=rate_mode, gain_db=gain, entropy=entropy
-    )
+        bitrate=rate, codebooks=codebooks, rate_mode=rate_mode, gain_db=gain, entropy=entropy,
+        layer=layer,
+    )  # fmt: skip
     with as_one_kind():
         encode_source(source, target, codec, options)
     return target.getvalue()

@@ -13,8 +13,19 @@ import torch
 
 from .chunks import Audio, Geometry, Piece
 from .entropy import MOST_STREAMS, EntropyModel, decode_payloads, encode_payload
-from .formats import Chunk, Header, ScaleKind, byte_to_scale, encode_chunk
+from .formats import (
+    Chunk,
+    Header,
+    LayerKind,
+    NcfError,
+    ScaleKind,
+    StreamLayer,
+    byte_to_scale,
+    decode_layer,
+    encode_chunk,
+)
 from .level import from_mid_side, normalise, prefers_mid_side, to_mid_side
+from .mdct_layer import Layer, find_layer, render
 from .models.batches import decode_together, encode_together
 from .models.codec import AudioChunk, Codec, CodeChunk, State
 from .models.strategies import StreamCodec, give_up
@@ -31,6 +42,18 @@ MOST_ENTROPY_THREADS = 4
 """Each has a batch of chunks in work, and the memory for it."""
 
 
+@dataclass(frozen=True)
+class _Levelled:
+    """A piece, ready for the codec."""
+
+    chunk: AudioChunk | None
+    """What the codec is to encode, None if there is nothing."""
+    scales: tuple[int, ...] | tuple[float, ...] = ()
+    """That undo levelling."""
+    mid_side: bool = False
+    layer: Layer | None = None
+
+
 class ChunkEncoder:
     """Turns the audio of a chunk into the chunk, in several threads if wished."""
 
@@ -45,7 +68,7 @@ class ChunkEncoder:
         place: State = None
         for piece in pieces:
             if isinstance(self.codec, StreamCodec):
-                chunk = self._levelled(piece)[0]
+                chunk = self._levelled(piece, 0).chunk
                 place = self.codec.encoding(chunk, place) if chunk else place
             yield piece, place
 
@@ -54,9 +77,10 @@ class ChunkEncoder:
         try:
             counts = [self.rate.choose(piece.index) for piece, _ in turns]
             chunks = self._encode(turns, counts)
-            for chunk in chunks:
+            for chunk, count in zip(chunks, counts, strict=True):
                 size = len(encode_chunk(self.header, chunk))
-                self.rate.done(chunk.index, chunk.codebooks, size)
+                # A layer beside codes has taken the place of the codebooks that are lacking.
+                self.rate.done(chunk.index, count if chunk.codebooks else 0, size)
         except BaseException:
             self.rate.stop()
             for _, place in turns:
@@ -65,30 +89,36 @@ class ChunkEncoder:
         return chunks
 
     def _encode(self, turns: Sequence[tuple[Piece, State]], counts: Sequence[int]) -> list[Chunk]:
-        levelled = [self._levelled(piece) for piece, _ in turns]
-        heard = [chunk for chunk, _, _ in levelled if chunk]
+        levelled = [
+            self._levelled(piece, count) for (piece, _), count in zip(turns, counts, strict=True)
+        ]
+        heard = [each.chunk for each in levelled if each.chunk]
         if len(heard) == 1:
             coded = [self.codec.encode(heard[0], max(counts), turns[0][1])[0]]
         else:
             coded = encode_together(self.codec, heard, max(counts))
         given = iter(coded)
         return [
-            self._chunk(piece, count, scales, mid_side, next(given) if chunk else None)
-            for (piece, _), count, (chunk, scales, mid_side) in zip(
-                turns, counts, levelled, strict=True
-            )
+            self._chunk(piece, count, each, next(given) if each.chunk else None)
+            for (piece, _), count, each in zip(turns, counts, levelled, strict=True)
         ]
 
     def _chunk(
         self,
         piece: Piece,
         codebooks: int,
-        scales: tuple[int, ...] | tuple[float, ...],
-        mid_side: bool,
+        levelled: _Levelled,
         coded: CodeChunk | None,
     ) -> Chunk:
+        layer = levelled.layer.payload if levelled.layer else b""
         if coded is None:
-            return Chunk(index=piece.index, codebooks=0, frames=piece.frames)
+            mid_side = levelled.mid_side and bool(layer)
+            return Chunk(
+                index=piece.index, codebooks=0, frames=piece.frames, mid_side=mid_side, layer=layer
+            )
+        if layer:  # It takes the place of as many codebooks.
+            one = self.header.raw_bytes(len(coded.codes), 1, piece.frames)
+            codebooks = max(1, codebooks - round(len(layer) / one))
         # With fewer codebooks a codec gives the first of those that it gives with more.
         codes = coded.codes[:, :codebooks].numpy()
         payload, raw = encode_payload(codes, self.codec.card.code_bits, self.model)
@@ -96,29 +126,37 @@ class ChunkEncoder:
             index=piece.index,
             codebooks=codebooks,
             frames=piece.frames,
-            scales=scales if coded.scales is None else tuple(coded.scales.tolist()),
+            scales=levelled.scales if coded.scales is None else tuple(coded.scales.tolist()),
             payload=payload,
             raw=raw,
-            mid_side=mid_side,
+            mid_side=levelled.mid_side,
+            layer=layer,
         )
 
-    def _levelled(
-        self, piece: Piece
-    ) -> tuple[AudioChunk | None, tuple[int, ...] | tuple[float, ...], bool]:
-        """What the codec is to encode, None if all is silent; the scales that undo levelling; and
-        whether it is mid and side."""
+    def _levelled(self, piece: Piece, codebooks: int) -> _Levelled:
+        """Split a piece into its layer and what the codec is to encode."""
         card, audio = self.codec.card, piece.audio
         scales: tuple[int, ...] = ()
-        mid_side = False
+        mid_side, layer = False, None
         if card.level == "rms":
             mid_side = len(audio) == 2 and prefers_mid_side(audio)
-            audio, scales = normalise(to_mid_side(audio) if mid_side else audio)
+            audio = to_mid_side(audio) if mid_side else audio
+            if self.header.layer != LayerKind.NONE and codebooks:
+                layer = find_layer(
+                    audio, self.header, piece.frames, codebooks,
+                    first=not piece.index, last=piece.last,
+                )  # fmt: skip
+            if layer:
+                if layer.suffices:
+                    return _Levelled(None, scales, mid_side, layer)
+                audio = layer.rest
+            audio, scales = normalise(audio)
             if not any(scales):
-                return None, scales, mid_side
+                return _Levelled(None, scales, mid_side, layer)
             audio = audio[np.array(scales) > 0]
         streams = torch.from_numpy(to_streams(audio, card.channels))
         chunk = AudioChunk(audio=streams, before=piece.before, frames=piece.frames, last=piece.last)
-        return chunk, scales, mid_side
+        return _Levelled(chunk, scales, mid_side, layer)
 
 
 @dataclass(frozen=True)
@@ -130,6 +168,8 @@ class Coded:
     chunk: Chunk | None
     codes: Codes | None = None
     """[streams with codes, codebooks, before + frames + after], None if lost or silent."""
+    layer: Sequence[StreamLayer | None] = ()
+    """What is to be added, of each stream; empty where there is nothing."""
     before: int = 0
     """Frames of the chunk before in front of the chunk's own."""
     place: State = None
@@ -189,10 +229,15 @@ def _unpack(
     def unpack(index: int, chunk: Chunk | None) -> Coded:
         if chunk is None:
             return Coded(index, header.chunk_frames, None)
-        if not chunk.codebooks:
-            return Coded(index, chunk.frames, chunk)
         found = codes.get(index)
-        return Coded(index, chunk.frames, None if found is None else chunk, found)
+        lost = Coded(index, chunk.frames, None)
+        if not _fits(chunk, header) or (chunk.codebooks and found is None):
+            return lost
+        try:
+            layer = decode_layer(header, chunk.frames, chunk.layer)
+        except NcfError:
+            return lost
+        return Coded(index, chunk.frames, chunk, found, layer)
 
     return [unpack(index, chunk) for index, chunk in chunks]
 
@@ -214,7 +259,7 @@ def _with_context(before: Coded, own: Coded, after: Coded, context: int) -> Code
 
     left = usable(before)[..., -context:]
     codes = np.concatenate([left, own.codes, usable(after)[..., :context]], axis=-1)
-    return Coded(own.index, own.frames, own.chunk, codes, left.shape[-1])
+    return replace(own, codes=codes, before=left.shape[-1])
 
 
 class ChunkDecoder:
@@ -264,6 +309,10 @@ class ChunkDecoder:
                 gains = [byte_to_scale(int(chunk.scales[k])) for k in heard]
                 decoded = decoded * np.array(gains, np.float32)[:, None, None]
             streams[heard] = decoded
+        if coded.layer:
+            # As the codec's own, fading where its neighbours take over.
+            weight = self.codec.window(coded.frames).numpy()
+            streams += render(coded.layer, header, coded.frames)[:, None] * weight
         audio = from_streams(streams, header.channels)
         return from_mid_side(audio) if chunk.mid_side else audio
 

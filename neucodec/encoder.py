@@ -17,7 +17,7 @@ from .chunks import Audio, ChunkSplitter, Geometry, Piece
 from .coding import SCALES, ChunkEncoder
 from .entropy import EntropyModel, choose_entropy
 from .errors import NeucodecError
-from .formats import EntropyCoder, Header, NcfWriter
+from .formats import EntropyCoder, Header, LayerKind, NcfWriter
 from .models.card import Card
 from .models.codec import Codec
 from .modes import RATES
@@ -73,6 +73,8 @@ class EncodeOptions:
     """Change of level before encoding, stored in the file and undone by decoding."""
     entropy: str = "auto"
     """How codes are squeezed, one of `neucodec.modes.ENTROPY`."""
+    layer: bool = True
+    """Whether chunks may have a layer beside their codes, where the codec gains by that."""
 
 
 @dataclass(frozen=True)
@@ -196,6 +198,7 @@ def encode(
         average_bitrate=round(asked) if average else None,
         frames=source.frames,
         gain_db=options.gain_db,
+        layer=LayerKind.MDCT if card.layer and options.layer else LayerKind.NONE,
         tags=dict(source.tags if options.tags is None else options.tags),
         encoder=f"neucodec {__version__}",
     )

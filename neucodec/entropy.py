@@ -20,6 +20,7 @@ from .formats import (
     adaptive_intervals,
     can_adapt,
     coded_streams,
+    decode_layer,
     encode_intervals,
     intervals_of,
     pack_codes,
@@ -264,9 +265,20 @@ def chunk_codes(chunk: Chunk, header: Header, model: EntropyModel | None = None)
 
 
 def undecodable(chunks: Sequence[Chunk], header: Header, model: EntropyModel | None) -> list[int]:
-    """Indices of those chunks whose payloads are not codes."""
+    """Indices of those chunks whose payloads are not codes, or whose layers are none."""
     found = zip(chunks, codes_of(chunks, header, model), strict=True)
-    return [chunk.index for chunk, codes in found if codes is None]
+    return [
+        chunk.index for chunk, codes in found if codes is None or not _holds_layer(chunk, header)
+    ]
+
+
+def _holds_layer(chunk: Chunk, header: Header) -> bool:
+    """Whether its layer can be decoded; also where there is none."""
+    try:
+        decode_layer(header, chunk.frames, chunk.layer)
+    except NcfError:
+        return False
+    return True
 
 
 def _unpacked(chunk: Chunk, header: Header) -> Codes | None:

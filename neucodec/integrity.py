@@ -48,17 +48,28 @@ def check_ncf(reader: NcfReader, undecodable: FindUndecodable | None = None) -> 
     return Integrity(chunks - len(failed), seconds, reader.complete, damaged)
 
 
-def payload_bytes(reader: NcfReader) -> tuple[int, int]:
-    """Bytes of all intact payloads of a file, and how many they would be without entropy coding.
+@dataclass
+class Contents:
+    """What the intact chunks of a file hold, in bytes."""
 
-    Reads all of it, after which ``reader`` knows what is damaged.
-    """
-    header, stored, raw = reader.header, 0, 0
+    payloads: int = 0
+    raw_payloads: int = 0
+    """What the payloads would take without entropy coding."""
+    layers: int = 0
+    layered_chunks: int = 0
+    """How many chunks have a layer."""
+
+
+def contents_of(reader: NcfReader) -> Contents:
+    """Reads all of a file, after which ``reader`` knows what is damaged."""
+    header, found = reader.header, Contents()
     for chunk in reader:
         streams = len(coded_streams(header, chunk))
-        stored += len(chunk.payload)
-        raw += header.raw_bytes(streams, chunk.codebooks, chunk.frames)
-    return stored, raw
+        found.payloads += len(chunk.payload)
+        found.raw_payloads += header.raw_bytes(streams, chunk.codebooks, chunk.frames)
+        found.layers += len(chunk.layer)
+        found.layered_chunks += bool(chunk.layer)
+    return found
 
 
 def length_of(reader: NcfReader) -> float:

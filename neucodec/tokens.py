@@ -22,7 +22,7 @@ ABSENT = -1
 
 @dataclass(frozen=True)
 class Tokens:
-    """All that a codec needs to decode a file, and of what codec it is.
+    """All that a codec needs to decode a file (but for layers), and of what codec it is.
 
     The chunks of a file stand one after the other, ``chunk_frames`` each but perhaps the last.
     Where ``chunk_frames * hop > chunk_stride``, the last frames of a chunk and the first ones of
@@ -49,6 +49,8 @@ class Tokens:
     """[chunks, streams]: what decoded audio is to be multiplied by; 0 for silence and damage."""
     mid_side: npt.NDArray[np.bool_]
     """[chunks]: streams 0 and 1 are mid and side, left = mid + side, right = mid - side."""
+    layered: npt.NDArray[np.bool_]
+    """[chunks]: the file has an MDCT layer here, which is no tokens and which the codes lack."""
 
 
 def read_tokens(file: NcfFile) -> Tokens:
@@ -57,7 +59,7 @@ def read_tokens(file: NcfFile) -> Tokens:
     wide = header.codebook_size > 1 << 15
     parts, frames = [], header.chunk_frames
     scales = np.zeros((count, header.streams), np.float32)
-    mid_side = np.zeros(count, np.bool_)
+    mid_side, layered = np.zeros(count, np.bool_), np.zeros(count, np.bool_)
     chunks = list(file.chunks())
     found = zip(chunks, codes_of(chunks, header, file.entropy), strict=True)
     for index, (chunk, codes) in enumerate(found):
@@ -66,6 +68,7 @@ def read_tokens(file: NcfFile) -> Tokens:
             (header.streams, header.codebooks, frames), ABSENT, np.int32 if wide else np.int16
         )
         parts.append(part)
+        layered[index] = chunk is not None and bool(chunk.layer)
         if chunk is None or codes is None or not chunk.codebooks:
             continue
         streams = list(coded_streams(header, chunk))
@@ -90,6 +93,7 @@ def read_tokens(file: NcfFile) -> Tokens:
         codes=np.concatenate([empty, *parts], axis=2),
         scales=scales,
         mid_side=mid_side,
+        layered=layered,
     )
 
 

@@ -57,7 +57,7 @@ def test_a_file_cut_off_anywhere_gives_all_whole_chunks_before() -> None:
             assert reader.damaged == []
 
 
-@pytest.mark.parametrize("name", ["mono", "coded"])
+@pytest.mark.parametrize("name", ["mono", "coded", "layered"])
 def test_any_flipped_bit_costs_at_most_the_chunk_that_it_is_in(name: str) -> None:
     data = golden(name)
     chunks, spans = list(NcfReader(io.BytesIO(data))), ncf.spans(data)

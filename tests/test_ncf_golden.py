@@ -19,12 +19,18 @@ import neucodec.formats
 from neucodec.entropy import chunk_codes
 from neucodec.formats import (
     EntropyCoder,
+    LayerKind,
     NcfError,
     NcfReader,
     ScaleKind,
+    StreamLayer,
     adaptive_intervals,
     coded_streams,
+    decode_layer,
     encode_intervals,
+    encode_layer,
+    layer_width,
+    transform_length,
     unpack_codes,
 )
 
@@ -108,6 +114,34 @@ def adaptive() -> bytes:
     return ncf.write(head, chunks, frames=5000)
 
 
+LAYERED = ncf.header(channels=2, streams=2, chunk_stride=1800, overlap=512, layer=LayerKind.MDCT)
+
+
+def layer_of(size: int, step: int, places: dict[tuple[int, int], int]) -> StreamLayer:
+    """What a stream of a whole chunk has: coefficients by their transform and number in it."""
+    length = transform_length(LAYERED, size)
+    transforms = -(-layer_width(LAYERED, LAYERED.chunk_frames) // length) + 1
+    coefficients = np.zeros((transforms, length), np.int32)
+    for place, value in places.items():
+        coefficients[place] = value
+    return StreamLayer(size, step, coefficients)
+
+
+TONE = layer_of(0, 150, {(0, 3): 1, (1, 3): -9, (1, 4): 2, (2, 3): 8})
+CLICK = layer_of(2, 97, {(5, 60): -65535, (5, 0): 1})
+
+
+def layered() -> bytes:
+    chunks = [
+        ncf.chunk(LAYERED, 0, layer=encode_layer(LAYERED, 4, [TONE, None])),
+        ncf.chunk(
+            LAYERED, 1, codebooks=0, mid_side=True, layer=encode_layer(LAYERED, 4, [None, CLICK])
+        ),
+        ncf.chunk(LAYERED, 2, frames=3),
+    ]
+    return ncf.write(LAYERED, chunks, frames=5000)
+
+
 def silence() -> bytes:
     head = ncf.header()
     return ncf.write(head, ncf.several(head, 5, silent=range(5)))
@@ -145,6 +179,7 @@ EXAMPLES = {
         stereo,
         coded,
         adaptive,
+        layered,
         silence,
         empty,
         tags,
@@ -216,6 +251,22 @@ def test_adaptively_coded_chunks() -> None:
     assert len(both.payload) < len(raw.payload)
 
 
+def test_chunks_with_layers() -> None:
+    reader = NcfReader(io.BytesIO(golden("layered")))
+    assert (reader.version, reader.header) == ((1, 2), LAYERED)
+    both, alone, short = reader
+    assert np.array_equal(unpack_codes(both.payload, 2, 2, 4, 1024), ncf.codes(2, 2, 4))
+    assert (alone.codebooks, alone.payload, alone.mid_side) == (0, b"", True)
+    assert (short.frames, short.layer) == (3, b"")
+    (tone, nothing), (no_mid, click) = (decode_layer(LAYERED, 4, c.layer) for c in (both, alone))
+    assert nothing is None and no_mid is None
+    for found, expected in ((tone, TONE), (click, CLICK)):
+        assert found is not None
+        assert (found.size, found.step) == (expected.size, expected.step)
+        assert np.array_equal(found.coefficients, expected.coefficients)
+    assert decode_layer(LAYERED, 3, short.layer) == []
+
+
 def test_silence_takes_seven_bytes_a_chunk() -> None:
     reader = NcfReader(io.BytesIO(golden("silence")))
     assert [entry.length for entry in reader.table()] == [7] * 5
@@ -249,7 +300,7 @@ def test_what_a_later_minor_version_adds_is_skipped(name: str, version: tuple[in
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("unknown_critical", r"\(version 1\.3\) depends on field 101, .* \(version 1\.1\)"),
+        ("unknown_critical", r"\(version 1\.3\) depends on field 101, .* \(version 1\.2\)"),
         ("higher_major", r"file is \.ncf version 2\.x, this reader knows 1\.x: update neucodec"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from dataclasses import replace
 
 import ncf_examples as ncf
 import numpy as np
@@ -10,24 +11,46 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neucodec.formats import EntropyCoder, Header, NcfError, ScaleKind
+from neucodec.formats import EntropyCoder, Header, LayerKind, NcfError, ScaleKind
 from neucodec.formats.chunk import ChunkHead, parse_chunk
 from neucodec.formats.crc import registers, slice_crcs
 from neucodec.formats.scan import candidates, lookahead
 from neucodec.formats.varint import encode_varint, read_varint, read_varints, unzigzag, zigzag
 
-# Bytes as heads are made of: small numbers, flags, varints that go on.
+# Bytes as heads are made of: small numbers, flags, varints that go on; and heads of chunks with
+# layers, which would come about too seldom.
 LIKELY = st.lists(
-    st.one_of(st.integers(0, 4), st.integers(0, 255), st.sampled_from([0x40, 0x50, 0x80, 0x81])),
+    st.one_of(
+        st.one_of(
+            st.integers(0, 4), st.integers(0, 255), st.sampled_from([0x20, 0x40, 0x50, 0x80, 0x81])
+        ).map(lambda byte: bytes([byte])),
+        st.sampled_from(
+            [
+                b"\0\0\x80",
+                b"\0\x20\x80",
+                b"\0\0\x81\x8c\2ab",
+                b"\0\0\x82\x8c\3abc",
+                b"\0\x60\x82\1\x8c\x8d\1a",
+                b"\0\x20\x81\0\x8d\1a",
+            ]
+        ),
+    ),
     max_size=120,
-).map(bytes)
+).map(b"".join)
 
 HEADERS = [
     ncf.HEADER,
     ncf.header(channels=2, streams=2, entropy=EntropyCoder.ADAPTIVE),
     ncf.header(scale_kind=ScaleKind.NONE),
     ncf.header(chunk_frames=1, chunk_stride=512, entropy=EntropyCoder.ADAPTIVE),
-]
+    # The fewer bytes a payload has, the likelier it is followed by a layer.
+    ncf.header(chunk_frames=1, chunk_stride=512, layer=LayerKind.MDCT),
+    ncf.header(
+        channels=2, streams=2, chunk_frames=2, chunk_stride=1024, entropy=EntropyCoder.ADAPTIVE,
+        layer=LayerKind.MDCT,
+    ),
+    ncf.header(codebooks=127, chunk_stride=2000, overlap=48, layer=LayerKind.MDCT),
+]  # fmt: skip
 
 
 @given(st.binary(max_size=700), st.data())
@@ -63,12 +86,15 @@ def test_every_chunk_that_can_start_somewhere_is_a_candidate(header: Header, dat
 
 @pytest.mark.parametrize("header", HEADERS)
 def test_a_written_chunk_and_trailer_are_candidates(header: Header) -> None:
-    data = ncf.write(header, ncf.several(header, 3, silent=[1]))
+    chunks = ncf.several(header, 3, silent=[1])
+    if header.layer != LayerKind.NONE:
+        chunks += [replace(chunk, index=chunk.index + 3, layer=b"x") for chunk in chunks]
+    data = ncf.write(header, chunks)
     padded = np.frombuffer(data + bytes(lookahead(header)), np.uint8)
     found = candidates(header, padded, len(data))
     spans = {(int(start), int(end)) for start, _, end in zip(*found, strict=True)}
-    chunks = ncf.spans(data)
-    assert {*chunks, (chunks[-1][1], len(data))} <= spans
+    written = ncf.spans(data)
+    assert {*written, (written[-1][1], len(data))} <= spans
 
 
 @given(st.lists(st.integers(0, 2**63 - 1), min_size=1, max_size=9))

@@ -101,6 +101,12 @@ refused with a list of those that are not.
     "codec's codes; adaptive, by what each second has shown so far; none; auto, the first of lm "
     "and adaptive that there is for the codec.",
 )  # fmt: skip
+@click.option(
+    "--layer/--no-layer", default=True, show_default=True,
+    help="Let seconds that are tones or clicks above all have some MDCT coefficients beside their "
+    "codes, or instead of them, where the codec is known to blur those. Without, codes are all "
+    "that there is, and neucodec before 0.8 can read the file.",
+)  # fmt: skip
 @output_options
 @batch_options
 @click.option("--mono", is_flag=True, help="Mix all channels down to one.")
@@ -131,6 +137,7 @@ def encode(
     model: Card | None,
     rate_mode: str | None,
     entropy: str,
+    layer: bool,
     output: str | None,
     force: bool,
     skip_existing: bool,
@@ -176,7 +183,7 @@ def encode(
     work = _Encoding(
         model=named, codecs=Codecs(device, offline, half="encoder"),
         bitrate=bitrate, codebooks=codebooks,
-        rate_mode=rate_mode, entropy=entropy,
+        rate_mode=rate_mode, entropy=entropy, layer=layer,
         mono=mono, normalize_loudness=normalize_loudness, threads=threads,
         keep_tags=not no_tags, tags=tags, raw=raw_format,
         outputs=outputs,
@@ -213,6 +220,7 @@ class _Encoding:
     codebooks: int | None
     rate_mode: str | None
     entropy: str
+    layer: bool
     mono: bool
     normalize_loudness: bool
     threads: int | None
@@ -237,7 +245,7 @@ class _Encoding:
             options = EncodeOptions(
                 bitrate=self.bitrate, codebooks=self.codebooks, mono=self.mono,
                 threads=self.threads, tags=self._tags(audio.tags), gain_db=self._gain(job),
-                rate_mode=self.rate_mode, entropy=self.entropy,
+                rate_mode=self.rate_mode, entropy=self.entropy, layer=self.layer,
             )  # fmt: skip
             seconds = None if audio.frames is None else audio.frames / audio.samplerate
             console.detail(_opened(job, audio, seconds))

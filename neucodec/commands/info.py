@@ -63,18 +63,17 @@ def info(inputs: tuple[str, ...], as_json: bool, chunks: bool) -> None:
 def _describe(name: str, file: BinaryIO, list_chunks: bool) -> dict[str, Any]:
     """What there is to know, in the order in which one asks for it."""
     from ..formats import EntropyCoder, NcfReader
-    from ..integrity import damaged_spans, length_of, payload_bytes
+    from ..integrity import contents_of, damaged_spans, length_of
 
     reader, size = NcfReader(file), file.seek(0, os.SEEK_END)
     header, entries = reader.header, reader.table()
     chunks = [_describe_chunk(reader, entry) for entry in entries] if list_chunks else None
-    squeezed = header.entropy != EntropyCoder.NONE
-    stored, raw = payload_bytes(reader) if squeezed else (None, None)
+    held = contents_of(reader) if header.entropy != EntropyCoder.NONE else None
     seconds = length_of(reader)
     pcm_bytes = 2 * header.channels * seconds * header.source_rate
     damaged = damaged_spans(header, reader.damaged, seconds)
     # Without an intact end the table was made by reading everything, chunks and all.
-    searched = list_chunks or squeezed or not reader.complete
+    searched = list_chunks or held or not reader.complete
     described = {
         "file": name,
         "complete": reader.complete,
@@ -103,8 +102,11 @@ def _describe(name: str, file: BinaryIO, list_chunks: bool) -> dict[str, Any]:
         "entropy": header.entropy.name.lower(),
         "entropy_model": header.entropy_model or None,
         "entropy_fingerprint": header.entropy_fingerprint.hex() or None,
-        "payload_bytes": stored,
-        "raw_payload_bytes": raw,
+        "payload_bytes": held and held.payloads,
+        "raw_payload_bytes": held and held.raw_payloads,
+        "layer": header.layer.name.lower(),
+        "layered_chunks": held and held.layered_chunks,
+        "layer_bytes": held and held.layers,
         "gain_db": header.gain_db,
         "encoder": header.encoder,
         "format": ".".join(map(str, reader.version)),
@@ -128,6 +130,7 @@ def _describe_chunk(reader: NcfReader, entry: ChunkEntry) -> dict[str, Any]:
         "scales": list(chunk.scales),
         "mid_side": chunk.mid_side,
         "raw": chunk.raw,
+        "layer_bytes": len(chunk.layer),
     }
 
 
@@ -151,6 +154,7 @@ def _text(found: dict[str, Any]) -> str:
         ("chunks", f"{found['chunk_count']} of "
                    f"{found['chunk_stride'] / found['model_rate']:.3f} s"),
         ("entropy", _entropy(found)),
+        ("layer", _layer(found)),
         ("gain", f"{found['gain_db']:+.2f} dB, to be undone" if found["gain_db"] else ""),
         ("encoder", f"{found['encoder']}, format {found['format']}"),
         ("state", _state(found)),
@@ -167,6 +171,13 @@ def _entropy(found: dict[str, Any]) -> str:
     stored, raw = found["payload_bytes"], found["raw_payload_bytes"]
     saved = f"{1 - stored / raw:.1%} saved" if raw else ""
     return ", ".join(filter(None, (found["entropy"], found["entropy_model"], saved)))
+
+
+def _layer(found: dict[str, Any]) -> str:
+    chunks, size = found["layered_chunks"], found["layer_bytes"]
+    if not size:
+        return ""
+    return f"{found['layer']}, {counted(size, 'byte')} in {counted(chunks, 'chunk')}"
 
 
 def _state(found: dict[str, Any]) -> str:
@@ -186,7 +197,9 @@ def _chunk_line(chunk: dict[str, Any]) -> str:
 def _coding(chunk: dict[str, Any]) -> str:
     if not chunk["intact"]:
         return "damaged"
-    if not chunk["codebooks"]:
+    layer = chunk["layer_bytes"]
+    if not chunk["codebooks"] and not layer:
         return "silent"
     notes = [name for flag, name in (("mid_side", "mid/side"), ("raw", "raw")) if chunk[flag]]
+    notes += [f"layer of {counted(layer, 'byte')}"] if layer else []
     return ", ".join([str(chunk["codebooks"]), *notes])

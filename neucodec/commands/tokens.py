@@ -101,7 +101,7 @@ class _Taking:
 
         if is_there(job, self.outputs, lambda: self._is_whole(job.target), console):
             return SKIPPED
-        found = _read(job.source)
+        found = _read(job.source, console)
         with open_output(job, self.outputs) as target:
             (write_npy if self.kind == "npy" else write_npz)(found, target)
         console.report(f"{shown(job.source)}: {_summary(found)} to {target_name(job)}")
@@ -157,7 +157,7 @@ class _Shards:
     written: int = 0
 
     def __call__(self, job: Job, console: Console) -> Result:
-        found = _read(job.source)
+        found = _read(job.source, console)
         if self.rows and self.rows[0][1].codes.dtype != found.codes.dtype:
             self.write()
         self.rows.append((shown(job.source), found))
@@ -181,7 +181,7 @@ class _Shards:
         self.rows, self.written = [], self.written + 1
 
 
-def _read(source: str) -> Tokens:
+def _read(source: str, console: Console) -> Tokens:
     import io
 
     from ..reader import NcfFile
@@ -192,7 +192,14 @@ def _read(source: str) -> Tokens:
         with NcfFile(seekable) as file:
             if not file.reader.complete:
                 raise NeucodecError("cut off, or its end damaged: decode and encode it again")
-            return read_tokens(file)
+            found = read_tokens(file)
+    if layers := int(found.layered.sum()):
+        console.warn(
+            source,
+            f"{counted(layers, 'chunk')} with a layer, which is not in the codes; "
+            "encode with --no-layer to have all in codes",
+        )
+    return found
 
 
 def _summary(found: Tokens) -> str:

@@ -181,6 +181,7 @@ class SpecTokenizerSystem(ChunkedSystem):
             chunk_frames=self.recipe.frames,
             chunk_stride=self.stride,
             chunk_context=self.context,
+            layer=True,
             parameters=count_parameters(self.network),
             license_code="MIT",
             license_weights="your own",

@@ -1,0 +1,109 @@
+"""Range coding of yes or no, with odds that adapt: what layers are coded with. See NCF.md."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .range_coder import TOTAL, encode_intervals, shortest
+
+_LIMIT = 128
+"""Beyond which the past counts half."""
+
+
+class Context:
+    """How often a question has been answered with no and with yes so far."""
+
+    __slots__ = ("no", "yes")
+
+    def __init__(self) -> None:
+        self.no, self.yes = 1, 1
+
+    def learn(self, bit: int) -> None:
+        """Count an answer."""
+        if bit:
+            self.yes += 2
+        else:
+            self.no += 2
+        if self.no + self.yes > _LIMIT:
+            self.no, self.yes = (self.no + 1) >> 1, (self.yes + 1) >> 1
+
+    @property
+    def likely(self) -> int:
+        """Of 2**24, what yes gets: at least one, and never all."""
+        return TOTAL * self.yes // (self.no + self.yes)
+
+
+class BinaryEncoder:
+    """Takes answers, gives the payload."""
+
+    def __init__(self) -> None:
+        self._left: list[int] = []
+        self._width: list[int] = []
+
+    def bit(self, context: Context, bit: int) -> int:
+        """Code one answer, and give it back."""
+        yes = context.likely
+        self._left.append(TOTAL - yes if bit else 0)
+        self._width.append(yes if bit else TOTAL - yes)
+        context.learn(bit)
+        return bit
+
+    def even(self, count: int, value: int) -> int:
+        """Code a number of so many bits, of which all are equally likely; and give it back."""
+        for place in range(count - 1, -1, -1):
+            bit = value >> place & 1
+            self._left.append(TOTAL // 2 * bit)
+            self._width.append(TOTAL // 2)
+        return value
+
+    def payload(self) -> bytes:
+        """All that was coded."""
+        return encode_intervals(np.array(self._left, np.int64), np.array(self._width, np.int64))
+
+
+class BinaryDecoder:
+    """Takes a payload, gives answers; of the same methods, so that one routine asks for both."""
+
+    def __init__(self, payload: bytes) -> None:
+        self._payload = payload
+        self._offset = int.from_bytes(payload[:8].ljust(8, b"\0"), "big")
+        self._span, self._size, self._lost = 2**64 - 1, 8, False
+
+    def bit(self, context: Context, bit: int = 0) -> int:
+        """The next answer."""
+        bit = self._next(context.likely)
+        context.learn(bit)
+        return bit
+
+    def even(self, count: int, value: int = 0) -> int:
+        """The next number of so many bits."""
+        value = 0
+        for _ in range(count):
+            value = value << 1 | self._next(TOTAL // 2)
+        return value
+
+    def _next(self, yes: int) -> int:
+        scale = self._span >> 24
+        no = scale * (TOTAL - yes)
+        bit = int(self._offset >= no)
+        if bit:
+            self._offset -= no
+            self._span = scale * yes
+            # At the top of an interval there is a remainder that no encoder ends in.
+            if self._offset >= self._span:
+                self._lost, self._offset = True, self._span - 1
+        else:
+            self._span = no
+        if self._span < 2**32:
+            word = self._payload[self._size : self._size + 4].ljust(4, b"\0")
+            self._offset = self._offset << 32 | int.from_bytes(word, "big")
+            self._span <<= 32
+            self._size += 4
+        return bit
+
+    def is_whole(self) -> bool:
+        """Whether the payload is, to its last byte, what encoding the answers so far gives."""
+        if self._lost or len(self._payload) > self._size:
+            return False
+        value = int.from_bytes(self._payload.ljust(self._size, b"\0"), "big")
+        return shortest(value - self._offset, self._span, self._size) == self._payload
