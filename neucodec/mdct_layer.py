@@ -46,6 +46,9 @@ INAUDIBLE = 30.0
 SHARE = 0.5
 """Of what a chunk's codes would take, a layer takes at most."""
 
+LOUDEST = 2.0**15
+"""What a layer has steps for, full scale being 1."""
+
 _SHARP = 32
 """Of a thousand frequencies, so many hold nearly all of a tone, or of a sweep's part."""
 _SHARP_SHARE = 0.8
@@ -157,9 +160,8 @@ def _suffices(audio: Audio, rest: Audio, streams: Sequence[StreamLayer | None], 
         total += float(power.sum())
         left += float((np.square(forward(unheard, size)) * weights).sum())
         beside += float((power[~_near_coded(stream.coefficients)] if stream else power).sum())
-    return left < total * 10 ** (-LITTLE_LEFT / 10) and beside < total * 10 ** (
-        -NOTHING_BESIDE / 10
-    )
+    little, nothing = (10 ** (-decibels / 10) for decibels in (LITTLE_LEFT, NOTHING_BESIDE))
+    return left < total * little and beside < total * nothing
 
 
 def _near_coded(coefficients: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
@@ -198,6 +200,8 @@ def _look(rate: int) -> tuple[Numbers, Numbers]:
 def _promises(stream: Numbers, rate: int) -> bool:
     """Whether a look at it says that it may be a few tones or clicks: quick, and right about
     nearly all that are not."""
+    if np.abs(stream).max() > LOUDEST:
+        return False
     steps = np.diff(stream)
     blocks = np.square(steps[: len(steps) // 64 * 64].reshape(-1, 64)).sum(axis=1)
     total = float(blocks.sum())
