@@ -1,6 +1,6 @@
 """Signals of test benches through an embedded codec: what becomes of their level and pitch.
 
-`python benchmarks/signals.py [-m MODEL] [--codebooks 9]` prints two tables of signals made here.
+`python benchmarks/signals.py [-m MODEL] [--codebooks 9] [--no-layer]` prints two tables of signals made here.
 """
 
 from __future__ import annotations
@@ -43,11 +43,12 @@ def signals() -> dict[str, Audio]:
     }
 
 
-def coded(audio: Audio, model: str, codebooks: int) -> Audio:
+def coded(audio: Audio, model: str, codebooks: int, layer: bool) -> Audio:
     """What comes back of a signal [T]."""
     data = neucodec.encode(
-        audio.astype(np.float32), RATE, model=model, codebooks=codebooks, entropy="none"
-    )
+        audio.astype(np.float32), RATE, model=model, codebooks=codebooks, entropy="none",
+        layer=layer,
+    )  # fmt: skip
     return neucodec.decode(data)[0][:, 0].astype(np.float64)
 
 
@@ -75,12 +76,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--codebooks", type=int, default=9)
     parser.add_argument("-m", "--model", default=DEFAULT_MODEL)
+    parser.add_argument("--no-layer", action="store_true", help="codes alone")
     args = parser.parse_args()
     half = find_card(args.model).sample_rate / 2
     spans = " | ".join(f"{a} to {b} Hz" for a, b in itertools.pairwise(EDGES))
     print(f"| signal | RMS dB | back | peak | back | {spans} |\n" + "|---" * (4 + len(EDGES)) + "|")
     for name, audio in signals().items():
-        back = coded(audio, args.model, args.codebooks)
+        back = coded(audio, args.model, args.codebooks, not args.no_layer)
         levels = [f"{decibels(float(np.mean(x**2))):.1f}" for x in (audio, back)]
         peaks = [f"{np.abs(x).max():.3g}" for x in (audio, back)]
         pairs = zip(bands(back), bands(audio), strict=True)
@@ -89,10 +91,10 @@ def main() -> None:
     print("\n| tone, Hz | strongest, Hz | level, dB | within 6 %, dB |\n|---|---|---|---|")
     time = np.arange(SECONDS * RATE) / RATE
     for pitch in (50, 100, 440, 1000, 2500, 4000, 8000, 12000):
-        if pitch > half:
+        if pitch >= half:
             break
         tone = 0.1 * np.sin(2 * np.pi * pitch * time)
-        back = coded(tone, args.model, args.codebooks)
+        back = coded(tone, args.model, args.codebooks, not args.no_layer)
         freqs, power = power_spectrum(back)
         near = (freqs > 0.94 * pitch) & (freqs < 1.06 * pitch)
         level = decibels(float(np.mean(back**2))) - decibels(float(np.mean(tone**2)))
