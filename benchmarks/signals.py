@@ -1,6 +1,7 @@
 """Signals of test benches through an embedded codec: what becomes of their level and pitch.
 
-`python benchmarks/signals.py [-m MODEL] [--codebooks 9] [--no-layer]` prints two tables of signals made here.
+`python benchmarks/signals.py [-m MODEL] [--codebooks 9] [--no-layer]` prints two tables of signals
+made here.
 """
 
 from __future__ import annotations
