@@ -142,7 +142,7 @@ def open(file: str | PathLike[str] | BinaryIO, *, model: str | Model | None = No
     ``model`` is the checkpoint of one's own that it was made with; else it names its model.
     Raises NeucodecError for what is no .ncf, OSError for what cannot be opened.
 
-    >>> data = encode([0.0, 0.25, -0.25] * 8000, 8000)
+    >>> data = encode(0.1 * np.sin(0.1 * np.arange(24000)), 8000)
     >>> with open(io.BytesIO(data)) as file:
     ...     file.samplerate, file.channels, file.frames
     ...     position = file.seek(16000)

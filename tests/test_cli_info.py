@@ -46,7 +46,7 @@ def test_info_for_people(run: Run, song: Path) -> None:
         f"  size     {size} bytes, {224000 / size:.1f}x smaller than 16-bit PCM",
         "  chunks   4 of 0.975 s",
         "  entropy  none",
-        f"  encoder  neucodec {__version__}, format 1.0",
+        f"  encoder  neucodec {__version__}, format 1.2",
         "  state    complete, chunks not checked",
         "  tag      TITLE=Waves",
     ]

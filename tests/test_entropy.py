@@ -407,7 +407,7 @@ def test_info_says_what_squeezing_saved(run: Run, clip: MakeClip) -> None:
     target = path.with_suffix(".ncf")
     assert run("encode", path, "--entropy", "adaptive", "-n", "4").code == 0
     found = json.loads(run("info", "--json", target).out)
-    assert found["entropy"] == "adaptive" and found["format"] == "1.1"
+    assert found["entropy"] == "adaptive" and found["format"] == "1.2"
     stored, raw = found["payload_bytes"], found["raw_payload_bytes"]
     assert raw == sum(-(-frames * 4 * 10 // 8) for frames in (86, 86, 86, 7))
     saved = f"{1 - stored / raw:.1%}"
