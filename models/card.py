@@ -100,8 +100,9 @@ class Card(Stored):
     ``frames * hop``; 0 where the codec has no such windows. See `windows`."""
     level: str = "rms"
     """How loud chunks are coded, see ``LEVELS``."""
-    layer: bool = False
-    """Whether a file's chunks may hold tones and clicks beside the codes, which keep none well."""
+    layer_gain: int = 0
+    """dB by which an MDCT layer must lower a chunk's treble, for the chunk to have one beside its
+    codes; 0 where chunks never have. For codecs that keep tones and clicks badly."""
     parameters: int
     same_codes: Sequence[str] = ()
     """SHA-256 of earlier weights whose encoder and codebooks are these ones' too: what was coded
@@ -205,7 +206,7 @@ class Card(Stored):
         for key, known in (("chunk_strategy", STRATEGIES), ("level", LEVELS)):
             if (value := getattr(card, key)) not in known:
                 raise ModelError(f"{source}: {key} {value!r}: there are {', '.join(known)}")
-        if card.layer and (card.level != "rms" or card.channels != 1):
+        if card.layer_gain and (card.level != "rms" or card.channels != 1):
             raise ModelError(f'{source}: layers need level = "rms" and a single channel')
         return card
 

@@ -143,7 +143,7 @@ class ChunkEncoder:
             audio = to_mid_side(audio) if mid_side else audio
             if self.header.layer != LayerKind.NONE and codebooks:
                 layer = find_layer(
-                    audio, self.header, piece.frames, codebooks,
+                    audio, self.header, piece.frames, codebooks, card.layer_gain,
                     first=not piece.index, last=piece.last,
                 )  # fmt: skip
             if layer:

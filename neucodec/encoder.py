@@ -198,7 +198,7 @@ def encode(
         average_bitrate=round(asked) if average else None,
         frames=source.frames,
         gain_db=options.gain_db,
-        layer=LayerKind.MDCT if card.layer and options.layer else LayerKind.NONE,
+        layer=LayerKind.MDCT if card.layer_gain and options.layer else LayerKind.NONE,
         tags=dict(source.tags if options.tags is None else options.tags),
         encoder=f"neucodec {__version__}",
     )

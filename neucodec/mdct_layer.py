@@ -32,8 +32,6 @@ from .formats import (
 
 LOW = 1000.0
 """Hz, from which on the codecs keep no waveform."""
-LEAST_GAIN = 9.0
-"""By how many dB a layer must lower a stream's treble."""
 ENOUGH = 32.0
 """dB, beyond which more coefficients are not worth their bits."""
 LITTLE_LEFT = 18.0
@@ -109,19 +107,20 @@ def find_layer(
     header: Header,
     frames: int,
     codebooks: int,
+    gain: float,
     *,
     first: bool = False,
     last: bool = False,
 ) -> Layer | None:
     """The layer of a chunk's streams [S, samples], None where codes alone do as well or better.
 
-    ``codebooks`` says how large the chunk would be without; ``first`` and ``last`` that it has no
-    neighbour on that side.
+    ``codebooks`` says how large the chunk would be without, ``gain`` by how many dB a layer must
+    lower a stream's treble; ``first`` and ``last`` that there is no chunk on that side.
     """
     budget = SHARE * 8 * header.raw_bytes(1, codebooks, frames)
     faded = _faded(audio, header.overlap, not first, not last)
     streams = [
-        _search(stream, header, budget) if _promises(stream, header.sample_rate) else None
+        _search(stream, header, budget, gain) if _promises(stream, header.sample_rate) else None
         for stream in faded
     ]
     if not any(streams):
@@ -221,10 +220,10 @@ def _promises(stream: Numbers, rate: int) -> bool:
     return bool(sharp > _SHARP_SHARE * power.sum())
 
 
-def _search(stream: Numbers, header: Header, budget: float) -> StreamLayer | None:
+def _search(stream: Numbers, header: Header, budget: float, least: float) -> StreamLayer | None:
     """The transform, step and coefficients that lower a stream's treble the most for at most
     ``budget`` bits, as far as is worth it; None where that is too little."""
-    best, best_gain, best_bits = None, LEAST_GAIN, 0.0
+    best, best_gain, best_bits = None, least - 1, 0.0
     for size in range(LAYER_SIZES):
         length = transform_length(header, size)
         coefficients = forward(stream, length)

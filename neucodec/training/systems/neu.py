@@ -81,7 +81,7 @@ class NeuSystem(ChunkedSystem):
             chunk_frames=self.recipe.frames,
             chunk_stride=self.stride,
             chunk_context=self.context,
-            layer=True,
+            layer_gain=10,
             parameters=count_parameters(self.network),
             license_code="MIT",
             license_weights="your own",

@@ -181,7 +181,7 @@ class SpecTokenizerSystem(ChunkedSystem):
             chunk_frames=self.recipe.frames,
             chunk_stride=self.stride,
             chunk_context=self.context,
-            layer=True,
+            layer_gain=15,
             parameters=count_parameters(self.network),
             license_code="MIT",
             license_weights="your own",
