@@ -102,7 +102,8 @@ class Card(Stored):
     """How loud chunks are coded, see ``LEVELS``."""
     layer_gain: int = 0
     """dB by which an MDCT layer must lower a chunk's treble, for the chunk to have one beside its
-    codes; 0 where chunks never have. For codecs that keep tones and clicks badly."""
+    codes, and a dB more for each codebook below the default; 0 where chunks never have. For codecs
+    that keep tones and clicks badly."""
     parameters: int
     same_codes: Sequence[str] = ()
     """SHA-256 of earlier weights whose encoder and codebooks are these ones' too: what was coded

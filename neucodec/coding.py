@@ -142,8 +142,10 @@ class ChunkEncoder:
             mid_side = len(audio) == 2 and prefers_mid_side(audio)
             audio = to_mid_side(audio) if mid_side else audio
             if self.header.layer != LayerKind.NONE and codebooks:
+                # Of few codebooks each is worth more, and a layer takes the place of some.
+                least = card.layer_gain + max(0, card.default_codebooks - codebooks)
                 layer = find_layer(
-                    audio, self.header, piece.frames, codebooks, card.layer_gain,
+                    audio, self.header, piece.frames, codebooks, least,
                     first=not piece.index, last=piece.last,
                 )  # fmt: skip
             if layer:
