@@ -53,6 +53,8 @@ _SHARP_SHARE = 0.8
 _SUDDEN = 0.05
 """Of the time, clicks take less than that."""
 _SUDDEN_SHARE = 0.8
+_LEAST_BITS = 5
+"""Of a coefficient other than 0, about."""
 _DEAD_ZONE = 0.4
 """What is added before a coefficient is rounded down in size."""
 
@@ -222,33 +224,48 @@ def _promises(stream: Numbers, rate: int) -> bool:
 
 def _search(stream: Numbers, header: Header, budget: float, least: float) -> StreamLayer | None:
     """The transform, step and coefficients that lower a stream's treble the most for at most
-    ``budget`` bits, as far as is worth it; None where that is too little."""
+    ``budget`` bits, as far as is worth it; None where that is less than ``least`` dB."""
     best, best_gain, best_bits = None, least - 1, 0.0
     for size in range(LAYER_SIZES):
         length = transform_length(header, size)
         coefficients = forward(stream, length)
         frequencies = (np.arange(length) + 0.5) * header.sample_rate / (2 * length)
         weights = _weights(frequencies).astype(np.float32)
-        total = float((np.square(coefficients) * weights).sum())
-        if total <= np.square(coefficients).sum() * 10 ** (-INAUDIBLE / 10):
+        power = np.square(coefficients)
+        total = float((power * weights).sum())
+        if total <= power.sum() * 10 ** (-INAUDIBLE / 10):
             return None
         # The bass, too, unless it takes all the bits.
         for wanted in (coefficients, coefficients * (frequencies >= LOW)):
-            top = float(np.abs(wanted).max())
+            values, places = _largest(wanted, int(budget / _LEAST_BITS) + 1)
+            heavy = weights[places % length]
             for fineness in range(1, 9):
-                step = scale_to_byte(top / 2**fineness)
-                scale = byte_to_scale(step)
-                sizes = np.abs(wanted) / scale + _DEAD_ZONE
-                found = np.copysign(np.floor(sizes), wanted).astype(np.int32)
+                step = scale_to_byte(float(np.abs(values[0])) / 2**fineness)
+                scale = np.float32(byte_to_scale(step))
+                found = np.copysign(np.floor(np.abs(values) / scale + _DEAD_ZONE), values)
                 bits = _bits(found)
-                if bits > budget or step <= 1 or not _fits(found, len(stream)):
+                if bits > budget or step <= 1:
                     break
-                left = (np.square(coefficients - found * np.float32(scale)) * weights).sum()
-                gain = min(10 * np.log10(total / max(float(left), 1e-12 * total)), ENOUGH)
+                caught = (np.square(values) - np.square(values - found * scale)) * heavy
+                left = total - float(caught.sum())
+                gain = min(10 * np.log10(total / max(left, 1e-12 * total)), ENOUGH)
                 if gain > best_gain + 1 or (best and gain > best_gain - 1 and bits < best_bits):
-                    best = StreamLayer(size, step, found)
+                    whole = np.zeros(coefficients.size, np.int32)
+                    whole[places] = found
+                    if not _fits(whole.reshape(-1, length), len(stream)):
+                        break
+                    best = StreamLayer(size, step, whole.reshape(-1, length))
                     best_gain, best_bits = gain, bits
     return best
+
+
+def _largest(coefficients: Numbers, count: int) -> tuple[Numbers, npt.NDArray[np.intp]]:
+    """The so many largest coefficients by size, largest first, and where they are."""
+    flat = coefficients.reshape(-1)
+    sizes, count = np.abs(flat), min(count, flat.size)
+    places = np.argpartition(sizes, -count)[-count:]
+    places = places[np.argsort(-sizes[places])]
+    return flat[places], places
 
 
 def _fits(coefficients: npt.NDArray[np.int32], samples: int) -> bool:
@@ -256,7 +273,7 @@ def _fits(coefficients: npt.NDArray[np.int32], samples: int) -> bool:
     return int(bands.sum()) <= most_bands(samples) and int(np.abs(coefficients).max()) < 1 << 15
 
 
-def _bits(coefficients: npt.NDArray[np.int32]) -> float:
-    """About how many a stream's coefficients take."""
+def _bits(coefficients: Numbers) -> float:
+    """About how many they take, those that are 0 none."""
     sizes = np.abs(coefficients[coefficients != 0])
-    return float((2 * np.floor(np.log2(np.maximum(sizes, 1))) + 5).sum())
+    return float((2 * np.floor(np.log2(sizes)) + _LEAST_BITS).sum())
