@@ -49,10 +49,10 @@ LOUDEST = 2.0**15
 
 _SHARP = 32
 """Of a thousand frequencies, so many hold nearly all of a tone, or of a sweep's part."""
-_SHARP_SHARE = 0.8
+_SHARP_SHARE = 0.9
 _SUDDEN = 0.05
 """Of the time, clicks take less than that."""
-_SUDDEN_SHARE = 0.8
+_SUDDEN_SHARE = 0.9
 _LEAST_BITS = 5
 """Of a coefficient other than 0, about."""
 _DEAD_ZONE = 0.4
