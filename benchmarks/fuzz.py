@@ -41,8 +41,8 @@ from neucodec.formats import (
     StreamLayer,
     decode_layer,
     encode_layer,
-    layer_width,
     transform_length,
+    transforms,
 )
 from neucodec.models.errors import ModelError
 
@@ -133,7 +133,7 @@ def _layer(header: Header, frames: int, rng: np.random.Generator) -> bytes:
     for stream in range(header.streams):
         size = int(rng.integers(3))
         length = transform_length(header, size)
-        coefficients = np.zeros((-(-layer_width(header, frames) // length) + 1, length), np.int32)
+        coefficients = np.zeros((transforms(header, size, frames), length), np.int32)
         # One in a stream, in neighbouring transforms; and as large as can be in another.
         coefficients[: 1 + 2 * (stream == 0), rng.integers(length)] = (3, -65535)[stream % 2]
         streams.append(StreamLayer(size, int(rng.integers(1, 256)), coefficients))

@@ -10,11 +10,13 @@ from .mdct_layer import (
     LAYER_SIZES,
     MAX_BANDS,
     StreamLayer,
+    bands_of,
     decode_layer,
     encode_layer,
     layer_width,
     most_bands,
     transform_length,
+    transforms,
 )
 from .range_coder import RangeDecoder, encode_intervals, intervals_of
 from .reader import NcfReader
@@ -39,6 +41,7 @@ __all__ = [
     "ScaleKind",
     "StreamLayer",
     "adaptive_intervals",
+    "bands_of",
     "byte_to_scale",
     "can_adapt",
     "coded_streams",
@@ -52,5 +55,6 @@ __all__ = [
     "pack_codes",
     "scale_to_byte",
     "transform_length",
+    "transforms",
     "unpack_codes",
 ]

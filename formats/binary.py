@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .range_coder import TOTAL, encode_intervals, shortest
+from .range_coder import TOTAL, encode_intervals, ends_as_encoded
 
 _LIMIT = 128
 """Beyond which the past counts half."""
@@ -103,7 +103,6 @@ class BinaryDecoder:
 
     def is_whole(self) -> bool:
         """Whether the payload is, to its last byte, what encoding the answers so far gives."""
-        if self._lost or len(self._payload) > self._size:
-            return False
-        value = int.from_bytes(self._payload.ljust(self._size, b"\0"), "big")
-        return shortest(value - self._offset, self._span, self._size) == self._payload
+        return not self._lost and ends_as_encoded(
+            self._payload, self._offset, self._span, self._size
+        )

@@ -62,6 +62,13 @@ def most_bands(width: int) -> int:
     return min(MAX_BANDS, -(-width // BAND))
 
 
+def bands_of(coefficients: Coefficients) -> npt.NDArray[np.int64]:
+    """Which bands have any: [transforms, bands], 0 or 1."""
+    count, length = coefficients.shape
+    some = np.any(coefficients.reshape(count, length // BAND, BAND), axis=2)
+    return np.asarray(some, np.int64)
+
+
 def encode_layer(header: Header, frames: int, streams: Sequence[StreamLayer | None]) -> bytes:
     """The layer of a chunk of so many frames, of which some streams may have none. Raises NcfError
     for what it cannot hold."""
@@ -81,11 +88,12 @@ def encode_layer(header: Header, frames: int, streams: Sequence[StreamLayer | No
             raise NcfError(f"a layer of {stream.coefficients.shape} where {shape} is needed")
         if np.abs(stream.coefficients.astype(np.int64)).max() >= 1 << _BITS:
             raise NcfError(f"a layer holds coefficients below {1 << _BITS}")
-        if _bands(stream.coefficients).sum() > most:
+        bands = bands_of(stream.coefficients)
+        if bands.sum() > most:
             raise NcfError(f"a layer of so many samples holds {most} bands of each stream")
         coder.even(2, stream.size)
         coder.even(8, stream.step)
-        _walk(coder, stream.coefficients.tolist(), _bands(stream.coefficients).tolist(), most)
+        _walk(coder, stream.coefficients.tolist(), bands.tolist(), most)
     return coder.payload()
 
 
@@ -109,13 +117,6 @@ def decode_layer(header: Header, frames: int, payload: bytes) -> list[StreamLaye
     if not coder.is_whole():
         raise NcfError("a layer that is not what encoding gives")
     return streams
-
-
-def _bands(coefficients: Coefficients) -> npt.NDArray[np.int64]:
-    """Which bands have any: [transforms, bands], 0 or 1."""
-    count, length = coefficients.shape
-    some = np.any(coefficients.reshape(count, length // BAND, BAND), axis=2)
-    return np.asarray(some, np.int64)
 
 
 def _walk(

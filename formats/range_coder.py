@@ -62,10 +62,10 @@ def encode_intervals(left: Integers, width: Integers) -> bytes:
     within = int.from_bytes(
         coder.get_compressed().astype(">u4").tobytes().ljust(size, b"\0"), "big"
     )
-    return shortest(within - (within - low_end) % 2**64, span, size)
+    return _shortest(within - (within - low_end) % 2**64, span, size)
 
 
-def shortest(low: int, span: int, size: int) -> bytes:
+def _shortest(low: int, span: int, size: int) -> bytes:
     """The fewest bytes, but for the last eight all, that with zeros behind them are within
     [low, low + span) / 256**size."""
     for spare in range(_STATE_BYTES, 0, -1):
@@ -73,6 +73,15 @@ def shortest(low: int, span: int, size: int) -> bytes:
         if value << 8 * spare < low + span:
             return value.to_bytes(size - spare, "big")
     return low.to_bytes(size, "big")
+
+
+def ends_as_encoded(payload: bytes, offset: int, span: int, size: int) -> bool:
+    """Whether a payload is the shortest one, given where it is in an interval so wide, once
+    ``size`` of its bytes have been taken."""
+    if len(payload) > size:
+        return False
+    value = int.from_bytes(payload.ljust(size, b"\0"), "big")
+    return _shortest(value - offset, span, size) == payload
 
 
 class RangeDecoder:
@@ -129,8 +138,9 @@ class RangeDecoder:
 
     def is_whole(self, lane: int) -> bool:
         """Whether a payload is, to its last byte, what encoding the symbols so far gives."""
-        payload, size = self._payloads[lane], 4 * int(self._taken[lane])
-        if self._lost[lane] or len(payload) > size:
-            return False
-        value = int.from_bytes(payload.ljust(size, b"\0"), "big")
-        return shortest(value - int(self._offset[lane]), int(self._span[lane]), size) == payload
+        return not self._lost[lane] and ends_as_encoded(
+            self._payloads[lane],
+            int(self._offset[lane]),
+            int(self._span[lane]),
+            4 * int(self._taken[lane]),
+        )

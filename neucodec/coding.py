@@ -12,16 +12,14 @@ import numpy.typing as npt
 import torch
 
 from .chunks import Audio, Geometry, Piece
-from .entropy import MOST_STREAMS, EntropyModel, decode_payloads, encode_payload
+from .entropy import MOST_STREAMS, EntropyModel, chunk_layer, decode_payloads, encode_payload
 from .formats import (
     Chunk,
     Header,
     LayerKind,
-    NcfError,
     ScaleKind,
     StreamLayer,
     byte_to_scale,
-    decode_layer,
     encode_chunk,
 )
 from .level import from_mid_side, normalise, prefers_mid_side, to_mid_side
@@ -235,11 +233,8 @@ def _unpack(
         lost = Coded(index, chunk.frames, None)
         if not _fits(chunk, header) or (chunk.codebooks and found is None):
             return lost
-        try:
-            layer = decode_layer(header, chunk.frames, chunk.layer)
-        except NcfError:
-            return lost
-        return Coded(index, chunk.frames, chunk, found, layer)
+        layer = chunk_layer(chunk, header)
+        return lost if layer is None else Coded(index, chunk.frames, chunk, found, layer)
 
     return [unpack(index, chunk) for index, chunk in chunks]
 

@@ -17,6 +17,7 @@ from .formats import (
     Header,
     NcfError,
     RangeDecoder,
+    StreamLayer,
     adaptive_intervals,
     can_adapt,
     coded_streams,
@@ -268,17 +269,16 @@ def undecodable(chunks: Sequence[Chunk], header: Header, model: EntropyModel | N
     """Indices of those chunks whose payloads are not codes, or whose layers are none."""
     found = zip(chunks, codes_of(chunks, header, model), strict=True)
     return [
-        chunk.index for chunk, codes in found if codes is None or not _holds_layer(chunk, header)
+        chunk.index for chunk, codes in found if codes is None or chunk_layer(chunk, header) is None
     ]
 
 
-def _holds_layer(chunk: Chunk, header: Header) -> bool:
-    """Whether its layer can be decoded; also where there is none."""
+def chunk_layer(chunk: Chunk, header: Header) -> list[StreamLayer | None] | None:
+    """The layer of a chunk, empty where there is nothing; None where it cannot be decoded."""
     try:
-        decode_layer(header, chunk.frames, chunk.layer)
+        return decode_layer(header, chunk.frames, chunk.layer)
     except NcfError:
-        return False
-    return True
+        return None
 
 
 def _unpacked(chunk: Chunk, header: Header) -> Codes | None:

@@ -22,6 +22,7 @@ from .formats import (
     LAYER_SIZES,
     Header,
     StreamLayer,
+    bands_of,
     byte_to_scale,
     encode_layer,
     layer_width,
@@ -168,7 +169,7 @@ def _suffices(audio: Audio, rest: Audio, streams: Sequence[StreamLayer | None], 
 def _near_coded(coefficients: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
     """Which coefficients [T, N] are in a band with any, or near one, to where such things leak."""
     count = len(coefficients)
-    some = np.any(coefficients.reshape(count, -1, BAND), axis=2)
+    some = bands_of(coefficients)
     padded = np.pad(some, ((1, 1), (2, 2)))
     near = [padded[t : t + count, k : k + some.shape[1]] for t in range(3) for k in range(5)]
     return np.repeat(np.any(near, axis=0), BAND, axis=1)
@@ -269,8 +270,10 @@ def _largest(coefficients: Numbers, count: int) -> tuple[Numbers, npt.NDArray[np
 
 
 def _fits(coefficients: npt.NDArray[np.int32], samples: int) -> bool:
-    bands = np.any(coefficients.reshape(len(coefficients), -1, BAND), axis=2)
-    return int(bands.sum()) <= most_bands(samples) and int(np.abs(coefficients).max()) < 1 << 15
+    return (
+        int(bands_of(coefficients).sum()) <= most_bands(samples)
+        and int(np.abs(coefficients).max()) < 1 << 15
+    )
 
 
 def _bits(coefficients: Numbers) -> float:

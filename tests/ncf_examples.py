@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 from hypothesis import settings
 
-from neucodec.formats import Chunk, Header, NcfReader, NcfWriter, ScaleKind, pack_codes
+from neucodec.formats import Chunk, Header, NcfError, NcfReader, NcfWriter, ScaleKind, pack_codes
 
 # A busy machine is no failure.
 settings.register_profile("untimed", deadline=None)
@@ -79,6 +80,16 @@ def write(head: Header, chunks: Sequence[Chunk], frames: int | None = None) -> b
         frames = len(chunks) * head.chunk_stride * head.source_rate // head.sample_rate
     assert writer.close(frames) == file.tell()
     return file.getvalue()
+
+
+def check_not_written(head: Header, message: str, **changes: Any) -> None:
+    """Such a chunk is refused with that message, and nothing of it is in the file."""
+    file = io.BytesIO()
+    writer = NcfWriter(file, head)
+    start = file.tell()
+    with pytest.raises(NcfError, match=message):
+        writer.write(chunk(head, 0, **changes))
+    assert file.tell() == start
 
 
 def spans(data: bytes) -> list[tuple[int, int]]:

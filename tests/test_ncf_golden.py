@@ -29,8 +29,8 @@ from neucodec.formats import (
     decode_layer,
     encode_intervals,
     encode_layer,
-    layer_width,
     transform_length,
+    transforms,
     unpack_codes,
 )
 
@@ -120,8 +120,8 @@ LAYERED = ncf.header(channels=2, streams=2, chunk_stride=1800, overlap=512, laye
 def layer_of(size: int, step: int, places: dict[tuple[int, int], int]) -> StreamLayer:
     """What a stream of a whole chunk has: coefficients by their transform and number in it."""
     length = transform_length(LAYERED, size)
-    transforms = -(-layer_width(LAYERED, LAYERED.chunk_frames) // length) + 1
-    coefficients = np.zeros((transforms, length), np.int32)
+    count = transforms(LAYERED, size, LAYERED.chunk_frames)
+    coefficients = np.zeros((count, length), np.int32)
     for place, value in places.items():
         coefficients[place] = value
     return StreamLayer(size, step, coefficients)
