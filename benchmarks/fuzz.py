@@ -142,6 +142,8 @@ def _layer(header: Header, frames: int, rng: np.random.Generator) -> bytes:
 
 def _check_layer(header: Header, chunk: Chunk) -> None:
     """Whatever a layer is, it is refused, or just what encoding gives."""
+    if not chunk.layer:
+        return
     try:
         streams = decode_layer(header, chunk.frames, chunk.layer)
     except NcfError:
