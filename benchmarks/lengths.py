@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-from speed import RATE, Cost, clip, run, sound
+from speed import RATE, Cost, clip, compile_package, run, sound
 
 OURS = [sys.executable, "-m", "neucodec"]
 SECONDS = 3
@@ -61,6 +61,7 @@ def main() -> None:
             back += ".wav"
         return encode(str(source), ncf, *more), decode(ncf, back, *more)
 
+    compile_package()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         short_files(folder / "short", args.files)

@@ -25,7 +25,7 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-from speed import Cost, run, sound
+from speed import Cost, compile_package, run, sound
 
 from neucodec.choice import DEFAULT_MODEL
 
@@ -202,6 +202,7 @@ def main() -> None:
     args = parser.parse_args()
     if unknown := set(args.names) - set(NAMES):
         parser.error(f"{', '.join(sorted(unknown))}: there are {', '.join(NAMES)}")
+    compile_package()
     with tempfile.TemporaryDirectory() as name:
         bench = Bench(Path(name), [args.python, str(PROGRAMS)], args.seconds, args.long)
         os.environ["TORCH_HOME"] = name

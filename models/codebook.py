@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .argmax import argmax
+
 
 class Codebook(nn.Module, ABC):
     """One stage of a residual quantiser."""
@@ -40,8 +42,8 @@ class EuclideanCodebook(Codebook):
         # |x|^2 does not change which entry is nearest, but without it the rounding of near-ties
         # would differ from that of the code that the weights were trained and published with.
         square = latent.square().sum(-1, keepdim=True)
-        distance = square - 2 * latent @ self.entries.T + self.entries.square().sum(-1)
-        return distance.argmin(-1)
+        nearness = 2 * latent @ self.entries.T - square - self.entries.square().sum(-1)
+        return argmax(nearness)
 
     def decode(self, codes: Tensor) -> Tensor:
         """Codes [...] to their entries [..., D]."""

@@ -11,12 +11,14 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 
 import torch
 from torch import Tensor, nn
 
 from .codebook import EuclideanCodebook, ResidualCodebooks
 from .seanet import KERNEL, Decoder, Encoder, SeanetConfig
+from .seanet_rows import RowCoder
 from .state_dict import read_checkpoint, restore
 from .stream import Carry, Step, StreamState, Trace
 
@@ -50,7 +52,7 @@ ENCODEC_48KHZ = EncodecConfig(
 class Encodec(nn.Module):
     """Either EnCodec network, in inference form."""
 
-    together = 3
+    together = 6
     """Segments that a CPU best codes at once: its LSTM reads its weights once for all of them."""
     start = KERNEL
     """Frames that must be there before a stream's first ones come out: reflection at the start
@@ -64,6 +66,8 @@ class Encodec(nn.Module):
         self.quantiser = ResidualCodebooks(
             EuclideanCodebook(c.codebook_size, c.latent) for _ in range(c.codebooks)
         )
+        self._on_rows: dict[nn.Module, RowCoder] = {}
+        self._building = Lock()
 
     @classmethod
     def load(cls, path: str | Path, config: EncodecConfig = ENCODEC_24KHZ) -> Encodec:
@@ -169,12 +173,22 @@ class Encodec(nn.Module):
         return torch.cat([state.pending, chunk], dim=-1), state.layers
 
     def _encode(self, audio: Tensor, codebooks: int, carry: Carry) -> Tensor:
-        latent: Tensor = self.encoder(audio, carry)
+        latent = self._through(self.encoder, audio, carry)
         return self.quantiser.encode(latent.transpose(1, 2), codebooks)
 
     def _decode(self, codes: Tensor, carry: Carry) -> Tensor:
-        audio: Tensor = self.decoder(self.quantiser.decode(codes).transpose(1, 2), carry)
-        return audio
+        return self._through(self.decoder, self.quantiser.decode(codes).transpose(1, 2), carry)
+
+    def _through(self, half: Encoder | Decoder, x: Tensor, carry: Carry) -> Tensor:
+        """What the encoder or the decoder makes of [B, C, T]."""
+        with self._building:  # several threads may come at once
+            if half not in self._on_rows:
+                self._on_rows[half] = RowCoder(half.layers, self.config)
+            on_rows = self._on_rows[half]
+        if on_rows.takes(x, carry):
+            return on_rows(x, carry)
+        out: Tensor = half(x, carry)
+        return out
 
 
 def _step(chunk: Tensor, count: int, layers: Trace | None, last: bool) -> Step:

@@ -16,15 +16,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .seanet_parts import (
-    convolve,
-    convolve_in_parts,
-    is_large,
-    normalise,
-    reflect,
-    spares,
-    transpose_in_parts,
-)
 from .stream import Carry
 
 KERNEL = 7
@@ -72,25 +63,16 @@ class Conv(nn.Module):
         """Samples that a frame sees beyond its own: all before it if causal, else on both sides."""
         self.ahead = 0 if c.causal else self.reach // 2
 
-    def forward(self, x: Tensor, carry: Carry, spare: Tensor | None = None) -> Tensor:
-        """Chunk [B, inputs, T] to [B, outputs, ceil(T / stride)].
-
-        ``spare`` is memory of the result's shape that may be used, of a convolution one wide and
-        where no gradient is wanted.
-        """
-        assert spare is None or self.conv.kernel_size == (1,)
+    def forward(self, x: Tensor, carry: Carry) -> Tensor:
+        """Chunk [B, inputs, T] to [B, outputs, ceil(T / stride)]."""
         behind = self.reach - self.ahead
         fill = -x.shape[-1] % self.stride if carry.last else 0
         if behind and not carry.first:
             x = torch.cat([carry.take(), x], dim=-1)
         if behind and not carry.last:
             carry.leave(x[..., -behind:])
-        start, end = behind if carry.first else 0, self.ahead + fill
-        if spare is not None or (is_large(x) and spares(x)):
-            x = convolve_in_parts(x, self.conv, start, end, spare)
-        else:
-            x = convolve(reflect(x, start, end) if start or end else x, self.conv)
-        return normalise(x, self.norm)
+        out: Tensor = self.conv(reflect(x, behind if carry.first else 0, self.ahead + fill))
+        return cast(Tensor, self.norm(out))
 
 
 class ConvTranspose(nn.Module):
@@ -117,10 +99,7 @@ class ConvTranspose(nn.Module):
         if not carry.last:
             carry.leave(x[..., -1:])
         # The normalisation sees what is about to be trimmed: the weights were trained that way.
-        if spares(x):
-            out, beyond = transpose_in_parts(x, self.conv, start, count)
-            return normalise(out, self.norm, beyond)
-        out = self.norm(self.conv(x))
+        out: Tensor = self.norm(self.conv(x))
         return out[..., start : start + count]
 
 
@@ -151,46 +130,33 @@ class ResidualUnit(nn.Module):
             [
                 nn.ELU(),
                 Conv(c, width, width // 2, RESIDUAL_KERNEL),
-                nn.ELU(inplace=True),
+                nn.ELU(),
                 Conv(c, width // 2, width, 1),
             ]
         )
         self.shortcut = Conv(c, width, width, 1)
 
     def forward(self, x: Tensor, carry: Carry) -> Tensor:
-        """Chunk [B, width, T] to the same shape; without gradients the chunk is overwritten."""
+        """Chunk [B, width, T] to the same shape."""
+        # The shortcut first: what a stream carries is in the order of the layers' calls.
         out: Tensor = self.shortcut(x, carry)
-        spare = x if spares(x) else None
-        return out.add_(self.block[-1](run(self.block[:-1], x, carry), carry, spare))
+        return out + run(self.block, x, carry)
 
 
 def run(layers: Iterable[nn.Module], x: Tensor, carry: Carry) -> Tensor:
-    """Put a chunk through layers in turn; activations have nothing to carry.
-
-    They work in place where no gradient will want what came in: a residual unit's shortcut has been
-    by then.
-    """
+    """Put a chunk through layers in turn; activations have nothing to carry."""
     for layer in layers:
-        if isinstance(layer, nn.ELU):
-            x = F.elu(x, layer.alpha, inplace=layer.inplace or not torch.is_grad_enabled())
-        else:
-            x = cast(Tensor, layer(x, carry))
+        x = cast(Tensor, layer(x) if isinstance(layer, nn.ELU) else layer(x, carry))
     return x
 
 
-def run_coder(layers: nn.ModuleList, x: Tensor, carry: Carry) -> Tensor:
-    """The same for a whole encoder or decoder, as a CPU likes it: whole signals of a batch go
-    through convolutions one by one, which keeps them in the cache, and through the LSTM together,
-    which reads its weights once for all."""
-    apart = x.device.type == "cpu" and carry.first and carry.last and not torch.is_grad_enabled()
-    if not apart:
-        return run(layers, x, carry)
-    at = next(k for k, layer in enumerate(layers) if isinstance(layer, Lstm))
-    before, lstm, after = layers[:at], layers[at], layers[at + 1 :]
-    x = torch.cat([run(before, item, carry) for item in torch.split(x, 1)])
-    # One alone would be summed in another order than it is among others: it gets a twin.
-    x = lstm(x.repeat(2, 1, 1), carry)[:1] if len(x) == 1 else lstm(x, carry)
-    return torch.cat([run(after, item, carry) for item in torch.split(x, 1)])
+def reflect(x: Tensor, left: int, right: int) -> Tensor:
+    """Pad by reflection; a signal too short to reflect is first lengthened by zeros."""
+    if not left and not right:
+        return x
+    short = max(0, max(left, right) + 1 - x.shape[-1])
+    padded = F.pad(F.pad(x, (0, short)), (left, right), mode="reflect")
+    return padded[..., : padded.shape[-1] - short]
 
 
 class Encoder(nn.Module):
@@ -204,18 +170,18 @@ class Encoder(nn.Module):
             yield Conv(c, c.channels, width, KERNEL)
             for ratio in reversed(c.ratios):
                 yield ResidualUnit(c, width)
-                yield nn.ELU(inplace=True)
+                yield nn.ELU()
                 yield Conv(c, width, 2 * width, 2 * ratio, ratio)
                 width *= 2
             yield Lstm(width, c.lstm_layers)
-            yield nn.ELU(inplace=True)
+            yield nn.ELU()
             yield Conv(c, width, c.latent, KERNEL)
 
         self.layers = nn.ModuleList(layers())
 
     def forward(self, audio: Tensor, carry: Carry) -> Tensor:
         """Audio [B, channels, T] to latent [B, latent, ceil(T / hop)]."""
-        return run_coder(self.layers, audio, carry)
+        return run(self.layers, audio, carry)
 
 
 class Decoder(nn.Module):
@@ -229,15 +195,15 @@ class Decoder(nn.Module):
             yield Conv(c, c.latent, width, KERNEL)
             yield Lstm(width, c.lstm_layers)
             for ratio in c.ratios:
-                yield nn.ELU(inplace=True)
+                yield nn.ELU()
                 yield ConvTranspose(c, width, width // 2, ratio)
                 width //= 2
                 yield ResidualUnit(c, width)
-            yield nn.ELU(inplace=True)
+            yield nn.ELU()
             yield Conv(c, width, c.channels, KERNEL)
 
         self.layers = nn.ModuleList(layers())
 
     def forward(self, latent: Tensor, carry: Carry) -> Tensor:
         """Latent [B, latent, F] to audio [B, channels, F * hop]."""
-        return run_coder(self.layers, latent, carry)
+        return run(self.layers, latent, carry)

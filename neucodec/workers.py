@@ -51,11 +51,11 @@ def _one_thread_each() -> None:
 
 
 def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Items in lists of that many, the last perhaps of fewer. The first ones are short, so that
+    """Items in lists of that many, the last perhaps of fewer. The first ones are shorter, so that
     few items, too, are shared out among threads, and results begin to come soon; with one thread
     as well, for what is coded together must not depend on how many there are."""
-    rest, number = iter(items), 0
-    while batch := list(islice(rest, min(size, 1 << number // 2))):
+    rest, number, first = iter(items), 0, max(1, size // 3)
+    while batch := list(islice(rest, min(size, first << number // 2))):
         yield batch
         number += 1
 

@@ -1,97 +1,162 @@
-"""SEANet's layers: saving memory changes nothing that they compute."""
+"""SEANet on rows, as a CPU runs it: what the network of its modules gives, but for rounding."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
-from neucodec.models.seanet import Conv, ConvTranspose, ResidualUnit, SeanetConfig
-from neucodec.models.seanet_parts import convolve, convolve_in_parts, normalise, reflect
+from neucodec.models.seanet import Conv, Decoder, Encoder, SeanetConfig, reflect
+from neucodec.models.seanet_rows import RowCoder, RowConvolution
+from neucodec.models.signal_rows import Moments, Rows, elu
 from neucodec.models.stream import Carry
 
-STEREO = SeanetConfig(channels=2, causal=False, group_norm=True)
+MONO = SeanetConfig(filters=4, latent=16)
+STEREO = SeanetConfig(channels=2, causal=False, group_norm=True, filters=4, latent=16)
+# Large enough for several blocks and for saved products.
+WIDE = SeanetConfig(filters=32, latent=16, ratios=(4, 2))
+WIDE_STEREO = SeanetConfig(
+    channels=2, causal=False, group_norm=True, filters=32, latent=16, ratios=(4, 2)
+)
+CONFIGS = pytest.mark.parametrize(
+    "config", [MONO, STEREO, WIDE, WIDE_STEREO], ids=["24khz", "48khz", "24khz-wide", "48khz-wide"]
+)
 
 
-@pytest.mark.parametrize(("kernel", "stride"), [(1, 1), (3, 1), (7, 1), (4, 2), (16, 8)])
-@pytest.mark.parametrize("frames", [40, 8192, 20000])
-def test_a_convolution_in_parts_is_that_of_the_whole(kernel: int, stride: int, frames: int) -> None:
+def of(config: SeanetConfig, kind: type[Encoder] | type[Decoder]) -> tuple[nn.Module, RowCoder]:
+    """A network of modules, and another one of the same weights on rows."""
+    made = []
+    for _ in range(2):
+        torch.manual_seed(0)
+        network = kind(config).requires_grad_(False)
+        for norm in network.modules():
+            if isinstance(norm, nn.GroupNorm):
+                nn.init.normal_(norm.weight, 1, 0.2)
+                nn.init.normal_(norm.bias, 0, 0.5)
+        made.append(network)
+    return made[0], RowCoder(made[1].layers, config)
+
+
+def close(found: Tensor, expected: Tensor) -> bool:
+    return torch.allclose(found, expected, atol=2e-5 * expected.abs().max().item())
+
+
+@CONFIGS
+@pytest.mark.parametrize("frames", [7, 8, 33, 2000])
+@torch.no_grad()
+def test_a_whole_signal_is_coded_as_by_the_modules(config: SeanetConfig, frames: int) -> None:
+    torch.manual_seed(1)
+    frames = min(frames, 200) if config.filters == 4 else frames
+    audio = torch.randn(1, config.channels, frames * config.hop)
+    for short in (0, 1, config.hop // 2):
+        some = audio[..., : audio.shape[-1] - short]
+        modules, rows = of(config, Encoder)
+        if rows.takes(some, Carry()):
+            assert close(rows(some, Carry()), modules(some, Carry()))
+    modules, rows = of(config, Decoder)
+    latent = torch.randn(1, config.latent, frames)
+    assert rows.takes(latent, Carry())
+    assert close(rows(latent, Carry()), modules(latent, Carry()))
+
+
+@pytest.mark.parametrize("config", [MONO, WIDE], ids=["small", "wide"])
+@torch.no_grad()
+def test_a_stream_is_coded_as_the_whole(config: SeanetConfig) -> None:
+    torch.manual_seed(1)
+    for kind, channels, step in (
+        (Encoder, config.channels, config.hop),
+        (Decoder, config.latent, 1),
+    ):
+        modules, rows = of(config, kind)
+        signal = torch.randn(1, channels, 40 * step)
+        trace, parts = None, []
+        for start, stop in ((0, 7), (7, 8), (8, 25), (25, 40)):
+            with Carry(trace, last=stop == 40) as carry:
+                part = signal[..., start * step : stop * step]
+                assert rows.takes(part, carry)
+                parts.append(rows(part, carry))
+            trace = carry.after
+        assert close(torch.cat(parts, dim=-1), modules(signal, Carry()))
+
+
+@pytest.mark.parametrize("samples", [1, 3, 5])
+@torch.no_grad()
+def test_the_end_of_a_stream_may_be_of_any_length(samples: int) -> None:
+    torch.manual_seed(1)
+    modules, rows = of(MONO, Encoder)
+    audio = torch.randn(1, 1, 8 * MONO.hop + samples)
+    with Carry(last=False) as carry:
+        first = rows(audio[..., : 8 * MONO.hop], carry)
+    second = rows(audio[..., 8 * MONO.hop :], Carry(carry.after))
+    assert close(torch.cat([first, second], dim=-1), modules(audio, Carry()))
+
+
+@torch.no_grad()
+def test_a_segment_is_coded_alike_alone_and_among_others() -> None:
+    torch.manual_seed(1)
+    _, rows = of(STEREO, Encoder)
+    audio = torch.randn(5, 2, 40 * STEREO.hop)
+    together = rows(audio, Carry())
+    for k in range(5):
+        assert torch.equal(rows(audio[k : k + 1], Carry())[0], together[k])
+
+
+@torch.no_grad()
+def test_what_rows_cannot_do_is_left_to_the_modules() -> None:
+    _, mono = of(MONO, Encoder)
+    _, stereo = of(STEREO, Encoder)
+    short = torch.randn(2, 2, 7 * STEREO.hop - 1)
+    assert not stereo.takes(short, Carry())
+    several = torch.randn(2, 1, 7 * MONO.hop)
+    assert mono.takes(several, Carry())
+    assert not mono.takes(several, Carry(last=False))
+    with torch.enable_grad():
+        assert not mono.takes(several, Carry())
+
+
+@torch.no_grad()
+def test_weights_lie_in_memory_once() -> None:
     torch.manual_seed(0)
-    conv = nn.Conv1d(8, 12, kernel, stride)
-    right = (kernel - stride) // 2
-    left = kernel - stride - right
-    x = torch.randn(2, 8, frames * stride)
-    with torch.no_grad():
-        whole = convolve(reflect(x, left, right), conv)
-        parts = convolve_in_parts(x, conv, left, right, None)
-        spare = torch.full_like(whole, torch.nan)
-        into = convolve_in_parts(x, conv, left, right, spare)
-    assert parts.shape == whole.shape
-    assert torch.allclose(parts, whole, atol=1e-6)
-    assert into is spare
-    assert torch.equal(into, parts)
+    conv = Conv(WIDE, 32, 64, 4, 2).requires_grad_(False)
+    before = conv.conv.weight.clone()
+    row = RowConvolution(conv)
+    assert torch.equal(conv.conv.weight, before)
+    assert conv.conv.weight.untyped_storage().data_ptr() == row.taps.untyped_storage().data_ptr()
 
 
-@pytest.mark.parametrize("mean", [0.0, 3.0, -100.0])
-def test_normalising_in_place_is_group_norm(mean: float) -> None:
+@pytest.mark.parametrize("mean", [0.0, 3.0, -10.0])
+@torch.no_grad()
+def test_a_norm_gathered_block_by_block_is_group_norm(mean: float) -> None:
     torch.manual_seed(0)
     norm = nn.GroupNorm(1, 32)
     nn.init.normal_(norm.weight)
     nn.init.normal_(norm.bias)
-    x = torch.randn(2, 32, 48000) + mean
-    with torch.no_grad():
-        exact = F.group_norm(x.double(), 1, norm.weight.double(), norm.bias.double(), norm.eps)
-        ours = normalise(x, norm)
-    assert ours is x
-    assert torch.allclose(ours.double(), exact, atol=1e-6 * max(10, abs(mean)))
+    bias = torch.randn(32) + mean
+    rows = Rows(48000, 32, 1)
+    rows.inner.normal_()
+    moments = Moments(norm, bias)
+    for start in range(0, 48000, 8192):
+        moments.add(rows.inner[start : start + 8192])
+    rows.affine = moments.affine()
+    exact = F.group_norm(
+        (rows.inner + bias).double().t()[None], 1, norm.weight.double(), norm.bias.double()
+    )
+    assert torch.allclose(rows.done().double(), exact[0].t(), atol=3e-6 * max(1, abs(mean)))
 
 
-@pytest.mark.parametrize("length", [50, 40000])
-def test_a_residual_unit_without_gradients_gives_what_it_does_with_them(length: int) -> None:
-    torch.manual_seed(0)
-    unit = ResidualUnit(STEREO, 32)
-    x = torch.randn(1, 32, length)
-    before = x.clone()
-    learnt = unit(x, Carry())
-    assert torch.equal(x, before), "a gradient may want what came in"
-    with torch.no_grad():
-        assert torch.allclose(unit(x, Carry()), learnt, atol=1e-5)
+@torch.no_grad()
+def test_elu_is_pytorchs_to_rounding() -> None:
+    x = torch.cat([torch.linspace(-100, 100, 100001), torch.tensor([0.0, -0.0, -1e-30, 1e-30])])
+    assert torch.allclose(elu(x), F.elu(x), rtol=1e-6, atol=1.2e-7)
+    assert torch.equal(elu(x, out=x), x)
 
 
-@pytest.mark.parametrize("stride", [2, 5])
-@pytest.mark.parametrize("frames", [1, 30, 4095, 4096, 9000])
-@pytest.mark.parametrize("config", [STEREO, SeanetConfig()], ids=["48khz", "24khz"])
-def test_a_transposed_convolution_without_gradients_gives_what_it_does_with_them(
-    config: SeanetConfig, frames: int, stride: int
-) -> None:
-    torch.manual_seed(0)
-    layer = ConvTranspose(config, 6, 4, stride)
-    x = torch.randn(2, 6, frames)
-    learnt = layer(x, Carry())
-    with torch.no_grad():
-        assert torch.allclose(layer(x, Carry()), learnt, atol=1e-5)
-
-
-@pytest.mark.parametrize("length", [32767, 32768, 32769, 32770, 65537])
-@pytest.mark.parametrize("layout", [STEREO, SeanetConfig()], ids=["48khz", "24khz"])
-def test_the_end_of_a_large_chunk_is_reflected_as_that_of_any(
-    layout: SeanetConfig, length: int
-) -> None:
-    torch.manual_seed(0)
-    layer = Conv(layout, 32, 4, 4, 2)
-    x = torch.randn(1, 32, length)
-    learnt = layer(x, Carry())
-    with torch.no_grad():
-        assert torch.allclose(layer(x, Carry()), learnt, atol=1e-5)
-
-
-def test_a_residual_unit_works_in_mixed_precision_without_gradients() -> None:
-    torch.manual_seed(0)
-    unit = ResidualUnit(STEREO, 32)
-    x = torch.randn(1, 32, 40000)
-    with torch.no_grad():
-        exact = unit(x.clone(), Carry())
-        with torch.autocast("cpu", torch.bfloat16):
-            rough = unit(x.clone(), Carry())
-    assert (rough - exact).square().mean() < 1e-3 * exact.square().mean()
+@pytest.mark.parametrize(("left", "right"), [(0, 0), (2, 0), (3, 3), (0, 7)])
+def test_a_signal_too_short_to_reflect_is_lengthened_first(left: int, right: int) -> None:
+    x = torch.arange(1.0, 4.0)[None, None]
+    found = reflect(x, left, right)
+    assert found.shape[-1] == 3 + left + right
+    lengthened = F.pad(x, (0, max(0, max(left, right) - 2)))
+    expected = F.pad(lengthened, (left, right), mode="reflect") if left or right else x
+    assert torch.equal(found, expected[..., : found.shape[-1]])
