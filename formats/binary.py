@@ -18,51 +18,54 @@ class Context:
     def __init__(self) -> None:
         self.no, self.yes = 1, 1
 
-    def learn(self, bit: int) -> None:
-        """Count an answer."""
-        if bit:
-            self.yes += 2
-        else:
-            self.no += 2
-        if self.no + self.yes > _LIMIT:
-            self.no, self.yes = (self.no + 1) >> 1, (self.yes + 1) >> 1
+    def learn(self, bit: int) -> int:
+        """Count an answer; of 2**24, what yes would have got: at least one, and never all.
 
-    @property
-    def likely(self) -> int:
-        """Of 2**24, what yes gets: at least one, and never all."""
-        return TOTAL * self.yes // (self.no + self.yes)
+        The one step of everything that is coded, hence in one piece.
+        """
+        no, yes = self.no, self.yes
+        likely = TOTAL * yes // (no + yes)
+        if bit:
+            yes += 2
+        else:
+            no += 2
+        if no + yes > _LIMIT:
+            no, yes = (no + 1) >> 1, (yes + 1) >> 1
+        self.no, self.yes = no, yes
+        return likely
 
 
 class BinaryEncoder:
     """Takes answers, gives the payload."""
 
     def __init__(self) -> None:
-        self._left: list[int] = []
-        self._width: list[int] = []
+        self._yes: list[int] = []
+        self._bits: list[int] = []
 
     def bit(self, context: Context, bit: int) -> int:
         """Code one answer, and give it back."""
-        yes = context.likely
-        self._left.append(TOTAL - yes if bit else 0)
-        self._width.append(yes if bit else TOTAL - yes)
-        context.learn(bit)
+        self._yes.append(context.learn(bit))
+        self._bits.append(bit)
         return bit
 
     def even(self, count: int, value: int) -> int:
         """Code a number of so many bits, of which all are equally likely; and give it back."""
         for place in range(count - 1, -1, -1):
-            bit = value >> place & 1
-            self._left.append(TOTAL // 2 * bit)
-            self._width.append(TOTAL // 2)
+            self._yes.append(TOTAL // 2)
+            self._bits.append(value >> place & 1)
         return value
 
     def payload(self) -> bytes:
         """All that was coded."""
-        return encode_intervals(np.array(self._left, np.int64), np.array(self._width, np.int64))
+        yes, bits = np.array(self._yes, np.int64), np.array(self._bits, np.bool_)
+        no = TOTAL - yes
+        return encode_intervals(np.where(bits, no, 0), np.where(bits, yes, no))
 
 
 class BinaryDecoder:
     """Takes a payload, gives answers; of the same methods, so that one routine asks for both."""
+
+    __slots__ = ("_lost", "_offset", "_payload", "_size", "_span")
 
     def __init__(self, payload: bytes) -> None:
         self._payload = payload
@@ -71,8 +74,15 @@ class BinaryDecoder:
 
     def bit(self, context: Context, bit: int = 0) -> int:
         """The next answer."""
-        bit = self._next(context.likely)
-        context.learn(bit)
+        # Adaptation is written out here, as the odds are wanted before the answer.
+        no, yes = context.no, context.yes
+        if self._next(TOTAL * yes // (no + yes)):
+            yes, bit = yes + 2, 1
+        else:
+            no, bit = no + 2, 0
+        if no + yes > _LIMIT:
+            no, yes = (no + 1) >> 1, (yes + 1) >> 1
+        context.no, context.yes = no, yes
         return bit
 
     def even(self, count: int, value: int = 0) -> int:
@@ -85,20 +95,20 @@ class BinaryDecoder:
     def _next(self, yes: int) -> int:
         scale = self._span >> 24
         no = scale * (TOTAL - yes)
-        bit = int(self._offset >= no)
-        if bit:
-            self._offset -= no
-            self._span = scale * yes
-            # At the top of an interval there is a remainder that no encoder ends in.
-            if self._offset >= self._span:
-                self._lost, self._offset = True, self._span - 1
+        if self._offset < no:
+            span, bit = no, 0
         else:
-            self._span = no
-        if self._span < 2**32:
+            self._offset -= no
+            span, bit = scale * yes, 1
+            # At the top of an interval there is a remainder that no encoder ends in.
+            if self._offset >= span:
+                self._lost, self._offset = True, span - 1
+        if span < 1 << 32:
             word = self._payload[self._size : self._size + 4].ljust(4, b"\0")
             self._offset = self._offset << 32 | int.from_bytes(word, "big")
-            self._span <<= 32
+            span <<= 32
             self._size += 4
+        self._span = span
         return bit
 
     def is_whole(self) -> bool:

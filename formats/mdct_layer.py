@@ -128,7 +128,9 @@ def _walk(
     """
     sounding = [Context(), Context()]
     band_contexts = [Context() for _ in range(4)]
+    # By how many bits the sum of neighbours has; the last class is that of all larger ones.
     size_contexts = [[Context() for _ in range(_BITS)] for _ in range(_CLASSES)]
+    size_contexts += [size_contexts[-1]] * (_BITS + 4 - _CLASSES)
     half_contexts = [Context() for _ in range(_BITS + 1)]
     length = len(rows[0])
     before, before_bands, sounded, left = [0] * (length + 2), [0] * len(bands[0]), 0, most
@@ -145,14 +147,16 @@ def _walk(
             raise NcfError("a layer with too many bands, or with none where there are said to be")
         # Sizes with two zeros behind them, so that what lies outside is silent on either side.
         sizes = [0] * (length + 2)
-        for band, flag in enumerate(flags):
-            for k in range(BAND * band, BAND * band + BAND) if flag else ():
+        for band in [band for band, flag in enumerate(flags) if flag]:
+            some = False
+            for k in range(BAND * band, BAND * band + BAND):
                 near = sizes[k - 1] + sizes[k - 2]
                 near += 2 * before[k] + before[k - 1] + before[k + 1]
-                contexts = size_contexts[min(near.bit_length(), _CLASSES - 1)]
-                row[k] = value = _coefficient(coder, row[k], contexts, half_contexts)
-                sizes[k] = abs(value)
-            if flag and not any(sizes[BAND * band : BAND * band + BAND]):
+                contexts = size_contexts[near.bit_length()]
+                if coder.bit(contexts[0], int(row[k] != 0)):
+                    row[k] = value = _coefficient(coder, row[k], contexts, half_contexts)
+                    sizes[k], some = abs(value), True
+            if not some:
                 raise NcfError("a layer with a band that has nothing although it is said to have")
         before, before_bands = sizes, flags
 
@@ -160,13 +164,11 @@ def _walk(
 def _coefficient(
     coder: BinaryEncoder | BinaryDecoder, value: int, contexts: list[Context], half: list[Context]
 ) -> int:
-    """One: how many bits its size has, these, its sign."""
-    wanted, bits = abs(value), 0
+    """One that is not 0: how many bits its size has, these, its sign."""
+    wanted, bits = abs(value), 1
     most = wanted.bit_length()
     while bits < _BITS and coder.bit(contexts[bits], int(most > bits)):
         bits += 1
-    if not bits:
-        return 0
     size = 1
     if bits > 1:
         size = 2 + coder.bit(half[bits], wanted >> max(most - 2, 0) & 1)

@@ -2,9 +2,8 @@
 
 Our codecs keep the waveform of low frequencies, and above them magnitudes with noise for phases.
 That is right for most sounds, but a whistle becomes a band of noise, and a click is spread. Where
-a few coefficients of a modified discrete cosine transform (Princen, Johnson, Bradley, ICASSP 1987,
-with a sine window) hold nearly all of a chunk's treble, they go into the file as its layer, and
-the codec is given what is left.
+a few coefficients of a modified discrete cosine transform hold nearly all of a chunk's treble, they
+go into the file as its layer, and the codec is given what is left.
 """
 
 from __future__ import annotations
@@ -30,6 +29,7 @@ from .formats import (
     scale_to_byte,
     transform_length,
 )
+from .mdct import Numbers, backward, forward
 
 LOW = 1000.0
 """Hz, from which on the codecs keep no waveform."""
@@ -58,40 +58,6 @@ _LEAST_BITS = 5
 """Of a coefficient other than 0, about."""
 _DEAD_ZONE = 0.4
 """What is added before a coefficient is rounded down in size."""
-
-Numbers = npt.NDArray[np.float32]
-
-
-@lru_cache(maxsize=8)
-def _tables(length: int) -> tuple[Numbers, npt.NDArray[np.complex64], npt.NDArray[np.complex64]]:
-    """Window [2 length], and what turns a Fourier transform into this one, before and behind."""
-    n, k = np.arange(2 * length), np.arange(length)
-    window = np.sin(np.pi * (n + 0.5) / (2 * length)) * np.sqrt(2 / length)
-    before = np.exp(-1j * np.pi * n / (2 * length))
-    behind = np.exp(-1j * np.pi * (length + 1) / (4 * length) * (2 * k + 1))
-    return window.astype(np.float32), before.astype(np.complex64), behind.astype(np.complex64)
-
-
-def forward(audio: Numbers, length: int) -> Numbers:
-    """Samples [n] to coefficients [ceil(n / length) + 1, length]."""
-    window, before, behind = _tables(length)
-    filled = np.pad(audio, (length, length + -len(audio) % length), mode="symmetric")
-    frames = np.lib.stride_tricks.sliding_window_view(filled, 2 * length)[::length]
-    spectra = np.fft.fft(frames * (window * before), axis=1)[:, :length]
-    return (spectra * behind).real.astype(np.float32)
-
-
-def backward(coefficients: Numbers, samples: int) -> Numbers:
-    """The same number of samples again."""
-    count, length = coefficients.shape
-    window, before, behind = _tables(length)
-    # The transform's inverse is its transpose.
-    spectra = np.fft.ifft(coefficients * behind.conj(), 2 * length, axis=1) * (2 * length)
-    frames = (spectra * before.conj()).real * window
-    audio = np.zeros((count + 1, length))
-    audio[:-1] += frames[:, :length]
-    audio[1:] += frames[:, length:]
-    return audio.reshape(-1)[length : length + samples].astype(np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -218,7 +184,8 @@ def _promises(stream: Numbers, rate: int) -> bool:
         return False
     starts = np.linspace(0, len(stream) - size, 8).astype(int)
     frames = np.stack([stream[at : at + size] for at in starts]) * window
-    power = np.abs(np.fft.rfft(frames, axis=1)) ** 2 * weights
+    spectra = np.fft.rfft(frames, axis=1)
+    power = (np.square(spectra.real) + np.square(spectra.imag)) * weights
     sharp = np.partition(power, -_SHARP, axis=1)[:, -_SHARP:].sum()
     return bool(sharp > _SHARP_SHARE * power.sum())
 

@@ -16,7 +16,8 @@ import neucodec
 from neucodec.chunks import Audio
 from neucodec.entropy import entropy_of, undecodable
 from neucodec.formats import Chunk, LayerKind, NcfReader, NcfWriter
-from neucodec.mdct_layer import backward, find_layer, forward
+from neucodec.mdct import backward, forward
+from neucodec.mdct_layer import find_layer
 from neucodec.models.card import cards
 from neucodec.tokens import read_tokens
 
