@@ -181,14 +181,18 @@ class Encodec(nn.Module):
 
     def _through(self, half: Encoder | Decoder, x: Tensor, carry: Carry) -> Tensor:
         """What the encoder or the decoder makes of [B, C, T]."""
+        if x.device.type == "cpu" and not torch.is_grad_enabled():
+            on_rows = self._as_rows(half)
+            if on_rows.takes(x, carry):
+                return on_rows(x, carry)
+        out: Tensor = half(x, carry)
+        return out
+
+    def _as_rows(self, half: Encoder | Decoder) -> RowCoder:
         with self._building:  # several threads may come at once
             if half not in self._on_rows:
                 self._on_rows[half] = RowCoder(half.layers, self.config)
-            on_rows = self._on_rows[half]
-        if on_rows.takes(x, carry):
-            return on_rows(x, carry)
-        out: Tensor = half(x, carry)
-        return out
+            return self._on_rows[half]
 
 
 def _step(chunk: Tensor, count: int, layers: Trace | None, last: bool) -> Step:

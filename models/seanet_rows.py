@@ -125,7 +125,7 @@ class RowTransposed:
             carry.leave(x.inner[-1:])
         rows = x.between(before, before.new_zeros(1, self._inputs))
         # A norm sees what is behind the last row's samples, and at the start what is cut off.
-        groups = count + 1 if self._conv.trim else count
+        groups = count + 1 if self._norm or self._conv.trim else count
         out = Rows(groups * stride, self._outputs, x.margin)
         moments = Moments(self._norm, self._bias) if self._norm else None
         wide = out.inner.view(groups, -1)
@@ -201,7 +201,7 @@ class RowCoder:
     """A whole encoder or decoder.
 
     Signals go through convolutions one by one, which keeps them in the cache, and through the LSTM
-    together, which reads its weights once for all.
+    together, which reads its weights once for all. No gradients.
     """
 
     def __init__(self, layers: nn.ModuleList, config: SeanetConfig) -> None:
@@ -210,17 +210,16 @@ class RowCoder:
         self._margin = max(KERNEL, 2 * max(config.ratios))
         hop = math.prod(layer.stride for layer in layers if isinstance(layer, Conv))
         # So many that none has to be lengthened to be reflected: zeros are none before a norm.
+        self._normed = config.group_norm
         self._least = KERNEL * hop if config.group_norm else 1
         at = next(k for k, layer in enumerate(layers) if isinstance(layer, Lstm))
         self._before, self._after = _on_rows(layers[:at]), _on_rows(layers[at + 1 :])
         self._lstm, self._in_segments = cast(Lstm, layers[at]), not config.causal
 
     def takes(self, x: Tensor, carry: Carry) -> bool:
-        """Whether it can do these chunks: without gradients, on a CPU, and one at a time unless
-        they are whole signals."""
-        usual = x.device.type == "cpu" and not torch.is_grad_enabled()
+        """Whether it can do these chunks: one at a time, or whole signals."""
         whole = carry.first and carry.last
-        return usual and (whole or len(x) == 1) and x.shape[-1] >= self._least
+        return (whole or (len(x) == 1 and not self._normed)) and x.shape[-1] >= self._least
 
     def __call__(self, x: Tensor, carry: Carry) -> Tensor:
         """Chunks [B, C, T] to [B, C', T'], as `Encoder` and `Decoder` do it."""
