@@ -72,7 +72,7 @@ class RowConvolution:
         """All of a signal."""
         padded, stride = x.padded(carry, self.conv), self.conv.stride
         seen = self._kernel - stride
-        out = Rows((len(padded) - seen) // stride, self.outputs, x.margin)
+        out = Rows.empty((len(padded) - seen) // stride, self.outputs, x.margin)
         moments = self.moments()
         apply = self.apply
         if self._from_few:
@@ -126,7 +126,7 @@ class RowTransposed:
         rows = x.between(before, before.new_zeros(1, self._inputs))
         # A norm sees what is behind the last row's samples, and at the start what is cut off.
         groups = count + 1 if self._norm or self._conv.trim else count
-        out = Rows(groups * stride, self._outputs, x.margin)
+        out = Rows.empty(groups * stride, self._outputs, x.margin)
         moments = Moments(self._norm, self._bias) if self._norm else None
         wide = out.inner.view(groups, -1)
         for block in blocks(groups, wide.shape[1]):
@@ -156,7 +156,7 @@ class RowUnit:
             )
         conv = self._wide.conv
         padded = x.padded(carry, conv)
-        out = Rows(len(x.inner), x.inner.shape[1], x.margin)
+        out = Rows.empty(len(x.inner), x.inner.shape[1], x.margin)
         own = conv.reach - conv.ahead
         for block in blocks(*x.inner.shape):
             rows, part = padded[block.start : block.stop + conv.reach], out.inner[block]
@@ -174,7 +174,7 @@ class RowUnit:
         conv = self._wide.conv
         padded = x.padded(carry, conv)
         own, (factor, term) = conv.reach - conv.ahead, affine
-        out = Rows(len(x.inner), x.inner.shape[1], x.margin)
+        out = Rows.empty(len(x.inner), x.inner.shape[1], x.margin)
         hidden = out.inner.new_empty(len(out.inner), self._wide.outputs)
         of_shortcut, of_hidden, of_branch = norms
         for block in blocks(*x.inner.shape):
@@ -209,7 +209,8 @@ class RowCoder:
         # The most rows that a layer sees beyond a signal's end, or lacks of a whole stride.
         self._margin = max(KERNEL, 2 * max(config.ratios))
         hop = math.prod(layer.stride for layer in layers if isinstance(layer, Conv))
-        # So many that none has to be lengthened to be reflected: zeros are none before a norm.
+        # So many that none has to be lengthened by zeros to be reflected: before a norm they would
+        # have to be something else.
         self._normed = config.group_norm
         self._least = KERNEL * hop if config.group_norm else 1
         at = next(k for k, layer in enumerate(layers) if isinstance(layer, Lstm))
@@ -233,7 +234,7 @@ class RowCoder:
         return torch.stack([self._run(self._after, item, carry).done() for item in rows]).mT
 
     def _rows(self, x: Tensor) -> Rows:
-        rows = Rows(len(x), x.shape[1], self._margin)
+        rows = Rows.empty(len(x), x.shape[1], self._margin)
         rows.inner.copy_(x)
         return rows
 

@@ -11,7 +11,8 @@ from .seanet import Conv, reflect
 from .stream import Carry
 
 _BLOCK = 1 << 18
-"""Values of a block, 1 MB."""
+"""Values of a block, 1 MB: with smaller ones Python takes more than a better use of the cache
+saves."""
 _LEAST = 256
 """Rows of a block at least, so that weights are not read for few."""
 
@@ -22,12 +23,17 @@ Affine = tuple[Tensor, Tensor]
 class Rows:
     """A signal [T, C] with room for rows before and behind it."""
 
-    def __init__(self, count: int, width: int, margin: int) -> None:
-        self._all = torch.empty(count + 2 * margin, width)
-        self.margin = margin
-        self.inner = self._all[margin : margin + count]
+    def __init__(self, memory: Tensor, count: int, margin: int) -> None:
+        """So many rows of [>= count + 2 * margin, C], behind the first ``margin``."""
+        self._all, self.margin = memory, margin
+        self.inner = memory[margin : margin + count]
         self.affine: Affine | None = None
         """What is still to be done to the rows."""
+
+    @classmethod
+    def empty(cls, count: int, width: int, margin: int) -> Rows:
+        """In memory of their own."""
+        return cls(torch.empty(count + 2 * margin, width), count, margin)
 
     def padded(self, carry: Carry, conv: Conv) -> Tensor:
         """The rows and all that a convolution sees around them, as `Conv` has it."""
@@ -65,10 +71,8 @@ class Rows:
 
     def part(self, first: int, count: int) -> Rows:
         """So many rows from one on, in the same memory."""
-        rows = Rows.__new__(Rows)
-        rows._all = self._all[first:]
-        rows.margin, rows.affine = self.margin, self.affine
-        rows.inner = rows._all[self.margin : self.margin + count]
+        rows = Rows(self._all[first:], count, self.margin)
+        rows.affine = self.affine
         return rows
 
 

@@ -207,6 +207,10 @@ def _search(stream: Numbers, header: Header, budget: float, least: float) -> Str
         for wanted in (coefficients, coefficients * (frequencies >= LOW)):
             values, places = _largest(wanted, int(budget / _LEAST_BITS) + 1)
             heavy = weights[places % length]
+            # What they would catch if they were stored exactly: mostly not enough.
+            most = _gain(total, float((np.square(values) * heavy).sum()))
+            if most <= best_gain + (-1 if best else 1):
+                continue
             for fineness in range(1, 9):
                 step = scale_to_byte(float(np.abs(values[0])) / 2**fineness)
                 scale = np.float32(byte_to_scale(step))
@@ -215,8 +219,7 @@ def _search(stream: Numbers, header: Header, budget: float, least: float) -> Str
                 if bits > budget or step <= 1:
                     break
                 caught = (np.square(values) - np.square(values - found * scale)) * heavy
-                left = total - float(caught.sum())
-                gain = min(10 * np.log10(total / max(left, 1e-12 * total)), ENOUGH)
+                gain = _gain(total, float(caught.sum()))
                 if gain > best_gain + 1 or (best and gain > best_gain - 1 and bits < best_bits):
                     whole = np.zeros(coefficients.size, np.int32)
                     whole[places] = found
@@ -225,6 +228,11 @@ def _search(stream: Numbers, header: Header, budget: float, least: float) -> Str
                     best = StreamLayer(size, step, whole.reshape(-1, length))
                     best_gain, best_bits = gain, bits
     return best
+
+
+def _gain(total: float, caught: float) -> float:
+    """dB by which what is caught lowers the whole, as far as is worth it."""
+    return min(float(10 * np.log10(total / max(total - caught, 1e-12 * total))), ENOUGH)
 
 
 def _largest(coefficients: Numbers, count: int) -> tuple[Numbers, npt.NDArray[np.intp]]:
