@@ -74,7 +74,9 @@ def codecs(name: str, folder: Path) -> Codec:
         save_file(dac(small(DAC_44KHZ)).state_dict(), folder / "dac.safetensors")
         changes = {"chunk_frames": 20, "chunk_stride": 20 * 512}
         return narrow(name, folder / "dac.safetensors", small(DAC_44KHZ), **changes)
-    save_file(encodec(STEREO).state_dict(), folder / "encodec.safetensors")
+    # What has run has its weights in the order that its products read them in.
+    weights = {key: value.contiguous() for key, value in encodec(STEREO).state_dict().items()}
+    save_file(weights, folder / "encodec.safetensors")
     changes = {"chunk_frames": 15, "chunk_stride": 4752}
     return narrow(name, folder / "encodec.safetensors", STEREO, **changes)
 

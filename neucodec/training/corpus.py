@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -76,7 +77,11 @@ class Corpus:
             samples = np.repeat(samples, self.channels, axis=0)
         if cached:
             cached.parent.mkdir(parents=True, exist_ok=True)
-            np.save(cached, samples)
+            # Another process may look for it just now.
+            partial = cached.with_suffix(f".{os.getpid()}.partial")
+            with partial.open("wb") as file:
+                np.save(file, samples)
+            partial.replace(cached)
         return samples, rate
 
     @property
