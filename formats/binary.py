@@ -18,13 +18,9 @@ class Context:
     def __init__(self) -> None:
         self.no, self.yes = 1, 1
 
-    def learn(self, bit: int) -> int:
-        """Count an answer; of 2**24, what yes would have got: at least one, and never all.
-
-        The one step of everything that is coded, hence in one piece.
-        """
+    def learn(self, bit: int) -> None:
+        """Count an answer."""
         no, yes = self.no, self.yes
-        likely = TOTAL * yes // (no + yes)
         if bit:
             yes += 2
         else:
@@ -32,7 +28,11 @@ class Context:
         if no + yes > _LIMIT:
             no, yes = (no + 1) >> 1, (yes + 1) >> 1
         self.no, self.yes = no, yes
-        return likely
+
+    @property
+    def likely(self) -> int:
+        """Of 2**24, what yes gets: at least one, and never all."""
+        return TOTAL * self.yes // (self.no + self.yes)
 
 
 class BinaryEncoder:
@@ -44,8 +44,9 @@ class BinaryEncoder:
 
     def bit(self, context: Context, bit: int) -> int:
         """Code one answer, and give it back."""
-        self._yes.append(context.learn(bit))
+        self._yes.append(context.likely)
         self._bits.append(bit)
+        context.learn(bit)
         return bit
 
     def even(self, count: int, value: int) -> int:
@@ -74,15 +75,8 @@ class BinaryDecoder:
 
     def bit(self, context: Context, bit: int = 0) -> int:
         """The next answer."""
-        # Adaptation is written out here, as the odds are wanted before the answer.
-        no, yes = context.no, context.yes
-        if self._next(TOTAL * yes // (no + yes)):
-            yes, bit = yes + 2, 1
-        else:
-            no, bit = no + 2, 0
-        if no + yes > _LIMIT:
-            no, yes = (no + 1) >> 1, (yes + 1) >> 1
-        context.no, context.yes = no, yes
+        bit = self._next(context.likely)
+        context.learn(bit)
         return bit
 
     def even(self, count: int, value: int = 0) -> int:
