@@ -1,4 +1,10 @@
-"""Several chunks in one call of a codec: as a GPU wants it, and a small cache does not."""
+"""Several chunks in one call of a codec, as a GPU wants it; on a CPU each stream by itself.
+
+How a matrix product is summed, and so how it is rounded, depends on its shape: on how many rows it
+has, above all. On a CPU a network is therefore given one stream of one chunk at a time, whatever is
+coded beside it, and computes with one thread. So codes and samples are a function of the chunk
+alone (docs/determinism.md).
+"""
 
 from __future__ import annotations
 
@@ -10,6 +16,7 @@ import torch
 from torch import Tensor
 
 from .codec import AudioChunk, Codec, CodeChunk
+from .single_thread import single_thread
 
 T = TypeVar("T", AudioChunk, CodeChunk)
 R = TypeVar("R")
@@ -19,8 +26,25 @@ ON_A_GPU = 8
 
 
 def batch_for(device: torch.device, on_a_cpu: int = 1) -> int:
-    """How many chunks are best coded at once, where they do not depend on each other."""
+    """Return how many chunks are best coded at once, where they do not depend on each other."""
     return on_a_cpu if device.type == "cpu" else ON_A_GPU
+
+
+def apart(batch: Tensor) -> list[Tensor]:
+    """Split a batch [B, ...] into what a network is given at a time: on a CPU items [1, ...].
+
+    Each is a copy, since kernels may also sum in another order where memory is aligned otherwise.
+    """
+    if batch.device.type != "cpu":
+        return [batch]
+    return [item.clone() for item in batch.split(1)]
+
+
+def one_by_one(run: Callable[..., Tensor], *batches: Tensor) -> Tensor:
+    """Run a network on every part of batches [B, ...], see `apart`; return the results [B, ...]."""
+    with single_thread():
+        parts = [run(*part) for part in zip(*map(apart, batches), strict=True)]
+    return torch.cat(parts)
 
 
 def encode_together(codec: Codec, chunks: Sequence[AudioChunk], codebooks: int) -> list[CodeChunk]:

@@ -16,9 +16,10 @@ from threading import Lock
 import torch
 from torch import Tensor, nn
 
+from .batches import one_by_one
 from .codebook import EuclideanCodebook, ResidualCodebooks
 from .seanet import KERNEL, Decoder, Encoder, SeanetConfig
-from .seanet_rows import RowCoder
+from .seanet_rows import LANES, RowCoder
 from .state_dict import read_checkpoint, restore
 from .stream import Carry, Step, StreamState, Trace
 
@@ -52,7 +53,7 @@ ENCODEC_48KHZ = EncodecConfig(
 class Encodec(nn.Module):
     """Either EnCodec network, in inference form."""
 
-    together = 6
+    together = LANES
     """Segments that a CPU best codes at once: its LSTM reads its weights once for all of them."""
     start = KERNEL
     """Frames that must be there before a stream's first ones come out: reflection at the start
@@ -83,7 +84,7 @@ class Encodec(nn.Module):
         """
         scale = None
         if self.config.normalise:
-            scale = audio.mean(1).square().mean(-1).sqrt() + 1e-8
+            scale = one_by_one(lambda one: one.mean(1).square().mean(-1).sqrt() + 1e-8, audio)
             audio = audio / scale[:, None, None]
         return self._encode(audio, codebooks, Carry()), scale
 
@@ -174,7 +175,7 @@ class Encodec(nn.Module):
 
     def _encode(self, audio: Tensor, codebooks: int, carry: Carry) -> Tensor:
         latent = self._through(self.encoder, audio, carry)
-        return self.quantiser.encode(latent.transpose(1, 2), codebooks)
+        return one_by_one(lambda one: self.quantiser.encode(one.transpose(1, 2), codebooks), latent)
 
     def _decode(self, codes: Tensor, carry: Carry) -> Tensor:
         return self._through(self.decoder, self.quantiser.decode(codes).transpose(1, 2), carry)
@@ -185,6 +186,8 @@ class Encodec(nn.Module):
             on_rows = self._as_rows(half)
             if on_rows.takes(x, carry):
                 return on_rows(x, carry)
+            if carry.first and carry.last:
+                return one_by_one(lambda one: half(one, Carry()), x)
         out: Tensor = half(x, carry)
         return out
 

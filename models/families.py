@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .batches import one_by_one
 from .card import Card
 from .codec import Codec
 from .dac import Dac, DacConfig
@@ -86,10 +87,10 @@ class _Segments(nn.Module):
 
     def encode(self, audio: Tensor, codebooks: int) -> tuple[Tensor, None]:
         whole = F.pad(audio, (0, -audio.shape[-1] % self.network.config.hop))
-        return self.network.encode(whole, codebooks), None
+        return one_by_one(lambda one: self.network.encode(one, codebooks), whole), None
 
     def decode(self, codes: Tensor, scale: Tensor | None) -> Tensor:
-        return self.network.decode(codes)
+        return one_by_one(self.network.decode, codes)
 
 
 def _hificodec(card: Card, path: Path, device: torch.device, _: torch.dtype) -> Codec:

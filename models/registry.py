@@ -97,9 +97,11 @@ def build(
     """Load the codec of a card from a weights file, wherever that is and in whichever of the
     family's formats; ModelError where the two do not fit."""
     from . import families
+    from .single_thread import single_thread
 
     chosen = choose_device(device)
-    codec = families.build(card, path, chosen, choose_precision(precision, card, chosen))
+    with single_thread():  # loading multiplies weights with each other
+        codec = families.build(card, path, chosen, choose_precision(precision, card, chosen))
     if half:
         families.keep(codec, half)
     return codec

@@ -12,6 +12,7 @@ import math
 from typing import Protocol, cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .seanet import KERNEL, Conv, ConvTranspose, Lstm, ResidualUnit, SeanetConfig
@@ -19,6 +20,9 @@ from .signal_rows import Affine, Moments, Rows, blocks, elu
 from .stream import Carry
 from .winograd import TwoTaps, product
 
+LANES = 6
+"""Segments that go through the LSTM at once, filled up with silence: it reads its weights once for
+all of them."""
 _FEW = 2
 """Channels, audio's, up to which all taps of a convolution are one product."""
 
@@ -227,11 +231,17 @@ class RowCoder:
         signals = [self._run(self._before, self._rows(item.t()), carry) for item in x]
         steps = torch.stack([x.done() for x in signals], dim=1)
         signals.clear()
-        # A segment alone would be summed in another order than it is among others: it gets a twin.
-        twins = 2 if self._in_segments and len(x) == 1 else 1
-        latent = self._lstm(steps.permute(1, 2, 0).repeat(twins, 1, 1), carry)[: len(x)]
+        latent = self._recur(steps.permute(1, 2, 0), carry)
         rows = (self._rows(elu(item.t())) for item in latent)
         return torch.stack([self._run(self._after, item, carry).done() for item in rows]).mT
+
+    def _recur(self, steps: Tensor, carry: Carry) -> Tensor:
+        """Put steps [B, C, F] through the LSTM, always as many at once: how a product is summed
+        depends on its rows."""
+        lanes = LANES if self._in_segments else 1
+        filled = F.pad(steps, (0, 0, 0, 0, 0, -len(steps) % lanes))
+        parts = [cast(Tensor, self._lstm(part, carry)) for part in filled.split(lanes)]
+        return torch.cat(parts)[: len(steps)]
 
     def _rows(self, x: Tensor) -> Rows:
         rows = Rows.empty(len(x), x.shape[1], self._margin)

@@ -5,15 +5,17 @@ What the card calls the strategy; `neucodec.models.card.STRATEGIES` has them in 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 
-from .batches import batch_for
+from .batches import apart, batch_for, one_by_one
 from .card import Card
 from .codec import AudioChunk, CodeChunk, State
 from .fingerprint import fingerprint
+from .single_thread import single_thread
 from .stream import Step, StreamState
 
 
@@ -42,7 +44,10 @@ class Reaching(Protocol):
 
 
 class Levelling(Protocol):
-    """A network that codes segments and may bring each to its level."""
+    """A network that codes segments and may bring each to its level.
+
+    On a CPU it sees to it by itself that a segment's results do not depend on the others'.
+    """
 
     together: int
     """Segments that a CPU best codes at once."""
@@ -103,7 +108,8 @@ class ContextCodec(Loaded[Reaching]):
         self, chunk: AudioChunk, codebooks: int, state: State = None
     ) -> tuple[CodeChunk, State]:
         """Codes of the whole signal; context is a whole number of frames."""
-        codes = self.network.encode(chunk.audio.to(self.device), codebooks)
+        audio = chunk.audio.to(self.device)
+        codes = one_by_one(lambda one: self.network.encode(one, codebooks), audio)
         first = chunk.before // self.card.hop
         own = codes[..., first : first + chunk.frames].cpu()
         return CodeChunk(codes=own, frames=chunk.frames), None
@@ -111,8 +117,26 @@ class ContextCodec(Loaded[Reaching]):
     @torch.inference_mode()
     def decode(self, chunk: CodeChunk, state: State = None) -> tuple[Tensor, State]:
         """Audio [B, C, frames * hop] of the whole signal."""
-        codes = chunk.codes.to(self.device)
-        return self.network.decode(codes, chunk.before, chunk.frames).cpu(), None
+        before, frames = chunk.before, chunk.frames
+        return one_by_one(
+            lambda one: self.network.decode(one, before, frames), chunk.codes.to(self.device)
+        ).cpu(), None
+
+
+States = tuple[StreamState, ...]
+"""Where the streams of a signal stand between two chunks; one for all that a GPU codes together."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A chunk's place in its signal: a step of each stream that is computed by itself."""
+
+    steps: tuple[Step, ...]
+
+    @property
+    def after(self) -> States:
+        """Where the streams stand after the chunk; complete once it is coded."""
+        return tuple(step.after for step in self.steps)
 
 
 class StreamCodec(Loaded[Streaming]):
@@ -142,33 +166,45 @@ class StreamCodec(Loaded[Streaming]):
         self, chunk: AudioChunk, codebooks: int, state: State = None
     ) -> tuple[CodeChunk, State]:
         """Codes of the whole signal."""
-        step = state if isinstance(state, Step) else self._encoding(chunk, state)
-        codes = self.network.encode_step(step, codebooks)
-        return CodeChunk(codes=codes.cpu(), frames=chunk.frames), step.after
+        turn = state if isinstance(state, Turn) else self._encoding(chunk, state)
+        with single_thread():
+            codes = torch.cat([self.network.encode_step(step, codebooks) for step in turn.steps])
+        return CodeChunk(codes=codes.cpu(), frames=chunk.frames), turn.after
 
     @torch.inference_mode()
     def decode(self, chunk: CodeChunk, state: State = None) -> tuple[Tensor, State]:
         """Audio [B, C, frames * hop] of the whole signal."""
-        step = state if isinstance(state, Step) else self._decoding(chunk, state)
-        return self.network.decode_step(step).cpu(), step.after
+        turn = state if isinstance(state, Turn) else self._decoding(chunk, state)
+        with single_thread():
+            audio = torch.cat([self.network.decode_step(step) for step in turn.steps])
+        return audio.cpu(), turn.after
 
-    def _encoding(self, chunk: AudioChunk, state: State) -> Step:
-        audio, before = chunk.audio.to(self.device), cast("StreamState | None", state)
-        return self.network.encoding_step(audio, before, chunk.last)
+    def _encoding(self, chunk: AudioChunk, state: State) -> Turn:
+        parts = apart(chunk.audio.to(self.device))
+        step, last = self.network.encoding_step, chunk.last
+        pairs = zip(parts, _states(state, len(parts)), strict=True)
+        return Turn(tuple(step(part, before, last) for part, before in pairs))
 
-    def _decoding(self, chunk: CodeChunk, state: State) -> Step:
-        codes, before = chunk.codes.to(self.device), cast("StreamState | None", state)
-        return self.network.decoding_step(codes, before, chunk.last)
+    def _decoding(self, chunk: CodeChunk, state: State) -> Turn:
+        parts = apart(chunk.codes.to(self.device))
+        step, last = self.network.decoding_step, chunk.last
+        pairs = zip(parts, _states(state, len(parts)), strict=True)
+        return Turn(tuple(step(part, before, last) for part, before in pairs))
 
 
 def give_up(place: State) -> None:
-    """A chunk will not be coded after all: let none wait for what it would have left."""
-    if isinstance(place, Step) and place.carry:
-        place.carry.after.end()
+    """Cancel a chunk's turn: chunks that wait for what it would have left raise RuntimeError."""
+    for step in place.steps if isinstance(place, Turn) else ():
+        if step.carry:
+            step.carry.after.end()
 
 
-def _after(place: State) -> StreamState | None:
-    return place.after if isinstance(place, Step) else None
+def _after(place: State) -> State:
+    return place.after if isinstance(place, Turn) else None
+
+
+def _states(state: State, count: int) -> tuple[StreamState | None, ...]:
+    return (None,) * count if state is None else cast("States", state)
 
 
 class SegmentCodec(Loaded[Levelling]):
@@ -183,7 +219,8 @@ class SegmentCodec(Loaded[Levelling]):
         self, chunk: AudioChunk, codebooks: int, state: State = None
     ) -> tuple[CodeChunk, State]:
         """Codes and scales of a segment."""
-        codes, scales = self.network.encode(chunk.audio.to(self.device), codebooks)
+        with single_thread():
+            codes, scales = self.network.encode(chunk.audio.to(self.device), codebooks)
         return CodeChunk(
             codes=codes.cpu(),
             frames=chunk.frames,
@@ -194,7 +231,8 @@ class SegmentCodec(Loaded[Levelling]):
     def decode(self, chunk: CodeChunk, state: State = None) -> tuple[Tensor, State]:
         """Audio [B, C, frames * hop], weighted by `window`."""
         scales = None if chunk.scales is None else chunk.scales.to(self.device)
-        audio = self.network.decode(chunk.codes.to(self.device), scales)
+        with single_thread():
+            audio = self.network.decode(chunk.codes.to(self.device), scales)
         return audio.cpu() * self.window(chunk.frames), None
 
     def window(self, frames: int) -> Tensor:
@@ -221,13 +259,14 @@ class OverlapCodec(Loaded[Plain]):
         self, chunk: AudioChunk, codebooks: int, state: State = None
     ) -> tuple[CodeChunk, State]:
         """Codes of audio [B, C, frames * hop + 2 * context]."""
-        codes = self.network.encode(chunk.audio.to(self.device), codebooks)
+        audio = chunk.audio.to(self.device)
+        codes = one_by_one(lambda one: self.network.encode(one, codebooks), audio)
         return CodeChunk(codes=codes.cpu(), frames=chunk.frames), None
 
     @torch.inference_mode()
     def decode(self, chunk: CodeChunk, state: State = None) -> tuple[Tensor, State]:
         """Audio [B, C, frames * hop + 2 * context], ready to overlap-add."""
-        return self.network.decode(chunk.codes.to(self.device)).cpu(), None
+        return one_by_one(self.network.decode, chunk.codes.to(self.device)).cpu(), None
 
     def window(self, frames: int) -> Tensor:
         """Weight [frames * hop + 2 * context]."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -145,7 +144,6 @@ def _average_rate(
     card: Card, header: Header, bitrate: float, model: EntropyModel | None, header_bytes: int
 ) -> AverageRate:
     counts = [k for k in card.counts if model is None or k <= model.codebooks]
-    seconds = (header.frames or 0) / header.source_rate
     return AverageRate(
         counts,
         # In the trailer a chunk has two bytes, and everything else of it takes about 24.
@@ -153,7 +151,6 @@ def _average_rate(
         book_bytes=header.raw_bytes(header.streams, 1, header.chunk_frames),
         left=model.left if model else 1.0,
         spent=header_bytes + 24,
-        chunks=math.ceil(seconds * header.sample_rate / header.chunk_stride),
     )
 
 
@@ -196,7 +193,6 @@ def encode(
         entropy_fingerprint=model.fingerprint if model else b"",
         nominal_bitrate=None if average else round(nominal),
         average_bitrate=round(asked) if average else None,
-        frames=source.frames,
         gain_db=options.gain_db,
         layer=LayerKind.MDCT if card.layer_gain and options.layer else LayerKind.NONE,
         tags=dict(source.tags if options.tags is None else options.tags),
@@ -227,8 +223,8 @@ def encode(
     used: Counter[int] = Counter()
     # What has no known end may be going on just now: then no chunk waits for another. And a choice
     # of codebooks may wait for chunks of the batch before, never of its own.
-    most = 1 if source.frames is None else min(codec.batch, rate.delay)
-    turns = batches(encoder.in_turn(pieces()), most)
+    most = 1 if source.frames is None else codec.batch
+    turns = batches(encoder.in_turn(pieces()), most, rate.delay)
     for chunk in chain.from_iterable(in_order(encoder, turns, options.threads)):
         writer.write(chunk)
         used[chunk.codebooks] += 1

@@ -7,14 +7,17 @@ import threading
 from collections.abc import Sequence
 from typing import Protocol
 
-DELAY = 6
-"""A chunk's codebooks depend on the sizes of chunks so far before it and further, so that as many
-can be in work at once, and the choice is the same whatever the number of threads."""
-HORIZON = 8
-"""Chunks over which what was saved or overspent is made good, and from which is learnt what chunks
-cost."""
-SHORT_PACE = 2, 3
-"""Delay and horizon for files of a few chunks, which would be over before either."""
+PACES = ((2, 2, 2), (12, 2, 3), (sys.maxsize, 6, 8))
+"""``(end, delay, horizon)`` of the chunks before ``end``.
+
+A chunk's codebooks depend on the sizes of chunks ``delay`` before it and further, so that as many
+can be in work at once and the choice is the same whatever the number of threads. What was saved or
+overspent is made good over ``horizon`` chunks. Both grow with a file, since nobody knows how long
+what comes through a pipe will be: a short file would be over before a long horizon, and with a
+short one a long file's quality would fluctuate.
+"""
+LEARNING = 8
+"""Chunks from which is learnt what chunks cost."""
 MOST_SAVED = 30
 """Chunks' worth of what silence may save up for what comes after it."""
 
@@ -26,9 +29,11 @@ class Rate(Protocol):
 
     most: int
     """The largest number that it may give."""
-    delay: int
-    """Chunks that may be in work at once: a choice may wait for the size of the one that many
-    before."""
+
+    def delay(self, index: int) -> int:
+        """Return how many chunks from ``index`` on may be encoded at once: a choice may wait for
+        the size of the chunk that many before."""
+        ...
 
     def choose(self, index: int) -> int:
         """For chunk ``index``; chunks are asked for in order."""
@@ -46,10 +51,12 @@ class Rate(Protocol):
 class NominalRate:
     """The same number for every chunk."""
 
-    delay = sys.maxsize
-
     def __init__(self, codebooks: int) -> None:
         self.most = codebooks
+
+    def delay(self, index: int) -> int:
+        """See `Rate`."""
+        return sys.maxsize
 
     def choose(self, index: int) -> int:
         """See `Rate`."""
@@ -66,29 +73,17 @@ class AverageRate:
     """Numbers that bring a file's size to a budget per chunk.
 
     Where material is much alike, they are the two next to what the budget allows, in turn. What
-    is saved or overspent is spread over the chunks to come.
+    is saved or overspent is spread over the chunks to come. Nothing depends on how many those will
+    be: a file and a pipe of the same samples get the same numbers.
     """
 
     def __init__(
-        self,
-        counts: Sequence[int],
-        budget: float,
-        book_bytes: float,
-        left: float,
-        spent: float,
-        chunks: int = 0,
+        self, counts: Sequence[int], budget: float, book_bytes: float, left: float, spent: float
     ) -> None:
         """``counts`` are the possible numbers of codebooks, lowest first; ``budget`` is in bytes
         per chunk. A codebook of a chunk has ``book_bytes`` raw, of which the part ``left`` is
         expected to remain, until there are chunks to tell. ``spent`` bytes go to all that is not
-        chunks. ``chunks`` is how many there will be, 0 where that is not known."""
-        if chunks:
-            # They share that evenly: a short file ends before what was overspent at its start could
-            # be made good.
-            share = min(spent / chunks, budget / 2)
-            budget, spent = budget - share, spent - share * chunks
-        short = 0 < chunks <= 2 * DELAY
-        self.delay, self._horizon = SHORT_PACE if short else (DELAY, HORIZON)
+        chunks."""
         self.most = counts[-1]
         self._counts, self._budget = counts, budget
         # What one codebook more costs: the last ones are the hardest to foresee.
@@ -99,17 +94,25 @@ class AverageRate:
         self._weight = 2
         self._saved, self._rest = -spent, 0.0
         self._chosen: list[int] = []
+        self._learned = 0
         self._sizes: dict[int, tuple[int, int]] = {}
         self._stopped = False
         self._changed = threading.Condition()
+
+    def delay(self, index: int) -> int:
+        """See `Rate`."""
+        return _pace(index)[0]
 
     def choose(self, index: int) -> int:
         """See `Rate`. Waits until the sizes that the choice depends on are known."""
         with self._changed:
             while len(self._chosen) <= index:
-                due = len(self._chosen) - self.delay
-                if due < 0 or due in self._sizes:
-                    self._chosen.append(self._next(due))
+                delay, horizon = _pace(len(self._chosen))
+                due = range(self._learned, len(self._chosen) - delay + 1)
+                if all(chunk in self._sizes for chunk in due):
+                    for chunk in due:
+                        self._learn(*self._sizes.pop(chunk))
+                    self._chosen.append(self._next(horizon))
                 elif self._stopped:
                     return self.most
                 else:
@@ -128,12 +131,10 @@ class AverageRate:
             self._stopped = True
             self._changed.notify_all()
 
-    def _next(self, due: int) -> int:
-        if due >= 0:
-            self._learn(*self._sizes.pop(due))
-        in_work = self._chosen[max(0, due + 1) :]
+    def _next(self, horizon: int) -> int:
+        in_work = self._chosen[self._learned :]
         saved = self._saved + sum(self._budget - self._expected(count) for count in in_work)
-        target = self._budget + min(saved, MOST_SAVED * self._budget) / self._horizon
+        target = self._budget + min(saved, MOST_SAVED * self._budget) / horizon
         wanted = self._mean_count + (target - self._mean_size) / self._step + self._rest
         count = min(self._counts, key=lambda count: (abs(count - wanted), count))
         # What rounding leaves over, the next chunk gets; but not what is out of reach.
@@ -142,12 +143,18 @@ class AverageRate:
         return count
 
     def _learn(self, count: int, size: int) -> None:
+        self._learned += 1
         self._saved = min(self._saved + self._budget - size, MOST_SAVED * self._budget)
         if count:
-            self._weight = min(self._weight + 1, HORIZON)
+            self._weight = min(self._weight + 1, LEARNING)
             self._mean_size += (size - self._mean_size) / self._weight
             self._mean_count += (count - self._mean_count) / self._weight
 
     def _expected(self, count: int) -> float:
         """Bytes of a chunk with so many codebooks."""
         return self._mean_size + (count - self._mean_count) * self._step
+
+
+def _pace(index: int) -> tuple[int, int]:
+    """Delay and horizon of a chunk, see `PACES`."""
+    return next((delay, horizon) for end, delay, horizon in PACES if index < end)

@@ -50,14 +50,20 @@ def _one_thread_each() -> None:
     torch.set_num_threads(1)
 
 
-def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Items in lists of that many, the last perhaps of fewer. The first ones are shorter, so that
-    few items, too, are shared out among threads, and results begin to come soon; with one thread
-    as well, for what is coded together must not depend on how many there are."""
-    rest, number, first = iter(items), 0, max(1, size // 3)
-    while batch := list(islice(rest, min(size, first << number // 2))):
+def batches(
+    items: Iterable[T], size: int, limit: Callable[[int], int] | None = None
+) -> Iterator[list[T]]:
+    """Put items into lists of ``size``, the last perhaps of fewer.
+
+    The first lists are shorter, so that few items, too, are shared out among threads and results
+    begin to come soon. ``limit`` says how many items a list may have that begins with item n.
+    """
+    rest, number, first, begin = iter(items), 0, max(1, size // 3), 0
+    while batch := list(
+        islice(rest, min(size, first << number // 2, limit(begin) if limit else size))
+    ):
         yield batch
-        number += 1
+        number, begin = number + 1, begin + len(batch)
 
 
 class _Feeder(threading.Thread, Generic[T, R]):
