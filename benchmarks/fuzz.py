@@ -27,7 +27,8 @@ import fuzz_mutations as mutations
 import numpy as np
 from fuzz_model import model_of
 
-from neucodec.entropy import chunk_codes, encode_payload, entropy_of, undecodable
+from neucodec.entropy import chunk_codes, encode_payload, undecodable
+from neucodec.entropy_models import SHARED
 from neucodec.errors import NeucodecError
 from neucodec.formats import (
     Chunk,
@@ -235,7 +236,7 @@ def decode_cases() -> Case:
             try:
                 if number % 4 == 3:  # as verify --codes does
                     reader = NcfReader(io.BytesIO(data))
-                    undecodable(list(reader), reader.header, entropy_of(reader.header))
+                    undecodable(list(reader), reader.header, SHARED.of(reader.header))
                 decoder = Decoder(NcfReader(io.BytesIO(data)), codec, options)
                 for second, block in enumerate(decoder.blocks()):
                     assert block.shape[1] == decoder.channels, "other channels"

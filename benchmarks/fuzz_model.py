@@ -9,7 +9,8 @@ from itertools import cycle
 import numpy as np
 import numpy.typing as npt
 
-from neucodec.entropy import EntropyModel, entropy_of
+from neucodec.entropy import EntropyModel
+from neucodec.entropy_models import SHARED
 from neucodec.formats import EntropyCoder, Header
 
 Codes = npt.NDArray[np.int64]
@@ -62,4 +63,4 @@ def model_of(header: Header) -> EntropyModel | None:
     """What stands in for the model that a header names."""
     if header.entropy == EntropyCoder.LM:
         return lopsided(header.codebook_size)
-    return entropy_of(header)
+    return SHARED.of(header)

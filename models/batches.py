@@ -37,7 +37,7 @@ def apart(batch: Tensor) -> list[Tensor]:
     """
     if batch.device.type != "cpu":
         return [batch]
-    return [item.clone() for item in batch.split(1)]
+    return [item.clone() for item in torch.split(batch, 1)]
 
 
 def one_by_one(run: Callable[..., Tensor], *batches: Tensor) -> Tensor:

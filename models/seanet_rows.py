@@ -240,7 +240,7 @@ class RowCoder:
         depends on its rows."""
         lanes = LANES if self._in_segments else 1
         filled = F.pad(steps, (0, 0, 0, 0, 0, -len(steps) % lanes))
-        parts = [cast(Tensor, self._lstm(part, carry)) for part in filled.split(lanes)]
+        parts = [cast(Tensor, self._lstm(part, carry)) for part in torch.split(filled, lanes)]
         return torch.cat(parts)[: len(steps)]
 
     def _rows(self, x: Tensor) -> Rows:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from operator import index
 from os import PathLike
@@ -20,6 +20,7 @@ from .convert import as_ncf
 from .decoder import Decoder, card_for
 from .encoder import EncodeOptions
 from .encoder import encode as encode_source
+from .entropy_models import SHARED, EntropyModels
 from .errors import NeucodecError
 from .failures import as_one_kind
 from .formats import NcfReader
@@ -180,12 +181,24 @@ def decode(
         return codec or load_model(card.name).codec
 
     with as_one_kind():
-        ncf = as_ncf(raw, load_card, None if codec is None else codec.card)
-        reader = NcfReader(ncf)
-        decoder = Decoder(reader, codec or load_card(card_for(reader.header)))
-        blocks = list(decoder.blocks())
+        return decode_opened(raw, load_card, None if codec is None else codec.card)
+
+
+def decode_opened(
+    file: BinaryIO,
+    load_card: Callable[[Card], Codec],
+    model: Card | None = None,
+    entropy_models: EntropyModels = SHARED,
+) -> tuple[Audio, int]:
+    """Decode an open .ncf, .ecdc or .dac with what ``load_card`` and ``entropy_models`` give.
+
+    See `decode`; ``model`` is the card of a checkpoint of one's own.
+    """
+    reader = NcfReader(as_ncf(file, load_card, model))
+    codec = load_card(model or card_for(reader.header))
+    decoder = Decoder(reader, codec, entropy_models=entropy_models)
     empty = np.zeros((0, decoder.channels), np.float32)
-    return np.concatenate([empty, *blocks]), decoder.samplerate
+    return np.concatenate([empty, *decoder.blocks()]), decoder.samplerate
 
 
 def _codec(model: str | Model) -> Codec:

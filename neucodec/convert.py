@@ -11,6 +11,8 @@ import numpy as np
 
 from . import __version__
 from .chunks import Geometry
+from .entropy import codes_of
+from .entropy_models import SHARED, EntropyModels
 from .errors import NeucodecError
 from .formats import Chunk, Header, NcfReader, NcfWriter, ScaleKind, pack_codes
 from .formats import dac as dac_format
@@ -83,9 +85,16 @@ class Converted:
     """What it has no place for, or holds otherwise."""
 
 
-def from_ncf(reader: NcfReader, kind: str, load: Load, model: Card | None = None) -> Converted:
+def from_ncf(
+    reader: NcfReader,
+    kind: str,
+    load: Load,
+    model: Card | None = None,
+    entropy_models: EntropyModels = SHARED,
+) -> Converted:
     """Carry an .ncf over into an .ecdc or .dac.
 
+    ``load`` gives the codec, ``entropy_models`` the entropy model that it names.
     Raises NeucodecError where its codec is not that program's, where it is damaged, or where the
     format cannot hold its codes.
     """
@@ -93,9 +102,9 @@ def from_ncf(reader: NcfReader, kind: str, load: Load, model: Card | None = None
     _check_card(header, model)
     left = ["its tags"] if header.tags else []
     if kind == "ecdc":
-        ecdc, more = _to_ecdc(reader)
+        ecdc, more = _to_ecdc(reader, entropy_models)
         return Converted(write_ecdc(ecdc), left + more)
-    dac, more = _to_dac(reader, load, model)
+    dac, more = _to_dac(reader, load, model, entropy_models)
     return Converted(write_dac(dac), left + more)
 
 
@@ -243,12 +252,12 @@ def _dac_card(dac: DacFile) -> Card:
     )
 
 
-def _loudness(reader: NcfReader, codec: Codec) -> float:
+def _loudness(reader: NcfReader, codec: Codec, entropy_models: EntropyModels = SHARED) -> float:
     """LUFS of what decoding gives."""
     from .decoder import Decoder
     from .loudness import LoudnessMeter
 
-    decoder = Decoder(reader, codec)
+    decoder = Decoder(reader, codec, entropy_models=entropy_models)
     meter = LoudnessMeter(decoder.samplerate, decoder.channels)
     for block in decoder.blocks():
         meter.push(block)
@@ -258,13 +267,14 @@ def _loudness(reader: NcfReader, codec: Codec) -> float:
 # From .ncf
 
 
-def _all_codes(reader: NcfReader) -> list[tuple[Codes, tuple[float, ...]]]:
+def _all_codes(
+    reader: NcfReader, entropy_models: EntropyModels
+) -> list[tuple[Codes, tuple[float, ...]]]:
     """Codes [streams, codebooks, frames] and scales of every chunk; NeucodecError if any lacks."""
-    from .entropy import codes_of, entropy_of
-
     header, chunks = reader.header, list(reader)
+    unpacked = codes_of(chunks, header, entropy_models.of(header))
     found: list[tuple[Codes, tuple[float, ...]]] = []
-    for chunk, codes in zip(chunks, codes_of(chunks, header, entropy_of(header)), strict=True):
+    for chunk, codes in zip(chunks, unpacked, strict=True):
         if chunk.index != len(found) or not chunk.codebooks or codes is None:
             break
         found.append((codes, tuple(float(s) for s in chunk.scales)))
@@ -281,7 +291,7 @@ def _all_codes(reader: NcfReader) -> list[tuple[Codes, tuple[float, ...]]]:
     return found
 
 
-def _to_ecdc(reader: NcfReader) -> tuple[Ecdc, list[str]]:
+def _to_ecdc(reader: NcfReader, entropy_models: EntropyModels) -> tuple[Ecdc, list[str]]:
     header = reader.header
     names = {ours: theirs for theirs, ours in ECDC_MODELS.items()}
     if header.codec not in names:
@@ -291,7 +301,7 @@ def _to_ecdc(reader: NcfReader) -> tuple[Ecdc, list[str]]:
             f"{header.channels} channels: {header.codec} in an .ecdc has one stream"
         )
     model, rate = names[header.codec], header.sample_rate
-    layout, chunks = LAYOUTS[model], _all_codes(reader)
+    layout, chunks = LAYOUTS[model], _all_codes(reader, entropy_models)
     left = _left_by_rate(header)
     if header.gain_db:
         left.append(f"the change of level by {-header.gain_db:+.2f} dB when decoding")
@@ -323,14 +333,16 @@ def _left_by_rate(header: Header) -> list[str]:
     return [f"its sample rate: it becomes {header.sample_rate} Hz"]
 
 
-def _to_dac(reader: NcfReader, load: Load, model: Card | None) -> tuple[DacFile, list[str]]:
+def _to_dac(
+    reader: NcfReader, load: Load, model: Card | None, entropy_models: EntropyModels
+) -> tuple[DacFile, list[str]]:
     from .decoder import card_for, fitted
 
     header = reader.header
     card = model or card_for(header)
     if card.family != "dac":
         raise NeucodecError(f"made with {header.codec}, which is no DAC, so that no .dac holds it")
-    chunks = _all_codes(reader)
+    chunks = _all_codes(reader, entropy_models)
     windows = fitted(card, header).chunk_strategy == WINDOWS
     codes = np.concatenate([codes for codes, _ in chunks], axis=-1)
     file = DacFile(
@@ -338,7 +350,7 @@ def _to_dac(reader: NcfReader, load: Load, model: Card | None) -> tuple[DacFile,
         chunk_length=header.chunk_frames if windows else codes.shape[2],
         original_length=reader.frames or 0,
         sample_rate=header.source_rate,
-        input_db=_loudness(reader, load(card)),
+        input_db=_loudness(reader, load(card), entropy_models),
         padding=not windows,
     )
     # The package fails on its own files where its decoder gives fewer samples than there were.

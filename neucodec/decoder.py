@@ -12,7 +12,7 @@ import numpy as np
 
 from .chunks import Audio, Geometry, OverlapAdder
 from .coding import SCALES, ChunkDecoder, unpacked
-from .entropy import EntropyModel, entropy_of
+from .entropy_models import SHARED, EntropyModels
 from .errors import NeucodecError
 from .formats import Chunk, Header, NcfReader
 from .integrity import damaged_spans, frames_to_come
@@ -110,16 +110,16 @@ class Decoder:
         reader: NcfReader,
         codec: Codec,
         options: DecodeOptions | None = None,
-        model: EntropyModel | None = None,
+        entropy_models: EntropyModels = SHARED,
     ) -> None:
-        """``model`` saves looking up the entropy model that the file names."""
+        """``entropy_models`` loads the one that the file names."""
         self.reader, self.header = reader, reader.header
         self.options = o = options or DecodeOptions()
         header = reader.header
         check_header(header, codec.card)
         if not o.any_weights:
             check_weights(header, codec)
-        self._model = model or entropy_of(header, codec.card)
+        self._model = entropy_models.of(header, codec.card)
         self.codec = fitted_codec(codec, header)
         self.geometry = Geometry.of(self.codec.card)
         self.samplerate = o.rate or header.source_rate

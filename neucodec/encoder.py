@@ -14,7 +14,8 @@ from . import __version__
 from .bitrate import codebooks_for
 from .chunks import Audio, ChunkSplitter, Geometry, Piece
 from .coding import SCALES, ChunkEncoder
-from .entropy import EntropyModel, choose_entropy
+from .entropy import EntropyModel
+from .entropy_models import SHARED, EntropyModels
 from .errors import NeucodecError
 from .formats import EntropyCoder, Header, LayerKind, NcfWriter
 from .models.card import Card
@@ -160,18 +161,20 @@ def encode(
     codec: Codec,
     options: EncodeOptions | None = None,
     progress: Callable[[float], None] | None = None,
+    entropy_models: EntropyModels = SHARED,
 ) -> EncodeReport:
     """Encode all of ``source`` into ``target``, which need not be seekable.
 
-    ``progress`` is called with the seconds of audio done since its last call. The bytes are a
-    function of input, model and options alone, whatever the number of threads.
+    ``progress`` is called with the seconds of audio done since its last call; ``entropy_models``
+    loads the entropy model. The bytes are a function of samples, model and options alone, see
+    docs/determinism.md.
     """
     options = options or EncodeOptions()
     card, geometry = codec.card, Geometry.of(codec.card)
     channels = 1 if options.mono else source.channels
     codebooks = choose_codebooks(codec, channels, options)
     nominal = card.bitrate(codebooks, channels)
-    model = choose_entropy(card, options.entropy)
+    model = entropy_models.choose(card, options.entropy)
     average = averages(card, options, model is not None)
     asked = options.bitrate if average and options.bitrate else nominal
     header = Header(

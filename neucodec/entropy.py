@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from .errors import NeucodecError
 from .formats import (
     AdaptiveStepper,
     Chunk,
@@ -19,7 +18,6 @@ from .formats import (
     RangeDecoder,
     StreamLayer,
     adaptive_intervals,
-    can_adapt,
     coded_streams,
     decode_layer,
     encode_intervals,
@@ -27,10 +25,6 @@ from .formats import (
     pack_codes,
     unpack_codes,
 )
-from .models.card import Card, find_card
-from .models.errors import ModelError
-from .models.monitor import SILENT, Monitor
-from .modes import ENTROPY
 
 if TYPE_CHECKING:
     from .models.lm.frequencies import FrequencyModel
@@ -106,7 +100,7 @@ class Learned:
     left = 0.82
 
     def __init__(self, model: FrequencyModel) -> None:
-        self._model = model
+        self.model = model
         self.name, self.fingerprint = model.name, model.fingerprint
         self.codebooks = model.codebooks
 
@@ -115,14 +109,14 @@ class Learned:
         import torch
 
         left, width = np.empty_like(codes), np.empty_like(codes)
-        rows = self._model.rows(torch.from_numpy(np.ascontiguousarray(codes)))
+        rows = self.model.rows(torch.from_numpy(np.ascontiguousarray(codes)))
         for k, row in enumerate(rows):
             left[:, k], width[:, k] = intervals_of(row.numpy(), codes[:, k])
         return left, width
 
     def stepper(self, counts: Sequence[int]) -> Stepper:
         """See `EntropyModel`."""
-        return _LearnedStepper(self._model.stepper(counts))
+        return _LearnedStepper(self.model.stepper(counts))
 
 
 class _LearnedStepper:
@@ -139,75 +133,6 @@ class _LearnedStepper:
         import torch
 
         self._stepper.push(torch.from_numpy(codes))
-
-
-def choose_entropy(
-    card: Card, mode: str, *, offline: str = "", monitor: Monitor = SILENT
-) -> EntropyModel | None:
-    """What an encoder is to use; None for codes as they are. ``mode`` is one of
-    `neucodec.modes.ENTROPY`; only where it is ``lm`` is anything fetched.
-
-    Raises NeucodecError where there is no such model for the codec, ModelError where it cannot be
-    had.
-    """
-    if mode not in ENTROPY:
-        raise NeucodecError(f"entropy coder {mode!r}: give {', '.join(ENTROPY)}")
-    # What is in the cache must not decide what comes of the same command.
-    own = card.entropy is not None and not card.entropy.sources
-    if mode == "lm" or (mode == "auto" and own):
-        from .models.lm.registry import entropy_model_for
-
-        found = entropy_model_for(card, offline=offline, monitor=monitor)
-        if found is None:
-            raise NeucodecError(
-                f"there is no entropy model for {card.name}: use --entropy adaptive or none"
-            )
-        return Learned(found)
-    if mode == "none" or not can_adapt(card.codebook_size, card.chunk_frames):
-        return None
-    return Adaptive(card.codebook_size)
-
-
-def entropy_of(
-    header: Header, card: Card | None = None, *, offline: str = "", monitor: Monitor = SILENT
-) -> EntropyModel | None:
-    """What a file's payloads were coded with; None where they are raw. ``card`` is the codec's,
-    found by its name unless given.
-
-    Raises NeucodecError where that cannot be had. Another version of the model will not do, and
-    there is no forcing it: nothing but noise would come of it.
-    """
-    if header.entropy == EntropyCoder.NONE:
-        return None
-    if header.entropy == EntropyCoder.ADAPTIVE:
-        return Adaptive(header.codebook_size)
-    card = card or find_card(header.codec)
-    maker = f", which {header.encoder} had" if header.encoder else ""
-    if card.entropy is None or card.entropy.name != header.entropy_model:
-        raise NeucodecError(
-            f"its codes need the entropy model {header.entropy_model}, which is not here: use a "
-            f"version that has it{maker}"
-        )
-    from .models.lm.registry import entropy_model_for
-
-    try:
-        found = entropy_model_for(card, offline=offline, monitor=monitor)
-    except ModelError as error:
-        raise NeucodecError(f"its codes need an entropy model: {error}") from None
-    assert found is not None
-    if found.fingerprint != header.entropy_fingerprint:
-        raise NeucodecError(
-            f"its codes need another version of the entropy model {header.entropy_model} "
-            f"({header.entropy_fingerprint.hex()}) than is here ({found.fingerprint.hex()}): use a "
-            f"version that has it{maker}"
-        )
-    if header.codebook_size != found.codebook_size or header.chunk_frames > found.frames:
-        raise NeucodecError(
-            f"its header does not fit its entropy model {header.entropy_model}: codebooks of "
-            f"{header.codebook_size} instead of {found.codebook_size} entries, chunks of "
-            f"{header.chunk_frames} frames where {found.frames} are possible"
-        )
-    return Learned(found)
 
 
 def encode_payload(codes: Codes, bits: int, model: EntropyModel | None) -> tuple[bytes, bool]:
@@ -260,9 +185,9 @@ def codes_of(
                 yield np.zeros((0, 0, chunk.frames), np.int64) if chunk else None
 
 
-def chunk_codes(chunk: Chunk, header: Header, model: EntropyModel | None = None) -> Codes | None:
-    """`codes_of` one chunk. ``model`` saves looking up what the header names."""
-    return next(codes_of([chunk], header, model or entropy_of(header)))
+def chunk_codes(chunk: Chunk, header: Header, model: EntropyModel | None) -> Codes | None:
+    """`codes_of` one chunk."""
+    return next(codes_of([chunk], header, model))
 
 
 def undecodable(chunks: Sequence[Chunk], header: Header, model: EntropyModel | None) -> list[int]:

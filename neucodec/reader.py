@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from .decoder import DecodeOptions, Decoder, card_for, check_header
-from .entropy import EntropyModel, chunk_codes, codes_of, entropy_of
+from .entropy import EntropyModel, chunk_codes, codes_of
+from .entropy_models import SHARED, EntropyModels
 from .errors import NeucodecError
 from .failures import as_one_kind
 from .formats import Chunk, Header, NcfReader
@@ -34,11 +35,12 @@ class NcfFile:
         file: str | PathLike[str] | BinaryIO,
         codec: Codec | None = None,
         device: str = "auto",
+        entropy_models: EntropyModels = SHARED,
     ) -> None:
         """Open by name or by file object.
 
         ``codec`` saves loading the one that the file names; with a checkpoint of one's own, which
-        no name leads to, it has to be given.
+        no name leads to, it has to be given. ``entropy_models`` loads the entropy model.
         """
         self._running: tuple[int, Iterator[Audio], Audio] | None = None
         self._owned, self._path = isinstance(file, (str, PathLike)), file
@@ -58,6 +60,7 @@ class NcfFile:
             self.close()
             raise
         self._codec, self._device = codec, device
+        self._entropy_models = entropy_models
         self._position = 0
 
     @property
@@ -177,7 +180,7 @@ class NcfFile:
     @cached_property
     def entropy(self) -> EntropyModel | None:
         """What the file's codes were squeezed with."""
-        return entropy_of(self.header, self.card)
+        return self._entropy_models.of(self.header, self.card)
 
     @property
     def chunk_count(self) -> int:
@@ -189,7 +192,7 @@ class NcfFile:
 
     def _decode_from(self, position: int) -> Iterator[Audio]:
         options = DecodeOptions(start=position / self.samplerate)
-        return Decoder(self.reader, self.codec, options, self.entropy).blocks()
+        return Decoder(self.reader, self.codec, options, self._entropy_models).blocks()
 
     def close(self) -> None:
         """Close the file if it was opened by name."""

@@ -16,7 +16,8 @@ from neucodec.api import ArraySource
 from neucodec.chunks import Audio
 from neucodec.decoder import DecodeOptions, Decoder
 from neucodec.encoder import EncodeOptions, encode
-from neucodec.entropy import chunk_codes
+from neucodec.entropy import codes_of
+from neucodec.entropy_models import SHARED
 from neucodec.formats import NcfReader
 from neucodec.models.card import find_card
 from neucodec.models.codec import Codec
@@ -53,7 +54,8 @@ def from_ncf(codec: Codec, data: bytes, **options: Any) -> Tensor:
 def codes_in(data: bytes) -> list[Tensor]:
     """The codes [streams, codebooks, F] of every chunk."""
     reader = NcfReader(io.BytesIO(data))
-    return [torch.from_numpy(chunk_codes(chunk, reader.header)) for chunk in reader]
+    model = SHARED.of(reader.header)
+    return [torch.from_numpy(codes) for codes in codes_of(reader, reader.header, model)]
 
 
 def damaged(data: bytes, index: int) -> bytes:

@@ -105,6 +105,11 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._serve()
 
+    def do_CONNECT(self) -> None:
+        """Refuse to be a proxy, but remember for whom."""
+        self.site.requests.append(Request(self.command, self.path, ""))
+        self._head(403, {"Content-Length": "0"})
+
     def _serve(self) -> None:
         site, path = self.site, unquote(urlsplit(self.path).path)
         content = site.find(path)

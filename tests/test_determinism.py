@@ -25,7 +25,8 @@ import neucodec
 from neucodec.api import ArraySource
 from neucodec.chunks import Audio, ChunkSplitter, Geometry
 from neucodec.encoder import EncodeOptions, encode
-from neucodec.entropy import chunk_codes, codes_of, entropy_of
+from neucodec.entropy import chunk_codes, codes_of
+from neucodec.entropy_models import SHARED
 from neucodec.formats import NcfReader
 from neucodec.models.batches import decode_together, encode_together
 from neucodec.models.codec import AudioChunk, CodeChunk
@@ -219,7 +220,7 @@ def test_codes_do_not_depend_on_how_many_chunks_are_unpacked_together() -> None:
     found = codec("neu2-44khz")
     data = to_ncf(found, sound("neu2-44khz", 2.2, 2)[0], codebooks=2, entropy="lm")
     reader = NcfReader(io.BytesIO(data))
-    chunks, model = list(reader), entropy_of(reader.header)
+    chunks, model = list(reader), SHARED.of(reader.header)
     together = list(codes_of(chunks, reader.header, model))
     for chunk, expected in zip(chunks, together, strict=True):
         alone = chunk_codes(chunk, reader.header, model)

@@ -29,11 +29,10 @@ from neucodec.entropy import (
     Codes,
     EntropyModel,
     Learned,
-    choose_entropy,
     decode_payloads,
     encode_payload,
-    entropy_of,
 )
+from neucodec.entropy_models import SHARED, EntropyModels
 from neucodec.errors import NeucodecError
 from neucodec.formats import (
     AdaptiveStepper,
@@ -161,7 +160,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is loaded as its entropy model counts codes."""
     monkeypatch.setattr(registry, "build", lambda card, path: Counted())
-    monkeypatch.setattr(registry, "_loaded", {})
+    monkeypatch.setattr(SHARED, "_loaded", {})
 
 
 @pytest.fixture(scope="module")
@@ -363,13 +362,13 @@ def test_another_version_of_the_model_is_refused(
     other = Counted()
     other.fingerprint = bytes(8)
     monkeypatch.setattr(registry, "build", lambda card, path: other)
-    monkeypatch.setattr(registry, "_loaded", {})
+    monkeypatch.setattr(SHARED, "_loaded", {})
     for any_weights in (False, True):
         with pytest.raises(NeucodecError, match="another version of the entropy model test-lm"):
             decoded(codec, io.BytesIO(data), any_weights=any_weights)
     plain = replace(codec.card, entropy=None)
     with pytest.raises(NeucodecError, match="need the entropy model test-lm, which is not here"):
-        entropy_of(NcfReader(io.BytesIO(data)).header, plain)
+        SHARED.of(NcfReader(io.BytesIO(data)).header, plain)
 
 
 def test_a_model_that_cannot_be_had_is_asked_for_in_one_line(codec: Codec, folder: Path) -> None:
@@ -378,18 +377,18 @@ def test_a_model_that_cannot_be_had_is_asked_for_in_one_line(codec: Codec, folde
     entropy = replace(codec.card.entropy, weights="gone.safetensors")
     lost = replace(codec.card, entropy=entropy)
     with pytest.raises(NeucodecError, match=r"gone\.safetensors is not there"):
-        entropy_of(header, lost)
+        SHARED.of(header, lost)
     with pytest.raises(ModelError, match=r"gone\.safetensors is not there"):
-        choose_entropy(lost, "lm")
+        SHARED.choose(lost, "lm")
 
 
 def test_what_is_fetched_is_used_only_if_asked_for() -> None:
     assert find_card("encodec-24khz").entropy is not None
-    assert isinstance(choose_entropy(find_card("encodec-24khz"), "auto"), Adaptive)
+    assert isinstance(SHARED.choose(find_card("encodec-24khz"), "auto"), Adaptive)
     with pytest.raises(ModelError, match="encodec-24khz-lm is not here, and --offline forbids"):
-        choose_entropy(find_card("encodec-24khz"), "lm", offline="--offline")
+        EntropyModels("--offline").choose(find_card("encodec-24khz"), "lm")
     with pytest.raises(NeucodecError, match="no entropy model for dac-44khz: use --entropy adap"):
-        choose_entropy(find_card("dac-44khz"), "lm")
+        SHARED.choose(find_card("dac-44khz"), "lm")
 
 
 def test_the_command_line_squeezes_with_a_model(run: Run, clip: MakeClip, folder: Path) -> None:

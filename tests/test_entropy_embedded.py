@@ -13,7 +13,7 @@ from neucodec.entropy import Learned
 from neucodec.formats import Chunk, EntropyCoder, Header, NcfWriter, ScaleKind, encode_intervals
 from neucodec.models.card import find_card
 from neucodec.models.lm.frequencies import digest
-from neucodec.models.lm.registry import entropy_model_for
+from neucodec.models.lm.registry import fetch, load
 
 PINNED = {
     "neu2-44khz": (
@@ -32,14 +32,14 @@ CODES = (np.arange(16 * 86).reshape(1, 16, 86) * 7919 % 1024).astype(np.int64)
 
 
 def model(codec: str = "neu2-44khz") -> Learned:
-    found = entropy_model_for(find_card(codec))
+    found = load(find_card(codec), fetch(find_card(codec)))
     assert found is not None
     return Learned(found)
 
 
 @pytest.mark.parametrize("codec", PINNED)
 def test_its_frequencies_are_the_same_on_every_machine(codec: str) -> None:
-    found = entropy_model_for(find_card(codec))
+    found = load(find_card(codec), fetch(find_card(codec)))
     assert found is not None
     assert (found.fingerprint.hex(), digest(found)) == PINNED[codec][:2]
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 import neucodec
 from neucodec.chunks import Audio
-from neucodec.entropy import entropy_of, undecodable
+from neucodec.entropy import undecodable
+from neucodec.entropy_models import SHARED
 from neucodec.formats import Chunk, LayerKind, NcfReader, NcfWriter
 from neucodec.mdct import backward, forward
 from neucodec.mdct_layer import find_layer
@@ -227,7 +228,7 @@ def test_a_layer_that_is_none_costs_its_chunk_alone() -> None:
     data = neucodec.encode(tone(3000), RATE, bitrate="8kbps")
     bad = spoilt(data, 1)
     found = NcfReader(io.BytesIO(bad))
-    assert undecodable(list(found), found.header, entropy_of(found.header)) == [1]
+    assert undecodable(list(found), found.header, SHARED.of(found.header)) == [1]
     whole, rest = decoded(data), neucodec.decode(bad)[0]
     middle = slice(43008 + 4000, 2 * 43008 - 4000)
     assert not rest[middle].any()

@@ -17,6 +17,7 @@ import pytest
 
 import neucodec.formats
 from neucodec.entropy import chunk_codes
+from neucodec.entropy_models import SHARED
 from neucodec.formats import (
     EntropyCoder,
     LayerKind,
@@ -247,7 +248,7 @@ def test_adaptively_coded_chunks() -> None:
     both, raw, second = reader
     expected = (repeating(2, 2, 4), ncf.codes(2, 2, 4, seed=1), repeating(1, 2, 3))
     for chunk, codes in zip((both, raw, second), expected, strict=True):
-        assert np.array_equal(chunk_codes(chunk, reader.header), codes)
+        assert np.array_equal(chunk_codes(chunk, reader.header, SHARED.of(reader.header)), codes)
     assert len(both.payload) < len(raw.payload)
 
 

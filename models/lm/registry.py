@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from threading import Lock
 from typing import TYPE_CHECKING
 
 from .. import store
@@ -14,27 +13,20 @@ from ..monitor import SILENT, Monitor
 if TYPE_CHECKING:
     from .frequencies import FrequencyModel
 
-_loaded: dict[tuple[str, str, Path], FrequencyModel] = {}
-_lock = Lock()
 
+def fetch(card: Card, *, offline: str = "", monitor: Monitor = SILENT) -> store.Found:
+    """Find the weights of a codec's entropy model, which it must have; fetch them if need be.
 
-def entropy_model_for(
-    card: Card, *, offline: str = "", monitor: Monitor = SILENT
-) -> FrequencyModel | None:
-    """The model that foresees a codec's codes, loaded once; None where there is none.
-
-    What is not here is fetched and checked as a codec's weights are, see `registry.load`. Raises
-    ModelError.
+    ``offline`` names what forbids fetching; ``monitor`` learns how far it is. Raises ModelError.
     """
-    if card.entropy is None:
-        return None
-    with _lock:
-        found = store.fetch(card.entropy, offline=offline, monitor=monitor)
-        key = card.name, card.entropy.name, found.path
-        if key not in _loaded:
-            store.check(found)
-            _loaded[key] = build(card, found.path)
-        return _loaded[key]
+    assert card.entropy is not None
+    return store.fetch(card.entropy, offline=offline, monitor=monitor)
+
+
+def load(card: Card, found: store.Found) -> FrequencyModel:
+    """Check and load what `fetch` has found. Raises ModelError."""
+    store.check(found)
+    return build(card, found.path)
 
 
 def build(card: Card, path: Path) -> FrequencyModel:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
 from ..console import Console, shown
 from ..errors import NeucodecError
 from .evaluate import NAMES
-from .options import verbosity_options
+from .fetching import Codecs
+from .options import offline_option, verbosity_options
 
 if TYPE_CHECKING:
     from ..evaluation.metrics import Audio
@@ -37,6 +38,7 @@ Examples:
     help="visqol, mel, stft, si-sdr and, with --speech, visqol-speech, pesq, stoi.  [default: all]",
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
+@offline_option
 @verbosity_options
 def compare(
     reference: str,
@@ -47,6 +49,7 @@ def compare(
     mono: bool,
     metrics: tuple[tuple[str, ...], ...],
     as_json: bool,
+    offline: bool,
     quiet: int,
     verbose: int,
 ) -> None:
@@ -60,7 +63,8 @@ def compare(
     console = Console(verbose - quiet)
     names = [name for group in metrics for name in group]
     chosen = choose_metrics(names or METRICS, speech)
-    first, second, rate = _pair(reference, decoded, mono, console)
+    codecs = Codecs("auto", offline, half="decoder")
+    first, second, rate = _pair(reference, decoded, mono, codecs, console)
     if plot:
         from ..evaluation.plot import plot_spectrograms
 
@@ -82,13 +86,21 @@ def compare(
         click.echo(f"{metric.title:<14} {value:>8}  {metric.says}; {better}")
 
 
-def _pair(reference: str, decoded: str, mono: bool, console: Console) -> tuple[Audio, Audio, int]:
+def _pair(
+    reference: str, decoded: str, mono: bool, codecs: Codecs, console: Console
+) -> tuple[Audio, Audio, int]:
     """Both signals [n, channels], of one length, and their rate."""
     from ..evaluation.clips import read_clip
     from ..evaluation.metrics import resampled
 
-    first, rate = read_clip(reference, mono=mono)
-    second, other = read_clip(decoded, mono=mono, silent=True)
+    def decode(file: BinaryIO) -> tuple[Audio, int]:
+        from ..api import decode_opened
+
+        models = codecs.entropy_models(console)
+        return decode_opened(file, lambda card: codecs.get(card, console), None, models)
+
+    first, rate = read_clip(reference, decode, mono=mono)
+    second, other = read_clip(decoded, decode, mono=mono, silent=True)
     if first.shape[1] != second.shape[1]:
         raise NeucodecError(
             f"{shown(reference)} has {first.shape[1]} channels, {shown(decoded)} "

@@ -155,7 +155,8 @@ class _Converting:
         from ..formats import NcfReader
 
         reader = NcfReader(io.BytesIO(data))
-        converted = from_ncf(reader, self.kind, load, self.model)
+        models = self.codecs.entropy_models(console)
+        converted = from_ncf(reader, self.kind, load, self.model, models)
         with open_output(job, self.outputs) as target:
             target.write(converted.data)
         for what in converted.left:

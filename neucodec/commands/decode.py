@@ -230,7 +230,8 @@ class _Decoding:
             start=self.start, end=self.end, rate=self.rate, mono=self.mono,
             strict=self.strict, threads=self.threads, any_weights=self.any_weights,
         )  # fmt: skip
-        decoder = Decoder(reader, self._codec(reader.header, console), options)
+        codec, models = self._codec(reader.header, console), self.codecs.entropy_models(console)
+        decoder = Decoder(reader, codec, options, models)
         expected = None if decoder.frames is None else decoder.frames / decoder.samplerate
         console.detail(_opened(job, reader.header.codec, decoder, expected))
         frames, began = 0, time.perf_counter()
@@ -293,7 +294,6 @@ class _Decoding:
 
     def _codec(self, header: Header, console: Console) -> Codec:
         from ..decoder import card_for, check_header
-        from ..formats import EntropyCoder
 
         if self.model is not None:
             check_header(header, self.model)
@@ -302,10 +302,7 @@ class _Decoding:
                 f"made with {header.codec}, which is no model of this version; if it is a "
                 f"checkpoint of your own, give its path with -m"
             )
-        card = self.model or card_for(header)
-        if header.entropy == EntropyCoder.LM:
-            self.codecs.prepare_entropy(card, console)
-        return self.codecs.get(card, console)
+        return self.codecs.get(self.model or card_for(header), console)
 
     def _is_whole(self, job: Job, reader: NcfReader) -> bool:
         """Whether the output is what decoding would give, as far as its form tells."""

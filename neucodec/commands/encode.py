@@ -254,7 +254,9 @@ class _Encoding:
                 console.progress(job.source, seconds) as progress,
             ):
                 began = time.perf_counter()
-                report = encode(audio, target, codec, options, progress)
+                report = encode(
+                    audio, target, codec, options, progress, self.codecs.entropy_models(console)
+                )
                 took = time.perf_counter() - began
                 unchanged()
             if audio.nonfinite:
@@ -280,8 +282,8 @@ class _Encoding:
 
         start_torch()
         try:
-            if self.entropy == "lm":
-                self.codecs.prepare_entropy(card, console)
+            if self.entropy == "lm":  # before the weights: perhaps it cannot be had
+                self.codecs.entropy_models(console).choose(card, self.entropy)
             return self.codecs.get(card, console)
         except ModelError as error:
             if self.model is None:

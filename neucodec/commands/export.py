@@ -12,7 +12,7 @@ from ..choice import DEFAULT_MODEL
 from ..console import Console, shown
 from ..errors import NeucodecError
 from .fetching import Codecs
-from .options import Model, verbosity_options
+from .options import Model, offline_option, verbosity_options
 
 if TYPE_CHECKING:
     from ..models.card import Card
@@ -62,6 +62,7 @@ Examples:
     help="As a model of the package: into the folders cards and weights of FOLDER.",
 )
 @click.option("-f", "--force", is_flag=True, help="Overwrite files that exist.")
+@offline_option
 @verbosity_options
 def export(
     run: Path | None,
@@ -73,6 +74,7 @@ def export(
     licence: str,
     embed: bool,
     force: bool,
+    offline: bool,
     quiet: int,
     verbose: int,
 ) -> None:
@@ -85,7 +87,7 @@ def export(
     if graphs is not None:
         if run or name:
             raise click.UsageError("--onnx takes a model's name, not a run; give one of the two")
-        _export_graphs(graphs, output, force, console)
+        _export_graphs(graphs, output, force, Codecs("cpu", offline), console)
         return
     if run is None or name is None:
         raise click.UsageError("give a run's folder and a name for the model, or --onnx")
@@ -122,7 +124,7 @@ def _make(folder: Path) -> None:
         raise NeucodecError(f"{shown(str(folder))} cannot be made: {error.strerror}") from None
 
 
-def _export_graphs(card: Card, folder: Path, force: bool, console: Console) -> None:
+def _export_graphs(card: Card, folder: Path, force: bool, codecs: Codecs, console: Console) -> None:
     from ..models.onnx import DECODER, ENCODER, export_onnx
 
     for name in (ENCODER, DECODER):
@@ -131,5 +133,5 @@ def _export_graphs(card: Card, folder: Path, force: bool, console: Console) -> N
     _make(folder)
     # It warns of what it does not find and nobody needs here.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    made = export_onnx(Codecs("cpu", offline=False).get(card, console), folder)
+    made = export_onnx(codecs.get(card, console), folder)
     console.report(f"{card.name}: {' and '.join(shown(str(path)) for path in made)}")

@@ -13,13 +13,17 @@ from ..models.card import Card
 from ..models.monitor import Advance, Monitor
 
 if TYPE_CHECKING:
+    from ..entropy_models import EntropyModels
     from ..models.codec import Codec
 
 OFFLINE = "--offline"
 
 
 class Codecs:
-    """Loads every codec once, whichever thread needs it first. Pickled, it is empty again."""
+    """Loads every codec and entropy model once, whichever thread needs it first.
+
+    Pickled, it is empty again.
+    """
 
     def __init__(
         self, device: str, offline: bool, precision: str = "float32", half: str | None = None
@@ -27,6 +31,7 @@ class Codecs:
         """``half``, "encoder" or "decoder", is all that will be asked of the codecs."""
         self._choice = device, offline, precision, half
         self._loaded: dict[str, Codec] = {}
+        self._entropy_models: EntropyModels | None = None
         self._lock = Lock()
 
     def __reduce__(self) -> tuple[type[Codecs], tuple[str, bool, str, str | None]]:
@@ -46,12 +51,15 @@ class Codecs:
                 )  # fmt: skip
             return self._loaded[card.name]
 
-    def prepare_entropy(self, card: Card, console: Console) -> None:
-        """Have the entropy model of a card at hand, if it has one. Raises ModelError."""
-        from ..models.lm.registry import entropy_model_for
+    def entropy_models(self, console: Console) -> EntropyModels:
+        """Return what loads entropy models, as these codecs are loaded."""
+        from ..entropy_models import EntropyModels
 
         offline = self._choice[1]
-        entropy_model_for(card, offline=OFFLINE if offline else "", monitor=Downloads(console))
+        with self._lock:
+            if self._entropy_models is None:
+                self._entropy_models = EntropyModels(OFFLINE if offline else "", Downloads(console))
+            return self._entropy_models
 
 
 class Downloads(Monitor):

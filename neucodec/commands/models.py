@@ -109,14 +109,13 @@ def check_models(names: tuple[Stored, ...], quiet: int, verbose: int) -> None:
 
     def check(card: Stored) -> None:
         from ..models.lm.frequencies import digest
-        from ..models.lm.registry import entropy_model_for
+        from ..models.lm.registry import fetch, load
 
         codec = card if isinstance(card, Card) else _codec_of(card)
         if codec.entropy is None:
             raise click.ClickException(f"{codec.name} has no entropy model")
         _here(codec.entropy)
-        model = entropy_model_for(codec)
-        assert model is not None
+        model = load(codec, fetch(codec, offline="models check"))
         click.echo(f"{model.name} {model.fingerprint.hex()} {digest(model)}")
 
     _each(names or filter(store.find, entropy_cards().values()), check, console)

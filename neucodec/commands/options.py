@@ -213,6 +213,12 @@ def machine_options(command: Command) -> Command:
     return _all(threads, device_options)(command)
 
 
+offline_option = click.option(
+    "--offline", is_flag=True, help="Never fetch a model that is not here."
+)
+"""Of every command that could fetch one."""
+
+
 def device_options(command: Command) -> Command:
     """Where models run, and whether they may be fetched."""
     return _all(
@@ -223,7 +229,7 @@ def device_options(command: Command) -> Command:
             show_default=True,
             help="auto, cpu, cuda, cuda:1, mps.",
         ),
-        click.option("--offline", is_flag=True, help="Never fetch a model that is not here."),
+        offline_option,
     )(command)
 
 

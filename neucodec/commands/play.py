@@ -114,7 +114,8 @@ class _Playing:
         with open_input(job.source) as opened:
             reader = NcfReader(as_ncf(opened, load, self.model))
             codec = load(self.model or card_for(reader.header))
-            decoder = Decoder(reader, codec, DecodeOptions(start=self.start, end=self.end))
+            options = DecodeOptions(start=self.start, end=self.end)
+            decoder = Decoder(reader, codec, options, self.codecs.entropy_models(console))
             console.report(f"{shown(job.source)}: {reader.header.codec}")
             with (
                 _player(self.command) as pipe,

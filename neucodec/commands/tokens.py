@@ -15,8 +15,16 @@ from ..places import size as size_of
 from ..plan import Job, names_file
 from ..report import open_report
 from ..search import find_files
+from .fetching import Codecs
 from .files import NCF, Batch, Outputs, is_there, open_input, open_output, run_batch, target_name
-from .options import COUNT, batch_options, inputs_argument, output_options, verbosity_options
+from .options import (
+    COUNT,
+    batch_options,
+    inputs_argument,
+    offline_option,
+    output_options,
+    verbosity_options,
+)
 
 if TYPE_CHECKING:
     from ..tokens import Tokens
@@ -47,6 +55,7 @@ Codes are [streams, codebooks, frames], -1 where there are none: silence, or dam
     "--shard", type=COUNT, default=1000, show_default=True, metavar="N",
     help="Files in a Parquet file.",
 )  # fmt: skip
+@offline_option
 @verbosity_options
 def tokens(
     inputs: tuple[str, ...],
@@ -57,6 +66,7 @@ def tokens(
     batch: Batch,
     kind: str | None,
     shard: int,
+    offline: bool,
     quiet: int,
     verbose: int,
 ) -> None:
@@ -65,17 +75,17 @@ def tokens(
     INPUT is an .ncf, a directory of them, or '-' for standard input.
     """
     kind = kind or _kind_of(inputs, output)
-    console = Console(verbose - quiet)
+    console, codecs = Console(verbose - quiet), Codecs("cpu", offline)
     if kind == "parquet":
         if output is None or skip_existing or keep_time or (batch.jobs or 1) > 1 or batch.scheduler:
             raise click.UsageError(
                 "Parquet files hold many inputs each: give a directory with -o, and neither -j, "
                 "--scheduler, --skip-existing nor --keep-time"
             )
-        _write_shards(inputs, Path(output), force, shard, batch, console)
+        _write_shards(inputs, Path(output), force, shard, batch, codecs, console)
         return
     outputs = Outputs(output, force, skip_existing, keep_time)
-    run_batch(inputs, NCF, batch, outputs, f".{kind}", _Taking(kind, outputs), console)
+    run_batch(inputs, NCF, batch, outputs, f".{kind}", _Taking(kind, codecs, outputs), console)
 
 
 def _kind_of(inputs: tuple[str, ...], output: str | None) -> str:
@@ -94,6 +104,7 @@ class _Taking:
     """Takes the codes out of one file after the other."""
 
     kind: str
+    codecs: Codecs
     outputs: Outputs
 
     def __call__(self, job: Job, console: Console) -> Result:
@@ -101,7 +112,7 @@ class _Taking:
 
         if is_there(job, self.outputs, lambda: self._is_whole(job.target), console):
             return SKIPPED
-        found = _read(job.source, console)
+        found = _read(job.source, self.codecs, console)
         with open_output(job, self.outputs) as target:
             (write_npy if self.kind == "npy" else write_npz)(found, target)
         console.report(f"{shown(job.source)}: {_summary(found)} to {target_name(job)}")
@@ -123,7 +134,13 @@ class _Taking:
 
 
 def _write_shards(
-    inputs: tuple[str, ...], folder: Path, force: bool, size: int, batch: Batch, console: Console
+    inputs: tuple[str, ...],
+    folder: Path,
+    force: bool,
+    size: int,
+    batch: Batch,
+    codecs: Codecs,
+    console: Console,
 ) -> None:
     try:
         import pyarrow  # noqa: F401
@@ -136,7 +153,7 @@ def _write_shards(
     folder.mkdir(parents=True, exist_ok=True)
     search = find_files(inputs, NCF, batch.selection)
     jobs = [Job(name, str(folder)) for name, _ in search.files]
-    shards = _Shards(folder, size, console)
+    shards = _Shards(folder, size, codecs, console)
     with open_report(batch.report) as report:
         fine = run_jobs(
             jobs, search.failures, shards, console, fail_fast=batch.fail_fast, report=report
@@ -152,12 +169,13 @@ class _Shards:
 
     folder: Path
     size: int
+    codecs: Codecs
     console: Console
     rows: list[tuple[str, Tokens]] = field(default_factory=list)
     written: int = 0
 
     def __call__(self, job: Job, console: Console) -> Result:
-        found = _read(job.source, console)
+        found = _read(job.source, self.codecs, console)
         if self.rows and self.rows[0][1].codes.dtype != found.codes.dtype:
             self.write()
         self.rows.append((shown(job.source), found))
@@ -181,7 +199,7 @@ class _Shards:
         self.rows, self.written = [], self.written + 1
 
 
-def _read(source: str, console: Console) -> Tokens:
+def _read(source: str, codecs: Codecs, console: Console) -> Tokens:
     import io
 
     from ..reader import NcfFile
@@ -189,7 +207,8 @@ def _read(source: str, console: Console) -> Tokens:
 
     with open_input(source) as opened:
         seekable = opened if opened.seekable() else io.BytesIO(opened.read())
-        with NcfFile(seekable) as file:
+        models = codecs.entropy_models(console)
+        with NcfFile(seekable, entropy_models=models) as file:
             if not file.reader.complete:
                 raise NeucodecError("cut off, or its end damaged: decode and encode it again")
             found = read_tokens(file)

@@ -13,10 +13,12 @@ from ..console import Console, counted, shown
 from ..errors import NeucodecError
 from ..plan import Job
 from ..search import find_files
+from .fetching import Codecs
 from .files import NCF, open_input
-from .options import inputs_argument, verbosity_options
+from .options import inputs_argument, offline_option, verbosity_options
 
 if TYPE_CHECKING:
+    from ..entropy_models import EntropyModels
     from ..formats import NcfReader
     from ..integrity import FindUndecodable
 
@@ -36,8 +38,9 @@ Examples:
     help="Unpack the codes, too, which finds what checksums cannot: files that another program "
     "has written wrongly. Takes the entropy model, if a file names one.",
 )  # fmt: skip
+@offline_option
 @verbosity_options
-def verify(inputs: tuple[str, ...], codes: bool, quiet: int, verbose: int) -> None:
+def verify(inputs: tuple[str, ...], codes: bool, offline: bool, quiet: int, verbose: int) -> None:
     """Check every checksum of .ncf files, without decoding.
 
     Directories are searched for .ncf files. Exits with 1 where something is damaged or missing,
@@ -46,12 +49,13 @@ def verify(inputs: tuple[str, ...], codes: bool, quiet: int, verbose: int) -> No
     from ..formats import NcfReader
     from ..integrity import check_ncf
 
-    console = Console(verbose - quiet)
+    console, codecs = Console(verbose - quiet), Codecs("cpu", offline)
 
     def check(job: Job, console: Console) -> Result:
         with open_input(job.source) as file:
             reader = NcfReader(file)
-            found = check_ncf(reader, _codes_of(reader) if codes else None)
+            models = codecs.entropy_models(console) if codes else None
+            found = check_ncf(reader, _codes_of(reader, models) if models else None)
         problems = []
         if found.damaged:
             problems.append(f"damaged at {format_spans(found.damaged)}")
@@ -70,8 +74,8 @@ def verify(inputs: tuple[str, ...], codes: bool, quiet: int, verbose: int) -> No
         click.get_current_context().exit(1)
 
 
-def _codes_of(reader: NcfReader) -> FindUndecodable:
+def _codes_of(reader: NcfReader, models: EntropyModels) -> FindUndecodable:
     """What unpacks the codes of chunks."""
-    from ..entropy import entropy_of, undecodable
+    from ..entropy import undecodable
 
-    return partial(undecodable, header=reader.header, model=entropy_of(reader.header))
+    return partial(undecodable, header=reader.header, model=models.of(reader.header))

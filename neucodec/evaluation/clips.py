@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import soundfile
@@ -63,16 +64,21 @@ def _seconds(path: str) -> float:
         return 0.0
 
 
-def read_clip(path: str | Path, *, mono: bool = False, silent: bool = False) -> tuple[Audio, int]:
-    """All of a file, or of an .ncf decoded, [n, channels], and its rate in Hz.
+Decode = Callable[[BinaryIO], "tuple[Audio, int]"]
+"""Decodes an open .ncf to its audio [n, channels] and its rate in Hz."""
+
+
+def read_clip(
+    path: str | Path, decode: Decode | None = None, *, mono: bool = False, silent: bool = False
+) -> tuple[Audio, int]:
+    """Read all of a file [n, channels] and its rate in Hz; ``decode`` is for those that are .ncf.
 
     Raises NeucodecError for one that nothing can be measured on: under a second, or nothing but
     zeros (unless ``silent``).
     """
-    if Path(path).suffix.lower() == ".ncf":
-        from ..api import decode
-
-        audio, samplerate = decode(path)
+    if decode is not None and Path(path).suffix.lower() == ".ncf":
+        with Path(path).open("rb") as opened:
+            audio, samplerate = decode(opened)
     else:
         with open_audio(str(path)) as file:
             blocks = list(file.blocks())
