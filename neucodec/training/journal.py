@@ -45,7 +45,8 @@ class Journal:
             return
         now = time.monotonic()
         row = {name: _short(value / self._count) for name, value in self._sums.items()}
-        row["speed"] = round(self._count * self.seconds / (now - self._began), 1)
+        took = max(now - self._began, 1e-9)
+        row["speed"] = _short(self._count * self.seconds / took)
         self.note(step, row)
         self._sums, self._count, self._began = {}, 0, now
 
@@ -71,5 +72,5 @@ def _board(folder: Path) -> Any:
 
 
 def _short(value: float) -> float:
-    """Six digits are enough for anyone who reads a log."""
+    """Round to six digits, which are enough for anyone who reads a log, however small it is."""
     return float(f"{value:.6g}")
