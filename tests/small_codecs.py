@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
 
 import test_dac
 import test_encodec
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 import neucodec
 from neucodec.models.codec import Codec
 from neucodec.models.dac import DAC_44KHZ
+from neucodec.models.encodec import EncodecConfig
 
 EMBEDDED = ("neu2-44khz", "neu-16khz", "specmini-16khz", "neu-44khz")
 
@@ -29,55 +31,74 @@ def _weights(model: nn.Module) -> dict[str, Tensor]:
     return {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
 
 
-def _stream(folder: Path) -> Codec:
-    path = folder / "stream.safetensors"
-    save_file(_weights(test_encodec.a_model()), path)
-    return small("encodec-24khz", path, test_encodec.MONO)
+def _encodec(config: EncodecConfig) -> Callable[[], dict[str, Tensor]]:
+    return lambda: _weights(test_encodec.a_model(config))
 
 
-def _segments(folder: Path) -> Codec:
-    path = folder / "segments.safetensors"
-    save_file(_weights(test_encodec.a_model(test_encodec.STEREO)), path)
-    changes = {"chunk_frames": 15, "chunk_stride": 4752}
-    return small("encodec-48khz", path, test_encodec.STEREO, **changes)
+class Small(NamedTuple):
+    """A narrow network of a published family: how its weights are made, and what its card says."""
+
+    weights: Callable[[], dict[str, Tensor]]
+    config: Any
+    changes: dict[str, int]
 
 
-def _dac(folder: Path) -> Codec:
-    path, config = folder / "dac.safetensors", test_dac.small(DAC_44KHZ)
-    save_file(_weights(test_dac.a_model(config)), path)
-    return small("dac-44khz", path, config, chunk_frames=20, chunk_stride=20 * 512)
-
-
-def _hificodec(folder: Path) -> Codec:
-    path, config = folder / "hificodec", test_hificodec.SMALL[0]
-    torch.save(test_hificodec.published(config), path)
-    changes = {"chunk_frames": 12, "chunk_stride": 12 * 320 - 640, "codebooks": 4}
-    return small("hificodec-24khz-320d", path, config, **changes)
-
-
-def _spectokenizer(folder: Path) -> Codec:
-    path, config = folder / "spectokenizer.safetensors", test_spectokenizer.SMALL
-    save_file(_weights(test_spectokenizer.a_model(config)), path)
-    return small("spectokenizer-16khz-mini", path, config)
-
-
-SMALL: dict[str, Callable[[Path], Codec]] = {
-    "encodec-24khz": _stream,
-    "encodec-48khz": _segments,
-    "dac-44khz": _dac,
-    "hificodec-24khz-320d": _hificodec,
-    "spectokenizer-16khz-mini": _spectokenizer,
+SMALL = {
+    "encodec-24khz": Small(_encodec(test_encodec.MONO), test_encodec.MONO, {}),
+    "encodec-48khz": Small(
+        _encodec(test_encodec.STEREO),
+        test_encodec.STEREO,
+        {"chunk_frames": 15, "chunk_stride": 4752},
+    ),
+    "dac-44khz": Small(
+        lambda: _weights(test_dac.a_model(test_dac.small(DAC_44KHZ))),
+        test_dac.small(DAC_44KHZ),
+        {"chunk_frames": 20, "chunk_stride": 20 * 512},
+    ),
+    "hificodec-24khz-320d": Small(
+        lambda: {
+            f"{part}.{name}": tensor
+            for part, tensors in test_hificodec.published(test_hificodec.SMALL[0]).items()
+            for name, tensor in tensors.items()
+        },
+        test_hificodec.SMALL[0],
+        {"chunk_frames": 12, "chunk_stride": 12 * 320 - 640, "codebooks": 4},
+    ),
+    "spectokenizer-16khz-mini": Small(
+        lambda: _weights(test_spectokenizer.a_model(test_spectokenizer.SMALL)),
+        test_spectokenizer.SMALL,
+        {},
+    ),
 }
 NAMES = (*EMBEDDED, *SMALL)
+
+
+def save(name: str, folder: Path) -> None:
+    """Write the weights of a small network into a folder, where `load` finds them."""
+    with torch.no_grad():
+        weights = SMALL[name].weights()
+    save_file({key: value.contiguous() for key, value in weights.items()}, _path(name, folder))
+
+
+def load(name: str, folder: Path) -> Codec:
+    """Load the embedded codec of that name, or the small one that `save` has written."""
+    if name in EMBEDDED:
+        return neucodec.load_model(name).codec
+    _, config, changes = SMALL[name]
+    return small(name, _path(name, folder), config, **changes)
 
 
 @lru_cache
 def codec(name: str) -> Codec:
     """Load the embedded codec, or make the small one, of that name."""
-    if name in EMBEDDED:
-        return neucodec.load_model(name).codec
-    with TemporaryDirectory() as folder, torch.no_grad():
-        return SMALL[name](Path(folder))
+    with TemporaryDirectory() as folder:
+        if name in SMALL:
+            save(name, Path(folder))
+        return load(name, Path(folder))
+
+
+def _path(name: str, folder: Path) -> Path:
+    return folder / f"{name}.safetensors"
 
 
 def sound(name: str, seconds: float, channels: int = 1, batch: int = 1, seed: int = 0) -> Tensor:
