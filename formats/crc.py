@@ -52,11 +52,15 @@ def _apply(table: Registers, state: Registers) -> Registers:
     return out
 
 
-def registers(data: bytes | bytearray) -> Registers:
-    """CRC register before every byte of ``data`` and after the last [len(data) + 1]."""
+def registers(data: bytes | bytearray | memoryview, first: int = 0xFFFFFFFF) -> Registers:
+    """CRC register before every byte of ``data`` and after the last [len(data) + 1].
+
+    ``first`` is the register before the first byte: to go on where an earlier call ended, give the
+    last register of that one.
+    """
     rows = -(-len(data) // _ROW)
     state = np.empty(rows, np.uint32)
-    crc = 0
+    crc = first ^ 0xFFFFFFFF
     for row in range(rows):
         state[row] = crc ^ 0xFFFFFFFF
         crc = zlib.crc32(data[row * _ROW : (row + 1) * _ROW], crc)
@@ -67,7 +71,7 @@ def registers(data: bytes | bytearray) -> Registers:
     for column in columns:
         state = (state >> _BYTE) ^ table[(state ^ column) & _LOW]
         column[:] = state
-    return np.concatenate([[_ONES], columns.T.reshape(-1)[: len(data)]])
+    return np.concatenate([[np.uint32(first)], columns.T.reshape(-1)[: len(data)]])
 
 
 def slice_crcs(
@@ -81,3 +85,45 @@ def slice_crcs(
         state[those] = _apply(_advance_table(power), state[those])
     crcs: Registers = registers[end] ^ state ^ _ONES
     return crcs
+
+
+class RunningRegisters:
+    """CRC registers of a stream's bytes, each computed once, from where they are still asked for.
+
+    Takes four bytes of memory for each byte between what was forgotten and what was covered.
+    """
+
+    def __init__(self, offset: int) -> None:
+        """Begin with the byte of the stream at ``offset``."""
+        self._held = np.full(1, _ONES)
+        self._count = 1
+        self._offset = offset
+
+    @property
+    def until(self) -> int:
+        """Offset of the first byte that is not covered yet."""
+        return self._offset + self._count - 1
+
+    def cover(self, data: bytes | bytearray | memoryview) -> None:
+        """Go on by the stream's next bytes."""
+        new = registers(data, int(self._held[self._count - 1]))[1:]
+        needed = self._count + len(new)
+        if needed > len(self._held):
+            # Room for as many more, so that every register is moved a few times at most.
+            grown = np.empty(2 * needed, np.uint32)
+            grown[: self._count] = self._held[: self._count]
+            self._held = grown
+        self._held[self._count : needed] = new
+        self._count = needed
+
+    def forget(self, offset: int) -> None:
+        """Slices will not start before ``offset`` any more."""
+        passed = min(offset, self.until) - self._offset
+        if passed > self._count // 2:
+            self._held = self._held[passed : self._count].copy()
+            self._count -= passed
+            self._offset += passed
+
+    def crcs(self, start: npt.NDArray[np.int64], end: npt.NDArray[np.int64]) -> Registers:
+        """CRC-32, as zlib's, of the stream's slices [start, end), which are covered."""
+        return slice_crcs(self._held, start - self._offset, end - self._offset)

@@ -61,7 +61,7 @@ def _encode_tags(tags: Mapping[str, str]) -> bytes:
 
 
 def _decode_tags(data: bytes) -> dict[str, str]:
-    tags: dict[str, str] = {}
+    tags: dict[str, list[str]] = {}
     at = 0
     while at < len(data):
         length, at = read_varint(data, at)
@@ -71,9 +71,13 @@ def _decode_tags(data: bytes) -> dict[str, str]:
         if len(entry) != length or not equals:
             raise NcfError("a tag is not of the form NAME=text")
         # Vorbis comments may repeat a name, and fold its case in ASCII only.
-        name = "".join(c.upper() if c.isascii() else c for c in name)
-        tags[name] = f"{tags[name]}; {text}" if name in tags else text
-    return tags
+        if not name.isascii():
+            name = "".join(c.upper() if c.isascii() else c for c in name)
+        else:
+            name = name.upper()
+        tags.setdefault(name, []).append(text)
+    # Joined once: a name that comes 350,000 times would otherwise be copied as often.
+    return {name: "; ".join(texts) for name, texts in tags.items()}
 
 
 _INTEGER = _Kind(encode_varint, _decode_integer)

@@ -6,9 +6,10 @@ from bisect import bisect_left
 
 import numpy as np
 
-from .crc import registers, slice_crcs
+from .crc import RunningRegisters
 from .header import Header
-from .scan import candidates, lookahead
+from .scan import Places, candidates, lookahead
+from .table import TAIL, tails_fit
 from .window import Window
 
 FIRST_STRETCH = 2**12
@@ -21,8 +22,8 @@ PEEK_COUNT = 16
 class Survey:
     """Offsets in a window at which an intact chunk or trailer starts, as far as searched.
 
-    Every byte is searched at most once, whatever it claims to be, and the window holds no more
-    than one stretch and what the longest candidate in it spans.
+    Every byte is searched and checksummed at most once, whatever it claims to be, and the window
+    holds no more than one stretch and what the longest candidate in it spans.
     """
 
     def __init__(self, window: Window, header: Header) -> None:
@@ -31,6 +32,7 @@ class Survey:
         self._until = window.offset  # all that starts before here is known
         self._searched = 0
         self._intact: list[int] = []
+        self._registers = RunningRegisters(window.offset)
 
     def verdict(self) -> bool | None:
         """Whether something intact starts where the window does; None if not searched yet."""
@@ -67,28 +69,48 @@ class Survey:
 
     def _extend(self) -> bool:
         """Search one more stretch; False at the end of the stream."""
-        window = self._window
+        window, lookahead_ = self._window, lookahead(self._header)
         base = max(self._until - window.offset, 0)
-        stretch = min(max(self._searched, FIRST_STRETCH), LARGEST_STRETCH)
-        beyond = lookahead(self._header)
-        held = window.fill(base + stretch + beyond) - base
+        # What lies beyond a stretch is looked at again with the next one: never at more than it.
+        most = max(LARGEST_STRETCH, lookahead_)
+        stretch = min(max(self._searched, FIRST_STRETCH), most)
+        held = window.fill(base + stretch + lookahead_) - base
         starts = min(stretch, held)
         if starts <= 0:
             return False
         self._until = window.offset + base + starts
         self._searched += starts
-        data = np.zeros(starts + beyond, np.uint8)
+        data = np.zeros(starts + lookahead_, np.uint8)
         block = window.data[base : base + len(data)]
         data[: len(block)] = np.frombuffer(block, np.uint8)
         found = candidates(self._header, data, starts)
-        held = window.fill(base + int(found.end.max(initial=0))) - base
-        start, crc, end = (column[found.end <= held] for column in found)
-        if len(start):
-            block = window.data[base : base + int(end.max())]
-            data = np.frombuffer(block, np.uint8)
-            stored = data[crc[:, None] + np.arange(4)].view("<u4")[:, 0]
-            start = start[slice_crcs(registers(block), start, crc) == stored]
+        intact = self._intact_of(*(column + window.offset + base for column in found))
         # What the window has left behind is no longer asked for.
         del self._intact[: bisect_left(self._intact, window.offset)]
-        self._intact += (start + window.offset + base).tolist()
+        self._intact += intact.tolist()
         return True
+
+    def _intact_of(self, start: Places, crc: Places, end: Places) -> Places:
+        """Offsets of those candidates, given by offsets in the stream, whose checksums hold."""
+        window, registers = self._window, self._registers
+        held = window.offset + window.fill(int(end.max(initial=window.offset)) - window.offset)
+        kept = np.nonzero(end <= held)[0]
+        bytes_ = np.frombuffer(window.data, np.uint8)
+        try:
+            # Heads of trailers cost nothing and claim megabytes. What they lead to is looked at
+            # before anything is computed: it can be the end of one of them alone.
+            tails = kept[end[kept] - crc[kept] == TAIL.size]
+            sound = tails_fit(bytes_, crc[tails] - window.offset, end[tails] - start[tails])
+            kept = np.setdiff1d(kept, tails[~sound], assume_unique=True)
+            start, crc = start[kept], crc[kept]
+            if not len(start):
+                return start
+            stored = bytes_[crc[:, None] - window.offset + np.arange(4)].view("<u4")[:, 0]
+        finally:
+            del bytes_  # lets the window grow again
+        registers.forget(window.offset)
+        if registers.until < window.offset:
+            registers = self._registers = RunningRegisters(window.offset)
+        to_come = slice(registers.until - window.offset, int(crc.max()) - window.offset)
+        registers.cover(window.data[to_come])
+        return start[registers.crcs(start, crc) == stored]

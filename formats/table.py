@@ -125,6 +125,16 @@ def tail_holds(head: TrailerHead, data: bytes | bytearray, *, crc_known: bool = 
     return crc_known or crc == zlib.crc32(data[: head.crc_at])
 
 
+def tails_fit(
+    data: npt.NDArray[np.uint8], at: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]
+) -> npt.NDArray[np.bool_]:
+    """Whether the tails of trailers at these places have the magic, and say these lengths."""
+    tail = data[at[:, None] + np.arange(TAIL.size)]
+    fits: npt.NDArray[np.bool_] = (tail[:, 8:] == np.frombuffer(MAGIC, np.uint8)).all(axis=1)
+    fits &= np.ascontiguousarray(tail[:, 4:8]).view("<u4")[:, 0] == lengths
+    return fits
+
+
 def chunk_lengths(head: TrailerHead, data: bytes | bytearray) -> npt.NDArray[np.int64]:
     """Bytes of every chunk [count]. Raises NcfError where the table is malformed."""
     table = np.frombuffer(bytes(data[head.table_at : head.crc_at]), np.uint8)
