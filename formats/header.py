@@ -7,6 +7,7 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import cached_property
 from typing import Any
 
 from .adaptive import can_adapt
@@ -218,12 +219,12 @@ class Header:
                 f"entropy coder: at most {MAX_STEPS} fit"
             )
 
-    @property
+    @cached_property
     def code_bits(self) -> int:
         """Width of a raw code."""
         return code_bits(self.codebook_size)
 
-    @property
+    @cached_property
     def scale_bytes(self) -> int:
         """Length of the scales of a chunk that is not silent."""
         return {ScaleKind.NONE: 0, ScaleKind.LOG: 1, ScaleKind.FLOAT: 4}[
@@ -235,12 +236,12 @@ class Header:
         """Bound on the bytes of a chunk before its payload, varints at their longest."""
         return 3 + MAX_VARINT_BYTES + self.scale_bytes + MAX_VARINT_BYTES
 
-    @property
+    @cached_property
     def largest_payload(self) -> int:
         """The most bytes that the codes of a chunk take; coded they never take more than raw."""
         return self.raw_bytes(self.streams, self.codebooks, self.chunk_frames)
 
-    @property
+    @cached_property
     def largest_layer(self) -> int:
         """The most bytes that the layer of a chunk takes, its length apart."""
         return 0 if self.layer == LayerKind.NONE else self.largest_payload

@@ -7,10 +7,18 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-from .chunk import INDEX_MODULUS, Chunk, ChunkHead, build_chunk, crc_holds, parse_chunk
+from .chunk import (
+    INDEX_MODULUS,
+    SMALLEST_CHUNK,
+    Chunk,
+    ChunkHead,
+    build_chunk,
+    crc_holds,
+    parse_chunk,
+)
 from .errors import NcfError
 from .fields import read_header
-from .stream import ChunkStream, Found
+from .stream import ChunkStream, Found, Silence
 from .table import (
     MAGIC,
     MAX_TRAILER_BYTES,
@@ -23,6 +31,8 @@ from .table import (
     tail_holds,
 )
 from .window import Window
+
+_AHEAD = 2**16
 
 
 class NcfReader:
@@ -65,7 +75,16 @@ class NcfReader:
 
     def __iter__(self) -> Iterator[Chunk]:
         """Intact chunks in file order, their indices strictly increasing."""
-        return (found.chunk for found in self._stream())
+        for run in self._stream():
+            if isinstance(run, Silence):
+                yield from run.chunks(self.header)
+            else:
+                yield run.chunk
+
+    def runs(self) -> Iterator[tuple[Chunk | None, int]]:
+        """The same, with silence many chunks at a time: a chunk and 1, or None and how many."""
+        for run in self._stream():
+            yield (None, run.count) if isinstance(run, Silence) else (run.chunk, 1)
 
     def table(self) -> list[ChunkEntry]:
         """Where each chunk stands: by the trailer, or else by searching the whole file.
@@ -129,9 +148,9 @@ class NcfReader:
     def _take(self, trailer: TrailerHead) -> None:
         self._trailer, self.chunk_count, self.complete = trailer, trailer.count, True
 
-    def _stream(self) -> Iterator[Found]:
+    def _stream(self) -> Iterator[Found | Silence]:
         if self.seekable:
-            window = Window(self._file, self._first, seekable=True)
+            window = Window(self._file, self._first, seekable=True, ahead=_AHEAD)
         elif self._pipe is None:
             raise io.UnsupportedOperation("this .ncf comes through a pipe: it can be read once")
         else:
@@ -146,7 +165,12 @@ class NcfReader:
 
     def _scan(self) -> ChunkTable:
         if self._from_scan is None:
-            self._from_scan = ChunkTable.of_entries([found.entry for found in self._stream()])
+            self._from_scan = ChunkTable.of_runs(
+                (run.index, run.offset, SMALLEST_CHUNK, run.count)
+                if isinstance(run, Silence)
+                else (run.entry.index, run.entry.offset, run.entry.length, 1)
+                for run in self._stream()
+            )
         return self._from_scan
 
     def _read_entry(self, entry: ChunkEntry) -> Chunk | None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import NamedTuple, TypeVar
+
+import numpy as np
 
 from .chunk import (
     END,
@@ -36,8 +41,24 @@ class Found(NamedTuple):
     chunk: Chunk
 
 
+class Silence(NamedTuple):
+    """Silent chunks one after the other, all of them intact."""
+
+    index: int
+    """Of the first."""
+    offset: int
+    count: int
+
+    def chunks(self, header: Header) -> Iterator[Chunk]:
+        """Them one by one."""
+        for index in range(self.index, self.index + self.count):
+            yield Chunk(index=index, codebooks=0, frames=header.chunk_frames)
+
+
 class ChunkStream:
     """Intact chunks of a stream in file order, their indices strictly increasing.
+
+    Silence comes many chunks at a time: each has seven bytes, which are known beforehand.
 
     ``trailer`` is set where the iteration came upon an intact one, and ``missing`` holds the
     indices below ``expected`` that were skipped.
@@ -58,8 +79,12 @@ class ChunkStream:
         self._accepted_bytes = 0
         self._short = False
 
-    def __iter__(self) -> Iterator[Found]:
+    def __iter__(self) -> Iterator[Found | Silence]:
         while self._window.fill(1):
+            silence = self._silence_here()
+            if silence:
+                yield silence
+                continue
             found = self._chunk_here()
             if found:
                 self._accept(found)
@@ -74,9 +99,33 @@ class ChunkStream:
         index, length = found.entry.index, found.entry.length
         self.missing.extend(range(self.expected, index))
         self.expected = index + 1
-        self._accepted += 1
-        self._accepted_bytes += length
         self._short = found.chunk.frames != self._header.chunk_frames
+        self._passed(1, length)
+
+    def _silence_here(self) -> Silence | None:
+        """As many silent chunks as are due at the window's start, of those that are held."""
+        data, first = self._window.data, self.expected
+        silent, at = _silent_chunks(), first % INDEX_MODULUS * SMALLEST_CHUNK
+        if self._short or data[:SMALLEST_CHUNK] != silent[at : at + SMALLEST_CHUNK]:
+            return None
+        most = min(INDEX_MODULUS, len(data) // SMALLEST_CHUNK, MAX_CHUNKS - first)
+        if self._table is not None:
+            most = min(most, self._table.run(first, self._window.offset, SMALLEST_CHUNK))
+        size = most * SMALLEST_CHUNK
+        there = np.frombuffer(bytes(data[:size]), np.uint8)
+        other = np.nonzero(there != np.frombuffer(silent[at : at + size], np.uint8))[0]
+        count = int(other[0]) // SMALLEST_CHUNK if len(other) else most
+        if not count:
+            return None
+        silence = Silence(first, self._window.offset, count)
+        self.expected += count
+        self._passed(count, count * SMALLEST_CHUNK)
+        return silence
+
+    def _passed(self, chunks: int, length: int) -> None:
+        """Move on behind so many intact chunks of that many bytes together."""
+        self._accepted += chunks
+        self._accepted_bytes += length
         self._window.drop(length)
         self._resumed = self._window.offset
 
@@ -157,6 +206,14 @@ class ChunkStream:
         """How far ahead the next few chunks behind the window's first bytes are."""
         words = self._survey.words_behind(length)
         return [(word - self.expected) % INDEX_MODULUS for word in words if not word & END]
+
+
+@cache
+def _silent_chunks() -> bytes:
+    """The silent chunks of all numbers, twice over, so that any so many that follow each other
+    stand side by side."""
+    heads = (struct.pack("<HB", number, 0) for number in range(INDEX_MODULUS))
+    return b"".join(head + struct.pack("<I", zlib.crc32(head)) for head in heads) * 2
 
 
 def _longest_ascent(values: list[int]) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -172,10 +173,23 @@ class ChunkTable:
         return cls(np.arange(len(lengths), dtype=np.int64), ends - lengths, lengths)
 
     @classmethod
-    def of_entries(cls, entries: list[ChunkEntry]) -> ChunkTable:
-        """Chunks as they were found."""
-        rows = [(entry.index, entry.offset, entry.length) for entry in entries]
-        return cls(*np.array(rows, np.int64).reshape(-1, 3).T)
+    def of_runs(cls, runs: Iterable[tuple[int, int, int, int]]) -> ChunkTable:
+        """Chunks as they were found, many of one length at a time: (index and offset of the first,
+        length of each, how many)."""
+        index, offset, length, count = np.array(list(runs), np.int64).reshape(-1, 4).T
+        ends = np.cumsum(count)
+        within = np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - count, count)
+        index, offset, length = (np.repeat(part, count) for part in (index, offset, length))
+        return cls(index + within, offset + within * length, length)
+
+    def run(self, index: int, offset: int, length: int) -> int:
+        """How many chunks in a row, the one of that index first, have this length; 0 where that one
+        does not stand at ``offset``."""
+        if index >= len(self.offsets) or self.offsets[index] != offset:
+            return 0
+        here = self.lengths[index : index + INDEX_MODULUS]
+        other = np.nonzero(here != length)[0]
+        return int(other[0]) if len(other) else len(here)
 
     def entries(self) -> list[ChunkEntry]:
         """All of it, as a list."""

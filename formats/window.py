@@ -15,14 +15,16 @@ class Readable(Protocol):
 class Window:
     """The bytes of a stream from ``offset`` on, as far as they have been asked for.
 
-    Never reads past what it was asked for, so that a live pipe is not waited upon in vain.
+    Of a pipe it never reads past what it was asked for, so that a live one is not waited upon in
+    vain; of a file it may take ``ahead`` bytes at a time.
     """
 
-    def __init__(self, file: Any, offset: int, *, seekable: bool) -> None:
+    def __init__(self, file: Any, offset: int, *, seekable: bool, ahead: int = 0) -> None:
         self.data = bytearray()
         self.offset = offset
         self._file = file
         self._seekable = seekable
+        self._ahead = ahead if seekable else 0
 
     def fill(self, count: int) -> int:
         """Hold ``count`` bytes or more, fewer only at the end of the stream; return how many."""
@@ -30,7 +32,7 @@ class Window:
             if self._seekable:
                 # Others may have moved the file since.
                 self._file.seek(self.offset + len(self.data))
-            block = self._file.read(count - len(self.data))
+            block = self._file.read(max(count - len(self.data), self._ahead))
             if block is None:
                 raise BlockingIOError("the input has no data yet: open it in blocking mode")
             if not block:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import islice
 
 from .formats import Chunk, Header, NcfError, NcfReader, coded_streams
 from .places import open_to_read
@@ -38,11 +37,15 @@ class Integrity:
 
 def check_ncf(reader: NcfReader, undecodable: FindUndecodable | None = None) -> Integrity:
     """Read the file to its end and check every CRC and, by ``undecodable``, every payload."""
-    chunks, failed = 0, []
-    chunk_iterator = iter(reader)
-    while batch := list(islice(chunk_iterator, _CHUNKS)):
-        chunks += len(batch)
-        failed += undecodable(batch) if undecodable else []
+    chunks, failed, batch = 0, [], list[Chunk]()
+    for chunk, count in reader.runs():
+        chunks += count
+        if chunk and undecodable:
+            batch.append(chunk)
+            if len(batch) == _CHUNKS:
+                failed += undecodable(batch)
+                batch = []
+    failed += undecodable(batch) if undecodable else []
     seconds = length_of(reader)
     damaged = damaged_spans(reader.header, [*reader.damaged, *failed], seconds)
     return Integrity(chunks - len(failed), seconds, reader.complete, damaged)
@@ -63,7 +66,9 @@ class Contents:
 def contents_of(reader: NcfReader) -> Contents:
     """Reads all of a file, after which ``reader`` knows what is damaged."""
     header, found = reader.header, Contents()
-    for chunk in reader:
+    for chunk, _ in reader.runs():
+        if chunk is None:
+            continue
         streams = len(coded_streams(header, chunk))
         found.payloads += len(chunk.payload)
         found.raw_payloads += header.raw_bytes(streams, chunk.codebooks, chunk.frames)
