@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from neucodec.entropy import EntropyModel
 from neucodec.entropy_models import SHARED
-from neucodec.formats import EntropyCoder, Header
+from neucodec.formats import EntropyCoder, Header, RowLook
 
 Codes = npt.NDArray[np.int64]
 
@@ -54,6 +54,9 @@ class Constant:
 
     def row(self) -> npt.NDArray[np.int32]:
         return self._rows[: self._now]
+
+    def look(self) -> RowLook:
+        return RowLook(self.row())
 
     def push(self, codes: Codes) -> None:
         self._now = next(self._having)

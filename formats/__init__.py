@@ -18,7 +18,14 @@ from .mdct_layer import (
     transform_length,
     transforms,
 )
-from .range_coder import RangeDecoder, encode_intervals, intervals_of
+from .range_coder import (
+    Look,
+    RangeDecoder,
+    RowLook,
+    SingleDecoder,
+    encode_intervals,
+    intervals_of,
+)
 from .reader import NcfReader
 from .scale import byte_to_scale, scale_to_byte
 from .table import ChunkEntry
@@ -34,11 +41,14 @@ __all__ = [
     "EntropyCoder",
     "Header",
     "LayerKind",
+    "Look",
     "NcfError",
     "NcfReader",
     "NcfWriter",
     "RangeDecoder",
+    "RowLook",
     "ScaleKind",
+    "SingleDecoder",
     "StreamLayer",
     "adaptive_intervals",
     "bands_of",

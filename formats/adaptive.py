@@ -17,6 +17,7 @@ import numpy.typing as npt
 from .range_coder import SMALLEST_CODEBOOK, TOTAL, TOTAL_BITS
 
 Integers = npt.NDArray[np.int64]
+Rows = slice | npt.NDArray[np.int64]
 
 MAX_FRAMES = 2**16
 """Frames of a chunk for which all products below fit into 63 bits."""
@@ -83,7 +84,11 @@ def adaptive_intervals(codes: Integers, size: int) -> tuple[Integers, Integers]:
 
 
 class AdaptiveStepper:
-    """The frequencies of several streams, symbol by symbol: for each frame, for each codebook."""
+    """The frequencies of several streams, symbol by symbol: for each frame, for each codebook.
+
+    Holds which codes have come and how often, not how often each of all codes has: memory and time
+    go by what a chunk has shown, whatever the size of its codebooks and the number of its frames.
+    """
 
     def __init__(self, counts: Sequence[int], size: int) -> None:
         """``counts`` are the streams' codebooks, most first."""
@@ -92,32 +97,101 @@ class AdaptiveStepper:
         # Streams that have each codebook: the first ones.
         self._having = [sum(count > book for count in counts) for book in range(codebooks)]
         self._weights = np.broadcast_to(_PRIOR, (codebooks, streams, len(_PRIOR))).copy()
-        self._times = np.zeros((codebooks, streams, size), np.int32)
-        self._streams = np.arange(streams)
+        # The different codes that have come, smallest first, and behind them one that is none.
+        self._seen = np.full((codebooks, streams, 4), size, np.int64)
+        self._times = np.zeros_like(self._seen)
         self._frame = self._codebook = 0
 
-    def _present(self) -> tuple[Integers, npt.NDArray[np.int32]]:
-        """Weights and times of the next symbols."""
-        having = self._having[self._codebook]
-        return self._weights[self._codebook, :having], self._times[self._codebook, :having]
+    def _present(self) -> tuple[Integers, Integers, Integers]:
+        """Weights of the next symbols, and what has come in their places."""
+        place = self._codebook, slice(self._having[self._codebook])
+        return self._weights[place], self._seen[place], self._times[place]
 
     def row(self) -> npt.NDArray[np.int32]:
         """Frequencies of the next symbols [n, size], of the n streams that have this codebook."""
-        weights, times = self._present()
-        split = _split(weights, self._frame, self._size)
-        base, step, spare = (part.astype(np.int32) for part in split)
-        out: npt.NDArray[np.int32] = times * step[:, None]
-        out += base[:, None]
+        weights, seen, times = self._present()
+        base, step, spare = _split(weights, self._frame, self._size)
+        # What stands for no code gets a column of its own, which is cut off.
+        out = np.repeat(base[:, None], self._size + 1, axis=1)
+        np.add.at(out, (np.arange(len(seen))[:, None], seen), times * step[:, None])
         out[:, 0] += spare
-        return out
+        return out[:, :-1].astype(np.int32)
+
+    def look(self) -> AdaptiveLook:
+        """The same frequencies, to find symbols by what they are left and right of."""
+        weights, seen, times = self._present()
+        return AdaptiveLook(*_split(weights, self._frame, self._size), seen, times)
 
     def push(self, codes: Integers) -> None:
         """Tell what those symbols [n] turned out to be."""
-        weights, times = self._present()
-        at = self._streams[: len(codes)], codes
-        seen = times[at].astype(np.int64)
-        weights[:] = _reweighted(weights, _likelihoods(seen, self._frame, self._size))
-        times[at] += 1
+        weights, seen, times = self._present()
+        lanes, at = np.arange(len(codes)), (seen < codes[:, None]).sum(axis=1)
+        known = seen[lanes, at] == codes
+        before = np.where(known, times[lanes, at], 0)
+        weights[:] = _reweighted(weights, _likelihoods(before, self._frame, self._size))
+        times[lanes[known], at[known]] += 1
+        if not known.all():
+            self._insert(lanes[~known], at[~known], codes[~known])
         self._codebook += 1
         if self._codebook == len(self._having):
             self._frame, self._codebook = self._frame + 1, 0
+
+    def _insert(self, lanes: Integers, at: Integers, codes: Integers) -> None:
+        """Codes that have come for the first time, each at its place."""
+        _, seen, times = self._present()
+        if (seen[:, -2] < self._size).any():  # and one must be left that is none
+            room = np.full_like(self._seen, self._size)
+            self._seen = np.concatenate([self._seen, room], axis=2)
+            self._times = np.concatenate([self._times, np.zeros_like(room)], axis=2)
+            _, seen, times = self._present()
+        place = np.arange(seen.shape[1])
+        behind = np.where(place > at[:, None], place - 1, place)
+        for held, new in ((seen, codes), (times, np.ones_like(codes))):
+            moved = held[lanes[:, None], behind]
+            moved[np.arange(len(lanes)), at] = new
+            held[lanes] = moved
+
+
+class AdaptiveLook:
+    """The intervals of the next symbols of several streams."""
+
+    def __init__(
+        self, base: Integers, step: Integers, spare: Integers, seen: Integers, times: Integers
+    ) -> None:
+        """What `_split` gives [n]; the different codes that have come [n, m], smallest first, and
+        how often. The last of them is none: the number of codes that there are."""
+        until = times.cumsum(axis=1)
+        self._seen, self._times, self._before = seen, times, until - times
+        # What is no code ends beyond all targets.
+        self._rights = base[:, None] * (seen + 1) + step[:, None] * until + spare[:, None]
+        self._parts = base, step, spare
+        self._lists: list[list[int]] | None = None
+        self._most = int(seen[0, -1]) - 1 if len(seen) else 0
+
+    def find(self, rows: Rows, targets: Integers) -> tuple[Integers, Integers, Integers]:
+        """Of these streams [m] the symbols with such targets [m] in their intervals, and the left
+        ends and widths of these."""
+        base, step, spare = (part[rows] for part in self._parts)
+        # So many of the codes that have come lie left of the target.
+        passed = (self._rights[rows] <= targets[:, None]).sum(axis=1)
+        lanes = np.arange(len(targets))
+        next_, times, before = (
+            part[rows][lanes, passed] for part in (self._seen, self._times, self._before)
+        )
+        between = (targets - step * before - spare) // base
+        codes = np.clip(between, 0, np.minimum(next_, self._most))
+        left = base * codes + step * before + spare * (codes > 0)
+        width = base + step * times * (codes == next_) + spare * (codes == 0)
+        return codes, left, width
+
+    def find_one(self, row: int, target: int) -> tuple[int, int, int]:
+        """The same of one stream, quickly."""
+        if self._lists is None:
+            self._lists = [part.tolist() for part in self._parts]
+        base, step, spare = (part[row] for part in self._lists)
+        passed = int(self._rights[row].searchsorted(target, "right"))
+        next_, before = int(self._seen[row, passed]), int(self._before[row, passed])
+        code = max(0, min((target - step * before - spare) // base, next_, self._most))
+        left = base * code + step * before + (spare if code else 0)
+        width = base + (0 if code else spare)
+        return code, left, width + step * int(self._times[row, passed]) * (code == next_)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import constriction
 import numpy as np
@@ -16,6 +16,8 @@ SMALLEST_CODEBOOK = 3
 """Entries of a codebook that can be range coded."""
 
 Integers = npt.NDArray[np.integer[Any]]
+Symbols = npt.NDArray[np.int64]
+Rows = slice | Symbols
 
 _WORD_BITS = 32
 _STATE_BYTES = 8
@@ -84,6 +86,43 @@ def ends_as_encoded(payload: bytes, offset: int, span: int, size: int) -> bool:
     return _shortest(value - offset, span, size) == payload
 
 
+class Look(Protocol):
+    """The intervals of the next symbols of several rows, each with frequencies that sum to 2**24.
+    """
+
+    def find(self, rows: Rows, targets: Symbols) -> tuple[Symbols, Symbols, Symbols]:
+        """Of these rows [m] the symbols with such targets [m] in their intervals, and the left ends
+        and widths of these."""
+        ...
+
+    def find_one(self, row: int, target: int) -> tuple[int, int, int]:
+        """The same of one row."""
+        ...
+
+
+class RowLook:
+    """The same where every frequency is written out [n, size]."""
+
+    def __init__(self, rows: npt.NDArray[np.int32]) -> None:
+        self._rows = rows
+        self._ends = np.cumsum(rows, axis=1, dtype=np.int32)
+        if np.any(self._ends[:, -1] != TOTAL):
+            raise ValueError("frequencies do not sum to 2**24")
+
+    def find(self, rows: Rows, targets: Symbols) -> tuple[Symbols, Symbols, Symbols]:
+        """See `Look`."""
+        ends, lanes = self._ends[rows], np.arange(len(targets))
+        symbols: Symbols = np.argmax(ends > targets[:, None], axis=1)
+        width = self._rows[rows][lanes, symbols].astype(np.int64)
+        return symbols, ends[lanes, symbols] - width, width
+
+    def find_one(self, row: int, target: int) -> tuple[int, int, int]:
+        """See `Look`."""
+        symbol = int(self._ends[row].searchsorted(target, "right"))
+        width = int(self._rows[row, symbol])
+        return symbol, int(self._ends[row, symbol]) - width, width
+
+
 class RangeDecoder:
     """Decodes many payloads in step, one symbol of each at a time.
 
@@ -92,49 +131,55 @@ class RangeDecoder:
 
     def __init__(self, payloads: Sequence[bytes]) -> None:
         self._payloads = list(payloads)
-        longest = max(map(len, payloads), default=0)
+        lengths = np.array([len(payload) for payload in payloads], np.int64)
         # Behind its end a payload reads as zeros; the last column stands for all that follows.
-        width = -(-longest // 4) + 3
+        width = -(-int(lengths.max(initial=0)) // 4) + 3
         data = b"".join(payload.ljust(4 * width, b"\0") for payload in payloads)
         self._words = np.frombuffer(data, ">u4").reshape(-1, width).astype(np.uint64)
         count = len(self._payloads)
         self._lanes = np.arange(count)
         self._taken = np.full(count, 2)
+        # Encoding gives all bytes of an interval's low end but the last eight.
+        self._most = (lengths + _STATE_BYTES) // 4
         # Where in the present interval the payload's value is, and how wide that interval is.
         self._offset = self._words[:, 0] << np.uint64(_WORD_BITS) | self._words[:, 1]
         self._span = np.full(count, 2**64 - 1, np.uint64)
         self._lost = np.zeros(count, np.bool_)
 
-    def decode(self, rows: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
+    def decode(self, rows: npt.NDArray[np.int32]) -> Symbols:
         """The next symbols [n] of the first n payloads, which have these frequencies [n, size].
 
         Every frequency is at least 1 and every row sums to 2**24.
         """
-        count = len(rows)
-        if not count:
+        return self.take(RowLook(rows), slice(None), slice(len(rows)))
+
+    def take(self, look: Look, rows: Rows, lanes: Rows) -> Symbols:
+        """The next symbols of those payloads, whose intervals those rows have."""
+        offset, span = self._offset[lanes], self._span[lanes]
+        if not len(offset):
             return np.zeros(0, np.int64)
-        offset, span = self._offset[:count], self._span[:count]
         scale = span >> np.uint64(TOTAL_BITS)
         target = offset // scale
         # At the top of an interval there is a remainder that no encoder ends in.
-        self._lost[:count] |= target >= TOTAL
-        ends = np.cumsum(rows, axis=1, dtype=np.int32)
-        if np.any(ends[:, -1] != TOTAL):
-            raise ValueError("frequencies do not sum to 2**24")
-        found = np.minimum(target, np.uint64(TOTAL - 1)).astype(np.int32)
-        symbols: npt.NDArray[np.int64] = np.argmax(ends > found[:, None], axis=1)
-        lanes = self._lanes[:count]
-        width = rows[lanes, symbols]
-        left = ends[lanes, symbols] - width
-        offset -= scale * left.astype(np.uint64)
-        np.multiply(scale, width.astype(np.uint64), out=span)
+        self._lost[lanes] |= target >= TOTAL
+        within = np.minimum(target, np.uint64(TOTAL - 1)).astype(np.int64)
+        symbols, left, width = look.find(rows, within)
+        offset = offset - scale * left.astype(np.uint64)
+        span = scale * width.astype(np.uint64)
         (short,) = np.nonzero(span < 2**_WORD_BITS)
         if len(short):
-            column = np.minimum(self._taken[short], self._words.shape[1] - 1)
-            offset[short] = offset[short] << np.uint64(_WORD_BITS) | self._words[short, column]
+            which = self._lanes[lanes][short]
+            column = np.minimum(self._taken[which], self._words.shape[1] - 1)
+            offset[short] = offset[short] << np.uint64(_WORD_BITS) | self._words[which, column]
             span[short] <<= np.uint64(_WORD_BITS)
-            self._taken[short] += 1
+            self._taken[which] += 1
+        self._offset[lanes], self._span[lanes] = offset, span
         return symbols
+
+    def lost(self) -> npt.NDArray[np.bool_]:
+        """Which payloads cannot be whole any more, whatever follows: what has been decoded takes
+        more bytes than they have, or nothing encodes to them."""
+        return self._lost | (self._taken > self._most)
 
     def is_whole(self, lane: int) -> bool:
         """Whether a payload is, to its last byte, what encoding the symbols so far gives."""
@@ -143,4 +188,43 @@ class RangeDecoder:
             int(self._offset[lane]),
             int(self._span[lane]),
             4 * int(self._taken[lane]),
+        )
+
+
+class SingleDecoder:
+    """Decodes one payload: what `RangeDecoder` does, in a tenth of the time that it takes for one.
+
+    What a chunk of many streams is decoded with, whose symbols wait for each other.
+    """
+
+    def __init__(self, payload: bytes) -> None:
+        self._payload = payload
+        self._offset = int.from_bytes(payload[:_STATE_BYTES].ljust(_STATE_BYTES, b"\0"), "big")
+        self._span, self._size, self._beyond = 2**64 - 1, _STATE_BYTES, False
+
+    def take(self, look: Look, row: int) -> int:
+        """The next symbol, whose intervals that row has."""
+        scale = self._span >> TOTAL_BITS
+        target = self._offset // scale
+        if target >= TOTAL:
+            self._beyond, target = True, TOTAL - 1
+        symbol, left, width = look.find_one(row, target)
+        # Beyond the last interval it goes on within 64 bits, as others of a batch do.
+        offset, span = (self._offset - scale * left) % 2**64, scale * width
+        if span < 1 << _WORD_BITS:
+            word = self._payload[self._size : self._size + 4].ljust(4, b"\0")
+            offset = (offset << _WORD_BITS | int.from_bytes(word, "big")) % 2**64
+            span <<= _WORD_BITS
+            self._size += 4
+        self._offset, self._span = offset, span
+        return symbol
+
+    def lost(self) -> bool:
+        """See `RangeDecoder.lost`."""
+        return self._beyond or self._size > len(self._payload) + _STATE_BYTES
+
+    def is_whole(self) -> bool:
+        """See `RangeDecoder.is_whole`."""
+        return not self._beyond and ends_as_encoded(
+            self._payload, self._offset, self._span, self._size
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -14,8 +13,11 @@ from .formats import (
     Chunk,
     EntropyCoder,
     Header,
+    Look,
     NcfError,
     RangeDecoder,
+    RowLook,
+    SingleDecoder,
     StreamLayer,
     adaptive_intervals,
     coded_streams,
@@ -34,6 +36,8 @@ Codes = npt.NDArray[np.int64]
 
 MOST_STREAMS = 128
 """Streams that a model decodes in step."""
+_FEW = 4
+"""Chunks that are decoded one by one rather than in step."""
 
 
 class Stepper(Protocol):
@@ -42,6 +46,10 @@ class Stepper(Protocol):
     def row(self) -> npt.NDArray[np.int32]:
         """Of the next symbol of every stream that has the codebook [n, size]; each row sums to
         2**24."""
+        ...
+
+    def look(self) -> Look:
+        """The same, to find the symbols."""
         ...
 
     def push(self, codes: Codes) -> None:
@@ -128,6 +136,10 @@ class _LearnedStepper:
         rows: npt.NDArray[np.int32] = self._stepper.row().numpy()
         return rows
 
+    def look(self) -> Look:
+        """See `Stepper`."""
+        return RowLook(self.row())
+
     def push(self, codes: Codes) -> None:
         """See `Stepper`."""
         import torch
@@ -149,23 +161,20 @@ def encode_payload(codes: Codes, bits: int, model: EntropyModel | None) -> tuple
 def decode_payloads(
     chunks: Sequence[Chunk], header: Header, model: EntropyModel | None
 ) -> list[Codes | None]:
-    """Codes [S, K, F] of each of these chunks, none of them silent; None where that fails.
-
-    Chunks with equally many streams go through the model together.
-    """
+    """Codes [S, K, F] of each of these chunks, none of them silent; None where that fails."""
     found: list[Codes | None] = [None] * len(chunks)
-    together: dict[int, list[int]] = {}
+    together: list[tuple[int, Chunk]] = []
     for at, chunk in enumerate(chunks):
         if chunk.raw or model is None:
             found[at] = _unpacked(chunk, header)
         elif chunk.codebooks <= model.codebooks:
-            together.setdefault(len(coded_streams(header, chunk)), []).append(at)
-    if model is not None:
-        for streams, group in together.items():
-            group.sort(key=lambda at: -chunks[at].codebooks)
-            decoded = _decode([chunks[at] for at in group], streams, model)
-            for at, codes in zip(group, decoded, strict=True):
-                found[at] = codes
+            together.append((at, chunk))
+    if together and model is not None:
+        together.sort(key=lambda pair: -pair[1].codebooks)
+        streams = [len(coded_streams(header, chunk)) for _, chunk in together]
+        decoded = _decode([chunk for _, chunk in together], streams, model)
+        for (at, _), codes in zip(together, decoded, strict=True):
+            found[at] = codes
     return found
 
 
@@ -174,8 +183,7 @@ def codes_of(
 ) -> Iterator[Codes | None]:
     """The codes [streams that are not silent, codebooks, frames] of each chunk in turn, many being
     decoded at once; None where there is no chunk, or where that fails."""
-    left = iter(chunks)
-    while batch := list(islice(left, max(1, MOST_STREAMS // header.streams))):
+    for batch in _batches(chunks, header):
         coded = [chunk for chunk in batch if chunk and chunk.codebooks]
         found = iter(decode_payloads(coded, header, model))
         for chunk in batch:
@@ -183,6 +191,22 @@ def codes_of(
                 yield next(found)
             else:
                 yield np.zeros((0, 0, chunk.frames), np.int64) if chunk else None
+
+
+def _batches(
+    chunks: Iterable[Chunk | None], header: Header
+) -> Iterator[list[Chunk | None]]:
+    """Chunks in lists of as many as may be decoded at once: what is silent counts for little."""
+    batch, streams = list[Chunk | None](), 0
+    for chunk in chunks:
+        more = len(coded_streams(header, chunk)) if chunk else 0
+        if batch and (streams + more > MOST_STREAMS or len(batch) == MOST_STREAMS):
+            yield batch
+            batch, streams = [], 0
+        batch.append(chunk)
+        streams += more
+    if batch:
+        yield batch
 
 
 def chunk_codes(chunk: Chunk, header: Header, model: EntropyModel | None) -> Codes | None:
@@ -218,28 +242,103 @@ def _unpacked(chunk: Chunk, header: Header) -> Codes | None:
         return None
 
 
-def _decode(chunks: Sequence[Chunk], streams: int, model: EntropyModel) -> list[Codes | None]:
+def _decode(
+    chunks: Sequence[Chunk], streams: Sequence[int], model: EntropyModel
+) -> list[Codes | None]:
     """Decode in step: the first symbol of every chunk, the second of every chunk, and so on.
 
-    Chunks with most codebooks come first, so that those that have one more stand in front.
+    Chunks, of so many streams each, with most codebooks come first, so that those that have one
+    more stand in front. None for chunks whose payloads are not what encoding gives; work on these
+    ends where that is known.
     """
     counts, frames = [chunk.codebooks for chunk in chunks], max(chunk.frames for chunk in chunks)
     having = [sum(count > book for count in counts) for book in range(counts[0])]
-    codes = np.zeros((len(chunks), streams, counts[0], frames), np.int64)
-    decoder = RangeDecoder([chunk.payload for chunk in chunks])
-    stepper = model.stepper([count for count in counts for _ in range(streams)])
+    codes = np.zeros((counts[0], frames, sum(streams)), np.int64)
+    ends = np.cumsum([0, *streams])
+    decoder = (_Singly if len(chunks) <= _FEW else _InStep)(chunks, streams)
+    per_stream = zip(counts, streams, strict=True)
+    stepper = model.stepper([count for count, same in per_stream for _ in range(same)])
     whole = [False] * len(chunks)
     for frame in range(frames):
         for book, count in enumerate(having):
-            rows, here = stepper.row(), codes[:count, :, book, frame]
-            for stream in range(streams):
-                here[:, stream] = decoder.decode(rows[stream::streams])
-            stepper.push(here.reshape(-1))
+            here = codes[book, frame, : ends[count]]
+            decoder.fill(stepper.look(), here, count)
+            stepper.push(here)
         # A short chunk goes on for nothing.
         for lane, chunk in enumerate(chunks):
             if chunk.frames == frame + 1:
                 whole[lane] = decoder.is_whole(lane)
+        going_on = [chunk.frames > frame + 1 for chunk in chunks]
+        lost = [
+            gone if waits else not fine
+            for gone, waits, fine in zip(decoder.lost(), going_on, whole, strict=True)
+        ]
+        if any(going_on) and 2 * sum(lost) >= len(chunks):
+            return _decode_others(chunks, streams, model, lost)
     return [
-        codes[lane, :, : chunk.codebooks, : chunk.frames].copy() if whole[lane] else None
+        codes[: chunk.codebooks, : chunk.frames, ends[lane] : ends[lane + 1]].transpose(2, 0, 1).copy()
+        if whole[lane]
+        else None
         for lane, chunk in enumerate(chunks)
     ]
+
+
+def _decode_others(
+    chunks: Sequence[Chunk], streams: Sequence[int], model: EntropyModel, lost: Sequence[bool]
+) -> list[Codes | None]:
+    """Begin anew with those that are not lost: that takes twice the time at most."""
+    kept = [lane for lane, gone in enumerate(lost) if not gone]
+    if not kept:
+        return [None] * len(chunks)
+    found = iter(_decode([chunks[k] for k in kept], [streams[k] for k in kept], model))
+    return [None if gone else next(found) for gone in lost]
+
+
+class _InStep:
+    """The payloads of many chunks, of so many streams each."""
+
+    def __init__(self, chunks: Sequence[Chunk], streams: Sequence[int]) -> None:
+        self._decoder = RangeDecoder([chunk.payload for chunk in chunks])
+        self.is_whole = self._decoder.is_whole
+        self._streams = np.array(streams)
+        self._first = np.cumsum(self._streams) - self._streams
+
+    def fill(self, look: Look, codes: Codes, count: int) -> None:
+        """Decode the next symbols [rows] of the first so many chunks, of all of their streams."""
+        most, same = int(self._streams.max()), int(self._streams.min())
+        if most == same:
+            for stream in range(most):
+                rows = slice(stream, None, most)
+                codes[rows] = self._decoder.take(look, rows, slice(count))
+            return
+        for stream in range(most):
+            lanes = np.nonzero(self._streams[:count] > stream)[0]
+            which = self._first[lanes] + stream
+            codes[which] = self._decoder.take(look, which, lanes)
+
+    def lost(self) -> list[bool]:
+        """See `RangeDecoder.lost`."""
+        lost: list[bool] = self._decoder.lost().tolist()
+        return lost
+
+
+class _Singly:
+    """The payloads of few chunks."""
+
+    def __init__(self, chunks: Sequence[Chunk], streams: Sequence[int]) -> None:
+        self._decoders = [SingleDecoder(chunk.payload) for chunk in chunks]
+        self._streams = streams
+
+    def fill(self, look: Look, codes: Codes, count: int) -> None:
+        """See `_InStep`."""
+        lanes = zip(self._decoders[:count], self._streams, strict=False)
+        rows = ((decoder, stream) for decoder, streams in lanes for stream in range(streams))
+        codes[:] = [decoder.take(look, row) for row, (decoder, _) in enumerate(rows)]
+
+    def lost(self) -> list[bool]:
+        """See `RangeDecoder.lost`."""
+        return [decoder.lost() for decoder in self._decoders]
+
+    def is_whole(self, lane: int) -> bool:
+        """See `RangeDecoder.is_whole`."""
+        return self._decoders[lane].is_whole()

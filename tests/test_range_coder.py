@@ -196,7 +196,7 @@ def test_repetitions_cost_little_and_the_unforeseeable_hardly_more_than_raw() ->
 def test_an_adaptive_chunk_may_have_as_many_frames_as_the_format_allows() -> None:
     stepper = AdaptiveStepper([1], 3)
     stepper._frame = 2**16 - 1
-    stepper._times[0, 0, 1] = 2**16 - 1
+    stepper._seen[0, 0, 0], stepper._times[0, 0, 0] = 1, 2**16 - 1
     stepper._weights[:] = np.array([2**20, 1, 1, 1, 1])
     (row,) = stepper.row().tolist()
     assert sum(row) == 2**24 and min(row) >= 1
