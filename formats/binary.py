@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .errors import NcfError
 from .range_coder import TOTAL, encode_intervals, ends_as_encoded
 
 _LIMIT = 128
@@ -56,6 +57,9 @@ class BinaryEncoder:
             self._bits.append(value >> place & 1)
         return value
 
+    def check(self) -> None:
+        """See `BinaryDecoder.check`; here nothing can be lacking."""
+
     def payload(self) -> bytes:
         """All that was coded."""
         yes, bits = np.array(self._yes, np.int64), np.array(self._bits, np.bool_)
@@ -104,6 +108,12 @@ class BinaryDecoder:
             self._size += 4
         self._span = span
         return bit
+
+    def check(self) -> None:
+        """Raise NcfError where more has been taken than there is, so that no questions are asked
+        beyond what bytes pay for."""
+        if self._lost or self._size > len(self._payload) + 8:
+            raise NcfError("a layer that ends before its coefficients do")
 
     def is_whole(self) -> bool:
         """Whether the payload is, to its last byte, what encoding the answers so far gives."""

@@ -10,6 +10,8 @@ import numpy.typing as npt
 from .errors import NcfError
 
 MAX_CODE_BITS = 16
+_BLOCK = 2**20
+"""Codes unpacked at once, a multiple of 8: each takes 32 bytes meanwhile."""
 
 
 def code_bits(codebook_size: int) -> int:
@@ -58,10 +60,13 @@ def unpack_codes(
             f"raw payload of {len(payload)} bytes: {streams} x {codebooks} x {frames} codes of "
             f"{bits} bits take {payload_bytes(count, bits)}"
         )
-    planes = np.zeros((count, MAX_CODE_BITS), np.uint8)
-    packed = np.frombuffer(payload, np.uint8)
-    planes[:, MAX_CODE_BITS - bits :] = np.unpackbits(packed, count=count * bits).reshape(-1, bits)
-    codes = np.packbits(planes, axis=1).view(">u2").astype(np.int64)
+    codes, packed = np.empty(count, np.int64), np.frombuffer(payload, np.uint8)
+    for start in range(0, count, _BLOCK):
+        size = min(_BLOCK, count - start)
+        planes = np.zeros((size, MAX_CODE_BITS), np.uint8)
+        block = np.unpackbits(packed[start * bits // 8 :], count=size * bits)
+        planes[:, MAX_CODE_BITS - bits :] = block.reshape(-1, bits)
+        codes[start : start + size] = np.packbits(planes, axis=1).view(">u2")[:, 0]
     if count and codes.max() >= codebook_size:
         raise NcfError(f"code {codes.max()} in a codebook of {codebook_size} entries")
     return codes.reshape(streams, codebooks, frames)

@@ -9,13 +9,14 @@ from dataclasses import MISSING, fields
 from enum import IntEnum
 from typing import Any, NamedTuple
 
+from .budget import MAX_LAYER_SAMPLES_1_2
 from .errors import NcfError
 from .header import EntropyCoder, Header, LayerKind, ScaleKind
 from .varint import encode_varint, read_varint
 from .window import Window
 
 SIGNATURE = b"\x89NCF\r\n\x1a\n"
-MAJOR, MINOR = 1, 2
+MAJOR, MINOR = 1, 3
 MAX_BODY_BYTES = 2**20
 
 _PREFIX = struct.Struct("<8sBBI")  # signature, major, minor, length of the body
@@ -144,7 +145,7 @@ def encode_header(header: Header) -> bytes:
 def _minor_of(header: Header) -> int:
     """The oldest minor version that specifies all that the file uses."""
     if header.layer != LayerKind.NONE:
-        return 2
+        return 2 if header.layer_samples <= MAX_LAYER_SAMPLES_1_2 else 3
     return int(header.entropy != EntropyCoder.NONE or header.average_bitrate is not None)
 
 

@@ -12,22 +12,15 @@ from typing import Any
 
 from .adaptive import can_adapt
 from .bits import code_bits, payload_bytes
+from .budget import MAX_CHUNK_SAMPLES, check_budget
 from .errors import NcfError
 from .range_coder import SMALLEST_CODEBOOK
 from .varint import MAX_VARINT_BYTES, VARINT_LIMIT
 
 FINGERPRINT_BYTES = 8
 MAX_RATE = 2**32 - 1
-MAX_CHUNK_BYTES = 2**22
-MAX_CHUNK_SAMPLES = 2**26
-MAX_STEPS = 2**14
-"""Of an entropy decoder in a chunk: a few bytes of payload may stand for that many."""
 MAX_GAIN_DB = 200.0
 MAX_ENCODER_BYTES = 255
-MAX_LAYER_CODEBOOKS = 127
-MAX_LAYER_RATE = 2**19
-MAX_LAYER_SAMPLES = 2**20
-"""Of a chunk that may have a layer, over all streams and with what it shares with the next."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
 # Vorbis comment names: printable ASCII without "="; lower case is folded before.
@@ -131,9 +124,8 @@ class Header:
             _check_integer("average_bitrate", self.average_bitrate, 1, VARINT_LIMIT - 1)
         if self.frames is not None:
             _check_integer("frames", self.frames, 0, VARINT_LIMIT - 1)
-        self._check_entropy()
-        self._check_layer()
-        self._check_sizes()
+        self._check_coding()
+        check_budget(self)
 
     def _check_names(self) -> None:
         """Names end up in paths and on terminals, so they are held to a plain alphabet."""
@@ -163,8 +155,8 @@ class Header:
                 raise NcfError(f"tag name {name!r}: upper-case ASCII without '=' fits")
             _utf8(f"tag {name}", text)
 
-    def _check_entropy(self) -> None:
-        """What range coding takes."""
+    def _check_coding(self) -> None:
+        """What range coding and layers take."""
         if self.entropy == EntropyCoder.ADAPTIVE and not can_adapt(
             self.codebook_size, self.chunk_frames
         ):
@@ -174,22 +166,8 @@ class Header:
             )
         if self.entropy != EntropyCoder.NONE and self.codebook_size < SMALLEST_CODEBOOK:
             raise NcfError(f"entropy coding of codebooks of {self.codebook_size}: 3 are needed")
-
-    def _check_layer(self) -> None:
-        """What layers take, and what bounds the work that a few bytes of one can make."""
         if self.layer == LayerKind.NONE:
             return
-        samples = (self.chunk_stride + self.overlap) * self.streams
-        if (
-            self.codebooks > MAX_LAYER_CODEBOOKS
-            or self.sample_rate > MAX_LAYER_RATE
-            or samples > MAX_LAYER_SAMPLES
-        ):
-            raise NcfError(
-                f"layers in chunks of {self.codebooks} codebooks and {samples} samples over all "
-                f"streams at {self.sample_rate} Hz: at most {MAX_LAYER_CODEBOOKS}, "
-                f"{MAX_LAYER_SAMPLES} and {MAX_LAYER_RATE} fit"
-            )
         if self.streams != self.channels or self.scale_kind != ScaleKind.LOG:
             raise NcfError("layers need a stream for each channel, and scales of a byte")
         reached = self.chunk_frames * self.hop - self.chunk_stride
@@ -197,26 +175,6 @@ class Header:
             raise NcfError(
                 f"layers with an overlap of {self.overlap} samples: it must cover the {reached} by "
                 f"which frames go beyond the stride, and be within the stride, {self.chunk_stride}"
-            )
-
-    def _check_sizes(self) -> None:
-        """Bound what one chunk can make a decoder allocate."""
-        stretch = -(-self.chunk_stride * self.source_rate // self.sample_rate)
-        samples = max(self.chunk_frames * self.hop + self.overlap, stretch) * self.channels
-        if samples > MAX_CHUNK_SAMPLES:
-            raise NcfError(
-                f"chunks of {samples} samples over all channels: at most {MAX_CHUNK_SAMPLES} fit"
-            )
-        if self.largest_chunk > MAX_CHUNK_BYTES:
-            raise NcfError(
-                f"chunks of up to {self.largest_chunk} bytes: at most {MAX_CHUNK_BYTES} fit"
-            )
-
-        steps = self.codebooks * self.chunk_frames
-        if self.entropy != EntropyCoder.NONE and steps > MAX_STEPS:
-            raise NcfError(
-                f"chunks of {self.codebooks} x {self.chunk_frames} codes per stream under an "
-                f"entropy coder: at most {MAX_STEPS} fit"
             )
 
     @cached_property
@@ -251,6 +209,11 @@ class Header:
         """Bound on the bytes of a whole chunk."""
         layer = MAX_VARINT_BYTES + self.largest_layer if self.largest_layer else 0
         return self.largest_head + self.largest_payload + layer + 4
+
+    @property
+    def layer_samples(self) -> int:
+        """Samples of a chunk that a layer may reach, over all streams."""
+        return (self.chunk_stride + self.overlap) * self.streams
 
     def raw_bytes(self, streams: int, codebooks: int, frames: int) -> int:
         """Length of the raw payload of so many streams that are not silent."""

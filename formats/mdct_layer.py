@@ -93,7 +93,7 @@ def encode_layer(header: Header, frames: int, streams: Sequence[StreamLayer | No
             raise NcfError(f"a layer of so many samples holds {most} bands of each stream")
         coder.even(2, stream.size)
         coder.even(8, stream.step)
-        _walk(coder, stream.coefficients.tolist(), bands.tolist(), most)
+        _walk(coder, stream.coefficients.tolist(), bands.tolist(), shape[1], most)
     return coder.payload()
 
 
@@ -111,18 +111,27 @@ def decode_layer(header: Header, frames: int, payload: bytes) -> list[StreamLaye
         if size >= LAYER_SIZES or not step:
             raise NcfError("a layer of no known kind")
         count, length = transforms(header, size, frames), transform_length(header, size)
-        rows = [[0] * length for _ in range(count)]
-        _walk(coder, rows, [[0] * (length // BAND) for _ in range(count)], most)
-        streams.append(StreamLayer(size, step, np.array(rows, np.int32)))
+        rows: list[list[int]] = [[]] * count
+        _walk(coder, rows, [[]] * count, length, most)
+        coefficients = np.zeros((count, length), np.int32)
+        for transform, row in enumerate(rows):
+            if row:
+                coefficients[transform] = row
+        streams.append(StreamLayer(size, step, coefficients))
     if not coder.is_whole():
         raise NcfError("a layer that is not what encoding gives")
     return streams
 
 
 def _walk(
-    coder: BinaryEncoder | BinaryDecoder, rows: list[list[int]], bands: list[list[int]], most: int
+    coder: BinaryEncoder | BinaryDecoder,
+    rows: list[list[int]],
+    bands: list[list[int]],
+    length: int,
+    most: int,
 ) -> None:
-    """Go through all coefficients. An encoder is told what they are; a decoder fills them in.
+    """Go through all coefficients. An encoder is told what they are; a decoder is given empty lists
+    and puts others in the place of those that have any.
 
     Raises NcfError where more than ``most`` bands have any, or one has none after all.
     """
@@ -132,13 +141,17 @@ def _walk(
     size_contexts = [[Context() for _ in range(_BITS)] for _ in range(_CLASSES)]
     size_contexts += [size_contexts[-1]] * (_BITS + 4 - _CLASSES)
     half_contexts = [Context() for _ in range(_BITS + 1)]
-    length = len(rows[0])
-    before, before_bands, sounded, left = [0] * (length + 2), [0] * len(bands[0]), 0, most
-    for row, flags in zip(rows, bands, strict=True):
+    silent, silent_bands = [0] * (length + 2), [0] * (length // BAND)
+    before, before_bands, sounded, left = silent, silent_bands, 0, most
+    for transform, (row, flags) in enumerate(zip(rows, bands, strict=True)):
+        coder.check()
         sounded = coder.bit(sounding[sounded], int(any(flags)))
         if not sounded:
-            before, before_bands = [0] * (length + 2), flags
+            before, before_bands = silent, silent_bands
             continue
+        if not row:
+            rows[transform] = row = [0] * length
+            flags = silent_bands.copy()
         last = 0
         for band, flag in enumerate(flags):
             flags[band] = last = coder.bit(band_contexts[2 * last + before_bands[band]], flag)

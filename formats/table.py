@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from .budget import MAX_CHUNK_BYTES
 from .chunk import END, INDEX_MODULUS, MAX_CHUNKS, SMALLEST_CHUNK
 from .errors import NcfError
-from .header import MAX_CHUNK_BYTES, Header
+from .header import Header
 from .varint import MAX_VARINT_BYTES, encode_varint, read_varint, read_varints, unzigzag, zigzag
 
 MAGIC = b"NCFE"

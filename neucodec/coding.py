@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from . import channel_groups
 from .chunks import Audio, Geometry, Piece
 from .entropy import MOST_STREAMS, EntropyModel, chunk_layer, decode_payloads, encode_payload
 from .formats import (
@@ -92,7 +93,7 @@ class ChunkEncoder:
         ]
         heard = [each.chunk for each in levelled if each.chunk]
         if len(heard) == 1:
-            coded = [self.codec.encode(heard[0], max(counts), turns[0][1])[0]]
+            coded = [channel_groups.encode_chunk(self.codec, heard[0], max(counts), turns[0][1])]
         else:
             coded = encode_together(self.codec, heard, max(counts))
         given = iter(coded)
@@ -260,8 +261,8 @@ def _with_context(before: Coded, own: Coded, after: Coded, context: int) -> Code
 
 
 class ChunkDecoder:
-    """Turns a chunk into its weighted audio [channels, width], None if it is lost; in several
-    threads if wished."""
+    """Turns a chunk into its weighted audio [channels, width], None if it is lost or silent; in
+    several threads if wished."""
 
     def __init__(self, codec: Codec, header: Header, geometry: Geometry) -> None:
         self.codec, self.header, self.geometry = codec, header, geometry
@@ -278,12 +279,13 @@ class ChunkDecoder:
             yield replace(coded, place=place)
 
     def __call__(self, chunks: Sequence[Coded]) -> list[tuple[Coded, Audio | None]]:
-        """What was given, as `in_turn` gives it, and its audio; one by one, or all of a batch."""
+        """What was given, as `in_turn` gives it, and its audio, None where it is silent; one by
+        one, or all of a batch."""
         heard = [coded for coded in chunks if coded.chunk and coded.codes is not None]
         given = [self._codes(coded, cast(Chunk, coded.chunk)) for coded in heard]
         try:
             if len(given) == 1:
-                decoded = [self.codec.decode(given[0], heard[0].place)[0]]
+                decoded = [channel_groups.decode_chunk(self.codec, given[0], heard[0].place)]
             else:
                 decoded = decode_together(self.codec, given)
         except BaseException:
@@ -296,6 +298,8 @@ class ChunkDecoder:
     def _audio(self, coded: Coded, decoded: Audio | None) -> Audio | None:
         chunk, header = coded.chunk, self.header
         if chunk is None:
+            return None
+        if decoded is None and not coded.layer:
             return None
         card, width = self.codec.card, self.geometry.width(coded.frames)
         streams = np.zeros((header.streams, card.channels, width), np.float32)

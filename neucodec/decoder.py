@@ -20,7 +20,11 @@ from .models.card import Card, find_card
 from .models.codec import Codec
 from .models.errors import ModelError
 from .resample import BlockResampler
-from .workers import batches, in_order
+from .workers import batches, in_order, threads_within
+
+
+MOST_SAMPLES = 2**22
+"""Of a block that comes out, over all channels."""
 
 
 @dataclass(frozen=True)
@@ -164,7 +168,7 @@ class Decoder:
         return min(ends) if ends else 1 << 62
 
     def blocks(self, progress: Callable[[float], None] | None = None) -> Iterator[Audio]:
-        """The audio as blocks [n, channels], about a second each."""
+        """The audio as blocks [n, channels], about a second each, or less of very many channels."""
         g, rate = self.geometry, self.codec.card.sample_rate
         first_block = BlockResampler.block_of(rate, self.samplerate, self._first)
         resampler = BlockResampler(rate, self.samplerate, self.channels, first_block)
@@ -191,14 +195,20 @@ class Decoder:
             # Only the last pieces can reach past the end, and by then the end is known.
             block = block[: max(0, self._stop(self._total()) - done)]
             done += len(block)
-            if len(block):
-                yield block
+            yield from self._in_parts(block)
             if self._last is not None and done >= self._last:
                 return
         missing = (self.frames or 0) - (done - self._first)
         while missing > 0:  # rounding of lengths, or chunks lost at the very end
-            yield np.zeros((min(missing, self.samplerate), self.channels), np.float32)
-            missing -= self.samplerate
+            count = min(missing, self.samplerate, MOST_SAMPLES // self.channels)
+            yield np.zeros((count, self.channels), np.float32)
+            missing -= count
+
+    def _in_parts(self, block: Audio) -> Iterator[Audio]:
+        """A block, of very many channels in parts, so that what is made of it takes no more memory
+        than the block itself."""
+        step = MOST_SAMPLES // self.channels
+        return (block[start : start + step] for start in range(0, len(block), step))
 
     def _pieces(
         self, adder: OverlapAdder, first: int, progress: Callable[[float], None] | None
@@ -207,7 +217,9 @@ class Decoder:
         g, last = self.geometry, self._last_chunk()
         chunks = self._chunks(max(0, first - g.history), last)
         decoder = ChunkDecoder(self.codec, self.header, g)
-        ready = unpacked(chunks, self.header, g.code_context, self._model, self.options.threads)
+        bytes_ = 4 * self.header.channels * g.width(g.frames)
+        threads = threads_within(self.options.threads, bytes_)
+        ready = unpacked(chunks, self.header, g.code_context, self._model, threads)
         wanted = (
             coded
             for coded in ready
@@ -215,11 +227,12 @@ class Decoder:
         )
         # What comes through a pipe may be going on just now: then no chunk waits for another.
         most = self.codec.batch if self.reader.seekable else 1
+        most = min(most, max(1, 2**26 // bytes_))
         turns = batches(decoder.in_turn(wanted), most)
-        for coded, audio in chain.from_iterable(in_order(decoder, turns, self.options.threads)):
+        for coded, audio in chain.from_iterable(in_order(decoder, turns, threads)):
             if coded.index < first:
                 continue
-            if audio is None:
+            if coded.chunk is None:
                 self._lost(coded.index)
             yield adder.push(coded.index, audio, coded.frames)
             if progress:

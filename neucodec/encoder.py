@@ -23,7 +23,7 @@ from .models.codec import Codec
 from .modes import RATES
 from .rate import AverageRate, NominalRate, Rate
 from .resample import BlockResampler
-from .workers import batches, in_order
+from .workers import batches, in_order, threads_within
 
 
 class Source(Protocol):
@@ -227,8 +227,11 @@ def encode(
     # What has no known end may be going on just now: then no chunk waits for another. And a choice
     # of codebooks may wait for chunks of the batch before, never of its own.
     most = 1 if source.frames is None else codec.batch
+    piece_bytes = 4 * channels * geometry.width(geometry.frames)
+    most = min(most, max(1, 2**26 // piece_bytes))
+    threads = threads_within(options.threads, piece_bytes)
     turns = batches(encoder.in_turn(pieces()), most, rate.delay)
-    for chunk in chain.from_iterable(in_order(encoder, turns, options.threads)):
+    for chunk in chain.from_iterable(in_order(encoder, turns, threads)):
         writer.write(chunk)
         used[chunk.codebooks] += 1
         if progress:

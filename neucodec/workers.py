@@ -16,6 +16,9 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
+MOST_BYTES = 2**29
+"""Of audio in work at once, over all threads, where there are several."""
+
 _limit: int | None = None
 
 
@@ -32,6 +35,13 @@ def available_threads() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def threads_within(wanted: int | None, item_bytes: int) -> int:
+    """As many threads as are wanted, or as there are processors, but no more than hold
+    `MOST_BYTES` of results that large between them; one at least."""
+    # Twice as many results wait as there are threads: see `in_order`.
+    return max(1, min(wanted or available_threads(), MOST_BYTES // max(1, 3 * item_bytes)))
 
 
 def memory() -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from typing import Any
 
 import ncf_examples as ncf
@@ -11,7 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_ncf_golden import golden, patched_header
 
-from neucodec.formats import EntropyCoder, Header, NcfError, NcfReader, NcfWriter, ScaleKind
+from neucodec.formats import (
+    EntropyCoder,
+    Header,
+    LayerKind,
+    NcfError,
+    NcfReader,
+    NcfWriter,
+    ScaleKind,
+)
+from neucodec.formats.varint import encode_varint
 
 
 def written(header: Header) -> bytes:
@@ -173,5 +183,43 @@ def test_integers_may_be_longer_than_they_need_to() -> None:
 def test_a_few_bytes_cannot_stand_for_any_number_of_codes() -> None:
     sizes = {"codebooks": 32, "chunk_frames": 513, "chunk_stride": 2048}
     assert ncf.header(**sizes).largest_chunk < 2**22
-    with pytest.raises(NcfError, match=r"32 x 513 codes per stream under an entropy coder"):
+    with pytest.raises(NcfError, match=r"\(32 x 513\) per stream under an entropy coder"):
         ncf.header(**sizes, entropy=EntropyCoder.ADAPTIVE)
+
+
+def test_limits_that_multiply_are_bounded_together() -> None:
+    # Each of these is fine by itself, and so are any two of them.
+    wide = {"codebooks": 33, "chunk_frames": 128, "chunk_stride": 2048, "codebook_size": 16}
+    ncf.header(**wide, channels=248, streams=248, entropy=EntropyCoder.ADAPTIVE)
+    ncf.header(**wide, channels=249, streams=249)
+    with pytest.raises(NcfError, match=r"\(33 x 128 x 249\) over all streams .* at most 1048576"):
+        ncf.header(**wide, channels=249, streams=249, entropy=EntropyCoder.ADAPTIVE)
+
+
+@pytest.mark.parametrize("rate", [44100, 48000, 96000, 192000])
+@pytest.mark.parametrize("layer", LayerKind)
+def test_all_channels_that_there_can_be_fit_at_the_usual_rates(rate: int, layer: LayerKind) -> None:
+    header = ncf.header(
+        channels=255, streams=255, source_rate=rate, codebooks=16, chunk_frames=86,
+        chunk_stride=43008, overlap=2560, layer=layer, entropy=EntropyCoder.ADAPTIVE,
+    )  # fmt: skip
+    assert read(written(header)) == header
+
+
+def test_a_header_with_a_layer_for_very_many_channels_is_of_version_1_3() -> None:
+    for channels, minor in ((22, 2), (255, 3)):
+        header = ncf.header(
+            channels=channels, streams=channels, chunk_frames=86, chunk_stride=43008,
+            overlap=2560, layer=LayerKind.MDCT,
+        )  # fmt: skip
+        assert written(header)[8:10] == bytes([1, minor])
+
+
+def test_a_tag_that_comes_ever_again_is_read_in_no_time() -> None:
+    count = 2**18 - 100
+    value = b"\x03A=b" * count
+    data = patched_header(written(ncf.HEADER), field=b"\x06" + encode_varint(len(value)) + value)
+    began = time.process_time()
+    tags = read(data).tags
+    assert time.process_time() - began < 2
+    assert tags == {"A": "; ".join(["b"] * count)}
