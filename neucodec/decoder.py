@@ -22,7 +22,6 @@ from .models.errors import ModelError
 from .resample import BlockResampler
 from .workers import batches, in_order, threads_within
 
-
 MOST_SAMPLES = 2**22
 """Of a block that comes out, over all channels."""
 

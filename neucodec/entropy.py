@@ -193,9 +193,7 @@ def codes_of(
                 yield np.zeros((0, 0, chunk.frames), np.int64) if chunk else None
 
 
-def _batches(
-    chunks: Iterable[Chunk | None], header: Header
-) -> Iterator[list[Chunk | None]]:
+def _batches(chunks: Iterable[Chunk | None], header: Header) -> Iterator[list[Chunk | None]]:
     """Chunks in lists of as many as may be decoded at once: what is silent counts for little."""
     batch, streams = list[Chunk | None](), 0
     for chunk in chunks:
@@ -276,7 +274,9 @@ def _decode(
         if any(going_on) and 2 * sum(lost) >= len(chunks):
             return _decode_others(chunks, streams, model, lost)
     return [
-        codes[: chunk.codebooks, : chunk.frames, ends[lane] : ends[lane + 1]].transpose(2, 0, 1).copy()
+        codes[: chunk.codebooks, : chunk.frames, ends[lane] : ends[lane + 1]]
+        .transpose(2, 0, 1)
+        .copy()
         if whole[lane]
         else None
         for lane, chunk in enumerate(chunks)

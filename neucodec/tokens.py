@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO
+from itertools import tee
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from .entropy import codes_of
-from .formats import ScaleKind, byte_to_scale, coded_streams
+from .formats import Chunk, Header, ScaleKind, byte_to_scale, coded_streams
 
 if TYPE_CHECKING:
     import pyarrow
@@ -53,59 +56,99 @@ class Tokens:
     """[chunks]: the file has an MDCT layer here, which is no tokens and which the codes lack."""
 
 
+MOST_IN_A_ROW = 2**27
+"""Codes that a row of a Parquet file may hold: it is put together in memory."""
+
+
+class TokenReader:
+    """The codes of a file chunk by chunk, so that memory does not grow with its length.
+
+    ``scales``, ``mid_side`` and ``layered`` of `Tokens` are complete once ``parts`` are through.
+    """
+
+    def __init__(self, file: NcfFile) -> None:
+        header, count = file.header, file.chunk_count
+        self._file = file
+        self.dtype = np.dtype("<i4" if header.codebook_size > 1 << 15 else "<i2")
+        last = file.reader.read_chunk(count - 1) if count else None
+        frames = count * header.chunk_frames
+        frames -= header.chunk_frames - last.frames if last else 0
+        self.shape = (header.streams, header.codebooks, frames)
+        self.scales = np.zeros((count, header.streams), np.float32)
+        self.mid_side, self.layered = np.zeros(count, np.bool_), np.zeros(count, np.bool_)
+
+    def parts(self) -> Iterator[npt.NDArray[np.signedinteger[Any]]]:
+        """The codes [streams, codebooks, frames] of each chunk in turn; of a damaged file, those
+        that are left."""
+        header = self._file.header
+        kept, asked = tee(self._file.chunks())
+        found = codes_of(asked, header, self._file.entropy)
+        for index, (chunk, codes) in enumerate(zip(kept, found, strict=True)):
+            frames = header.chunk_frames if chunk is None else chunk.frames
+            part = np.full((*self.shape[:2], frames), ABSENT, self.dtype, order="F")
+            self.layered[index] = chunk is not None and bool(chunk.layer)
+            if chunk is not None and codes is not None and chunk.codebooks:
+                streams = list(coded_streams(header, chunk))
+                part[streams, : chunk.codebooks] = codes
+                self.mid_side[index] = chunk.mid_side
+                self.scales[index] = _scales(chunk, header)
+            yield part
+
+    def fields(self) -> dict[str, Any]:
+        """All of `Tokens` but its codes."""
+        header = self._file.header
+        return {
+            "codec": header.codec,
+            "sample_rate": header.sample_rate,
+            "hop": header.hop,
+            "codebook_size": header.codebook_size,
+            "chunk_frames": header.chunk_frames,
+            "chunk_stride": header.chunk_stride,
+            "source_rate": header.source_rate,
+            "samples": self._file.frames,
+            "channels": header.channels,
+            "scales": self.scales,
+            "mid_side": self.mid_side,
+            "layered": self.layered,
+        }
+
+
+def _scales(chunk: Chunk, header: Header) -> Any:
+    """What the decoded audio of each stream is to be multiplied by."""
+    if header.scale_kind == ScaleKind.NONE:
+        return 1
+    if header.scale_kind == ScaleKind.LOG:
+        return [byte_to_scale(int(scale)) for scale in chunk.scales]
+    return chunk.scales
+
+
 def read_tokens(file: NcfFile) -> Tokens:
-    """All codes of a file; of a damaged one, those that are left."""
-    header, count = file.header, file.chunk_count
-    wide = header.codebook_size > 1 << 15
-    parts, frames = [], header.chunk_frames
-    scales = np.zeros((count, header.streams), np.float32)
-    mid_side, layered = np.zeros(count, np.bool_), np.zeros(count, np.bool_)
-    chunks = list(file.chunks())
-    found = zip(chunks, codes_of(chunks, header, file.entropy), strict=True)
-    for index, (chunk, codes) in enumerate(found):
-        frames = header.chunk_frames if chunk is None else chunk.frames
-        part = np.full(
-            (header.streams, header.codebooks, frames), ABSENT, np.int32 if wide else np.int16
-        )
-        parts.append(part)
-        layered[index] = chunk is not None and bool(chunk.layer)
-        if chunk is None or codes is None or not chunk.codebooks:
-            continue
-        streams = list(coded_streams(header, chunk))
-        part[streams, : chunk.codebooks] = codes
-        mid_side[index] = chunk.mid_side
-        if header.scale_kind == ScaleKind.NONE:
-            scales[index] = 1
-        else:
-            by_byte = header.scale_kind == ScaleKind.LOG
-            scales[index] = [byte_to_scale(int(s)) if by_byte else s for s in chunk.scales]
-    empty = np.zeros((header.streams, header.codebooks, 0), np.int32 if wide else np.int16)
-    return Tokens(
-        codec=header.codec,
-        sample_rate=header.sample_rate,
-        hop=header.hop,
-        codebook_size=header.codebook_size,
-        chunk_frames=header.chunk_frames,
-        chunk_stride=header.chunk_stride,
-        source_rate=header.source_rate,
-        samples=file.frames,
-        channels=header.channels,
-        codes=np.concatenate([empty, *parts], axis=2),
-        scales=scales,
-        mid_side=mid_side,
-        layered=layered,
-    )
+    """All codes of a file in memory; of a damaged one, those that are left."""
+    reader = TokenReader(file)
+    codes = np.empty(reader.shape, reader.dtype)
+    at = 0
+    for part in reader.parts():
+        codes[:, :, at : at + part.shape[2]] = part
+        at += part.shape[2]
+    return Tokens(codes=codes, **reader.fields())
 
 
-def write_npy(tokens: Tokens, file: BinaryIO) -> None:
-    """The codes alone."""
-    np.save(file, tokens.codes, allow_pickle=False)
+def write_npy(reader: TokenReader, file: BinaryIO) -> None:
+    """The codes alone, one chunk after the other: the array stands in Fortran's order."""
+    described = {"descr": reader.dtype.str, "fortran_order": True, "shape": reader.shape}
+    np.lib.format.write_array_header_1_0(file, described)
+    for part in reader.parts():
+        file.write(np.ascontiguousarray(part.T).data)
 
 
-def write_npz(tokens: Tokens, file: BinaryIO) -> None:
+def write_npz(reader: TokenReader, file: BinaryIO) -> None:
     """Everything, an array for every field of `Tokens`."""
-    fields: dict[str, Any] = dict(vars(tokens))
-    np.savez(file, allow_pickle=False, **fields)
+    with zipfile.ZipFile(file, "w") as archive:
+        with archive.open("codes.npy", "w", force_zip64=True) as member:
+            write_npy(reader, cast(BinaryIO, member))
+        for name, value in reader.fields().items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asanyarray(value), allow_pickle=False)
 
 
 def arrow_table(rows: list[tuple[str, Tokens]]) -> pyarrow.Table:

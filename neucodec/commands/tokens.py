@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,7 +30,11 @@ from .options import (
 )
 
 if TYPE_CHECKING:
-    from ..tokens import Tokens
+    import numpy as np
+    import numpy.typing as npt
+
+    from ..reader import NcfFile
+    from ..tokens import TokenReader, Tokens
 
 FORMATS = ("npz", "npy", "parquet")
 EPILOG = """
@@ -108,15 +115,17 @@ class _Taking:
     outputs: Outputs
 
     def __call__(self, job: Job, console: Console) -> Result:
-        from ..tokens import write_npy, write_npz
+        from ..tokens import TokenReader, write_npy, write_npz
 
         if is_there(job, self.outputs, lambda: self._is_whole(job.target), console):
             return SKIPPED
-        found = _read(job.source, self.codecs, console)
-        with open_output(job, self.outputs) as target:
-            (write_npy if self.kind == "npy" else write_npz)(found, target)
-        console.report(f"{shown(job.source)}: {_summary(found)} to {target_name(job)}")
-        return _done(job, found, size_of(job.target))
+        with _opened(job.source, self.codecs, console) as file:
+            found = TokenReader(file)
+            with open_output(job, self.outputs) as target:
+                (write_npy if self.kind == "npy" else write_npz)(found, target)
+            _warn_of_layers(job.source, found.layered, console)
+            console.report(f"{shown(job.source)}: {_summary(file, found)} to {target_name(job)}")
+            return _done(job, file, size_of(job.target))
 
     def _is_whole(self, path: str) -> bool:
         """Whether there are arrays of that name that can be read to their end."""
@@ -175,13 +184,25 @@ class _Shards:
     written: int = 0
 
     def __call__(self, job: Job, console: Console) -> Result:
-        found = _read(job.source, self.codecs, console)
-        if self.rows and self.rows[0][1].codes.dtype != found.codes.dtype:
+        from ..tokens import MOST_IN_A_ROW, TokenReader, read_tokens
+
+        with _opened(job.source, self.codecs, console) as file:
+            count = math.prod(TokenReader(file).shape)
+            if count > MOST_IN_A_ROW:
+                raise NeucodecError(
+                    f"{count} codes: a row of Parquet holds {MOST_IN_A_ROW}, so use --format npz"
+                )
+            found = read_tokens(file)
+            _warn_of_layers(job.source, found.layered, console)
+            done = _done(job, file, None)
+        held = sum(tokens.codes.size for _, tokens in self.rows)
+        other = self.rows and self.rows[0][1].codes.dtype != found.codes.dtype
+        if other or held + count > MOST_IN_A_ROW:
             self.write()
         self.rows.append((shown(job.source), found))
         if len(self.rows) == self.size:
             self.write()
-        return _done(job, found, None)
+        return done
 
     def write(self) -> None:
         """Write what has been collected, if there is anything."""
@@ -199,11 +220,12 @@ class _Shards:
         self.rows, self.written = [], self.written + 1
 
 
-def _read(source: str, codecs: Codecs, console: Console) -> Tokens:
+@contextmanager
+def _opened(source: str, codecs: Codecs, console: Console) -> Iterator[NcfFile]:
+    """A file of which nothing is missing at its end."""
     import io
 
     from ..reader import NcfFile
-    from ..tokens import read_tokens
 
     with open_input(source) as opened:
         seekable = opened if opened.seekable() else io.BytesIO(opened.read())
@@ -211,27 +233,29 @@ def _read(source: str, codecs: Codecs, console: Console) -> Tokens:
         with NcfFile(seekable, entropy_models=models) as file:
             if not file.reader.complete:
                 raise NeucodecError("cut off, or its end damaged: decode and encode it again")
-            found = read_tokens(file)
-    if layers := int(found.layered.sum()):
+            yield file
+
+
+def _warn_of_layers(source: str, layered: npt.NDArray[np.bool_], console: Console) -> None:
+    if layers := int(layered.sum()):
         console.warn(
             source,
             f"{counted(layers, 'chunk')} with a layer, which is not in the codes; "
             "encode with --no-layer to have all in codes",
         )
-    return found
 
 
-def _summary(found: Tokens) -> str:
-    streams, codebooks, frames = found.codes.shape
+def _summary(file: NcfFile, found: TokenReader) -> str:
+    streams, codebooks, frames = found.shape
     return (
-        f"{found.codec}, {counted(streams, 'stream')}, {counted(codebooks, 'codebook')}, "
+        f"{file.header.codec}, {counted(streams, 'stream')}, {counted(codebooks, 'codebook')}, "
         f"{counted(frames, 'frame')}"
     )
 
 
-def _done(job: Job, found: Tokens, output_bytes: int | None) -> Result:
+def _done(job: Job, file: NcfFile, output_bytes: int | None) -> Result:
     input_bytes = size_of(job.source)
-    seconds = found.samples / found.source_rate
+    seconds = file.frames / file.samplerate
     kbps = input_bytes * 8 / 1000 / seconds if input_bytes and seconds else None
     return replace(
         DONE,
