@@ -4,6 +4,7 @@ from .adaptive import AdaptiveStepper, adaptive_intervals, can_adapt
 from .bits import pack_codes, unpack_codes
 from .chunk import Chunk, coded_streams, encode_chunk
 from .errors import NcfError
+from .fields import SIGNATURE
 from .header import EntropyCoder, Header, LayerKind, ScaleKind
 from .mdct_layer import (
     BAND,
@@ -35,6 +36,7 @@ __all__ = [
     "BAND",
     "LAYER_SIZES",
     "MAX_BANDS",
+    "SIGNATURE",
     "AdaptiveStepper",
     "Chunk",
     "ChunkEntry",

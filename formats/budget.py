@@ -19,8 +19,8 @@ MAX_CHUNK_SAMPLES = 2**26
 """Of a chunk over all channels, at the model's rate and at the source's."""
 MAX_STREAM_CODES = 2**14
 """Of a stream of a chunk under an entropy coder: a few bytes of payload may stand for as many."""
-MAX_CHUNK_CODES = 2**20
-"""The same over all streams, which is four times what 255 channels take at the highest bitrate."""
+MAX_CHUNK_CODES = 2**21
+"""The same over all streams, three times what 255 channels take at the highest bitrate."""
 MAX_LAYER_CODEBOOKS = 127
 MAX_LAYER_RATE = 2**19
 MAX_LAYER_SAMPLES = 2**24

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import select
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -17,7 +18,7 @@ from .chunk import (
     parse_chunk,
 )
 from .errors import NcfError
-from .fields import read_header
+from .fields import SIGNATURE, read_header
 from .stream import ChunkStream, Found, Silence
 from .table import (
     MAGIC,
@@ -33,6 +34,9 @@ from .table import (
 from .window import Window
 
 _AHEAD = 2**16
+_LOOK = len(SIGNATURE)
+_PATIENCE = 0.5
+"""Seconds for which a pipe may keep what follows to itself."""
 
 
 class NcfReader:
@@ -58,6 +62,8 @@ class NcfReader:
         self._trailer: TrailerHead | None = None
         self._from_trailer: ChunkTable | None = None
         self._from_scan: ChunkTable | None = None
+        self._end: int | None = None  # of the trailer
+        self._rest: bytes | None = None
         window = Window(file, file.tell() if self.seekable else 0, seekable=self.seekable)
         self.header, self.version = read_header(window)
         self._first = window.offset
@@ -116,6 +122,21 @@ class NcfReader:
             entry = self._scan().entry(index)
             return None if entry is None else self._read_entry(entry)
 
+    def follows(self) -> bytes:
+        """The first few bytes behind the trailer, none where the file ends with it, as it should.
+
+        Known once the trailer is: after an iteration or table(). They are no part of the .ncf and
+        are not read, so that whoever decodes it should say that they are there. Of a pipe whose
+        writer neither goes on nor closes it, there are none.
+        """
+        if not self.complete or self._end is None:
+            return b""
+        if self.seekable:
+            return bytes(self._read_at(self._end, _LOOK)[:_LOOK])
+        if self._rest is None:
+            self._rest = _read_if_there(self._file)
+        return self._rest
+
     def _require_seekable(self) -> None:
         if not self.seekable:
             raise io.UnsupportedOperation("this .ncf comes through a pipe: read it in one pass")
@@ -143,6 +164,7 @@ class NcfReader:
         # One that does not fit may belong to another file, appended to this one.
         if self._first + table.lengths.sum() == start:
             self._take(trailer)
+            self._end = size
             self._from_trailer = table
 
     def _take(self, trailer: TrailerHead) -> None:
@@ -159,6 +181,7 @@ class NcfReader:
         yield from stream
         if stream.trailer:
             self._take(stream.trailer)
+            self._end = window.offset + stream.trailer.length
         if not self.complete:
             self.chunk_count = stream.expected
         self.damaged = stream.missing + list(range(stream.expected, self.chunk_count or 0))
@@ -194,3 +217,17 @@ class NcfReader:
         window = Window(self._file, offset, seekable=True)
         window.fill(length)
         return window.data
+
+
+def _read_if_there(pipe: Any) -> bytes:
+    """The next few bytes of a pipe, if it has some or has ended: one that stays open is not waited
+    upon for long."""
+    try:
+        number = pipe.fileno()
+    except (AttributeError, OSError, ValueError):  # something in memory
+        return pipe.read(_LOOK) or b""
+    try:
+        ready, _, _ = select.select([number], [], [], _PATIENCE)
+    except (OSError, ValueError):  # nothing that this system can wait for
+        return b""
+    return (pipe.read(_LOOK) or b"") if ready else b""

@@ -15,7 +15,7 @@ from .coding import SCALES, ChunkDecoder, unpacked
 from .entropy_models import SHARED, EntropyModels
 from .errors import NeucodecError
 from .formats import Chunk, Header, NcfReader
-from .integrity import damaged_spans, frames_to_come
+from .integrity import damaged_spans, frames_to_come, surplus_of
 from .models.card import Card, find_card
 from .models.codec import Codec
 from .models.errors import ModelError
@@ -131,6 +131,9 @@ class Decoder:
         self._lost_chunks: list[int] = []
         self.truncated = False
         """Whether the file's end is missing; known after ``blocks``."""
+        self.surplus = ""
+        """What follows the file's end and is not decoded, see `surplus_of`; known after ``blocks``
+        where these go to the end."""
         if o.start is not None and o.end is not None and o.end <= o.start:
             raise NeucodecError(f"the end, {o.end:g} s, is not after the start, {o.start:g} s")
         self._first = self._position(o.start or 0.0)
@@ -202,6 +205,9 @@ class Decoder:
             count = min(missing, self.samplerate, MOST_SAMPLES // self.channels)
             yield np.zeros((count, self.channels), np.float32)
             missing -= count
+        self.surplus = surplus_of(self.reader)
+        if self.surplus and self.options.strict:
+            raise NeucodecError(f"{self.surplus}: decode without --strict to get what comes before")
 
     def _in_parts(self, block: Audio) -> Iterator[Audio]:
         """A block, of very many channels in parts, so that what is made of it takes no more memory

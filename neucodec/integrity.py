@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .formats import Chunk, Header, NcfError, NcfReader, coded_streams
+from .formats import SIGNATURE, Chunk, Header, NcfError, NcfReader, coded_streams
 from .places import open_to_read
 
 Spans = list[tuple[float, float]]
@@ -28,11 +28,13 @@ class Integrity:
     """Whether the end of the file is there."""
     damaged: Spans
     """What decoding would leave silent."""
+    surplus: str = ""
+    """What stands behind its end, see `surplus_of`."""
 
     @property
     def whole(self) -> bool:
         """Every check passed."""
-        return self.complete and not self.damaged
+        return self.complete and not self.damaged and not self.surplus
 
 
 def check_ncf(reader: NcfReader, undecodable: FindUndecodable | None = None) -> Integrity:
@@ -48,7 +50,21 @@ def check_ncf(reader: NcfReader, undecodable: FindUndecodable | None = None) -> 
     failed += undecodable(batch) if undecodable else []
     seconds = length_of(reader)
     damaged = damaged_spans(reader.header, [*reader.damaged, *failed], seconds)
-    return Integrity(chunks - len(failed), seconds, reader.complete, damaged)
+    return Integrity(
+        chunks - len(failed), seconds, reader.complete, damaged, surplus_of(reader)
+    )
+
+
+def surplus_of(reader: NcfReader) -> str:
+    """What to say of that which follows a file's end; nothing where nothing does.
+
+    An .ncf ends with its trailer: of several in one file the first is all that is decoded.
+    """
+    follows = reader.follows()
+    if not follows:
+        return ""
+    what = "another .ncf" if follows.startswith(SIGNATURE[: len(follows)]) else "other bytes"
+    return f"followed by {what}, no part of it"
 
 
 @dataclass

@@ -189,10 +189,10 @@ def test_a_few_bytes_cannot_stand_for_any_number_of_codes() -> None:
 
 def test_limits_that_multiply_are_bounded_together() -> None:
     # Each of these is fine by itself, and so are any two of them.
-    wide = {"codebooks": 33, "chunk_frames": 128, "chunk_stride": 2048, "codebook_size": 16}
+    wide = {"codebooks": 66, "chunk_frames": 128, "chunk_stride": 2048, "codebook_size": 16}
     ncf.header(**wide, channels=248, streams=248, entropy=EntropyCoder.ADAPTIVE)
     ncf.header(**wide, channels=249, streams=249)
-    with pytest.raises(NcfError, match=r"\(33 x 128 x 249\) over all streams .* at most 1048576"):
+    with pytest.raises(NcfError, match=r"\(66 x 128 x 249\) over all streams .* at most 2097152"):
         ncf.header(**wide, channels=249, streams=249, entropy=EntropyCoder.ADAPTIVE)
 
 

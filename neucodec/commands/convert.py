@@ -153,6 +153,7 @@ class _Converting:
     def _from_ncf(self, job: Job, data: bytes, load: Load, console: Console) -> None:
         from ..convert import from_ncf
         from ..formats import NcfReader
+        from ..integrity import surplus_of
 
         reader = NcfReader(io.BytesIO(data))
         models = self.codecs.entropy_models(console)
@@ -161,6 +162,8 @@ class _Converting:
             target.write(converted.data)
         for what in converted.left:
             console.warn(job.source, f"a .{self.kind} does not keep {what}")
+        if surplus := surplus_of(reader):
+            console.warn(job.source, f"{surplus}: not converted")
         console.report(
             f"{shown(job.source)}: {reader.header.codec}, "
             f"{counted(len(converted.data), 'byte')} to {target_name(job)}"

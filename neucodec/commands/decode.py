@@ -278,6 +278,8 @@ class _Decoding:
             console.warn(name, f"damaged: silence at {spans}; --strict refuses such files")
         if decoder.truncated:
             console.warn(name, f"cut off, or its end damaged: {format_time(seconds, 1)} decoded")
+        if decoder.surplus:
+            console.warn(name, f"{decoder.surplus}: not decoded; --strict refuses such files")
         if sink.clipped and (self.clip or _clip_of(self.subtype)) != "none":
             self._warn_of_clipping(name, sink, console)
 

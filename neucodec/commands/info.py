@@ -63,7 +63,7 @@ def info(inputs: tuple[str, ...], as_json: bool, chunks: bool) -> None:
 def _describe(name: str, file: BinaryIO, list_chunks: bool) -> dict[str, Any]:
     """What there is to know, in the order in which one asks for it."""
     from ..formats import EntropyCoder, NcfReader
-    from ..integrity import contents_of, damaged_spans, length_of
+    from ..integrity import contents_of, damaged_spans, length_of, surplus_of
 
     reader, size = NcfReader(file), file.seek(0, os.SEEK_END)
     header, entries = reader.header, reader.table()
@@ -78,6 +78,7 @@ def _describe(name: str, file: BinaryIO, list_chunks: bool) -> dict[str, Any]:
         "file": name,
         "complete": reader.complete,
         "damaged": damaged if searched or damaged else None,
+        "surplus": surplus_of(reader) or None,
         "codec": header.codec,
         "fingerprint": header.fingerprint.hex(),
         "sample_rate": header.source_rate,
@@ -186,6 +187,8 @@ def _state(found: dict[str, Any]) -> str:
         state.append(f"damaged at {format_spans(found['damaged'])}")
     elif found["damaged"] is None:
         state.append("chunks not checked")
+    if found["surplus"]:
+        state.append(found["surplus"])
     return ", ".join(state)
 
 

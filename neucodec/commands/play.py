@@ -125,6 +125,8 @@ class _Playing:
             ):
                 for block in decoder.blocks():
                     sink.write(block)
+        if decoder.surplus:
+            console.warn(job.source, f"{decoder.surplus}: not played")
         return DONE
 
 

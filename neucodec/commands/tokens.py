@@ -225,6 +225,7 @@ def _opened(source: str, codecs: Codecs, console: Console) -> Iterator[NcfFile]:
     """A file of which nothing is missing at its end."""
     import io
 
+    from ..integrity import surplus_of
     from ..reader import NcfFile
 
     with open_input(source) as opened:
@@ -233,6 +234,8 @@ def _opened(source: str, codecs: Codecs, console: Console) -> Iterator[NcfFile]:
         with NcfFile(seekable, entropy_models=models) as file:
             if not file.reader.complete:
                 raise NeucodecError("cut off, or its end damaged: decode and encode it again")
+            if surplus := surplus_of(file.reader):
+                console.warn(source, f"{surplus}: not taken")
             yield file
 
 

@@ -62,7 +62,10 @@ def verify(inputs: tuple[str, ...], codes: bool, offline: bool, quiet: int, verb
         if not found.complete:
             problems.append(f"cut off, or its end damaged, after {format_time(found.seconds, 1)}")
         if problems:
-            raise NeucodecError(f"{' and '.join(problems)}; the rest can be decoded")
+            rest = f"; {found.surplus}" if found.surplus else ""
+            raise NeucodecError(f"{' and '.join(problems)}; the rest can be decoded{rest}")
+        if found.surplus:
+            raise NeucodecError(f"{found.surplus}, which is neither checked nor decoded")
         if not quiet:
             chunks = counted(found.chunks, "chunk")
             click.echo(f"{shown(job.source)}: whole, {chunks}, {format_time(found.seconds, 1)}")
