@@ -87,7 +87,7 @@ def ends_as_encoded(payload: bytes, offset: int, span: int, size: int) -> bool:
 
 
 class Look(Protocol):
-    """The intervals of the next symbols of several rows, each with frequencies that sum to 2**24."""
+    """The intervals of the next symbols of several rows; each has frequencies that sum to 2**24."""
 
     def find(self, rows: Rows, targets: Symbols) -> tuple[Symbols, Symbols, Symbols]:
         """Of these rows [m] the symbols with such targets [m] in their intervals, and the left ends

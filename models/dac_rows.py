@@ -162,7 +162,7 @@ class RowDecoder:
         assert isinstance(first, nn.Conv1d) and isinstance(last, nn.Conv1d)
         self._first, self._last, self._dtype = first, last, dtype
         self._layers: list[Layer] = []
-        shift = torch.zeros(first.out_channels)
+        shift = torch.zeros(first.out_channels, dtype=torch.float32)
         for block in blocks:
             opening, convolution, *units = cast(nn.Sequential, block)
             assert isinstance(convolution, nn.ConvTranspose1d)
@@ -200,7 +200,7 @@ class RowDecoder:
         """Rows [T, C] to audio [T]."""
         # One output: every row's share in the samples around it, then their sums.
         count = self._taps.shape[1]
-        shares = torch.zeros(len(x) + count - 1, count)
+        shares = torch.zeros(len(x) + count - 1, count, dtype=torch.float32)
         scratch, tile = torch.empty_like(x), x.new_empty(1152, x.shape[1])
         for start in range(0, len(x), len(tile)):
             rows = x[start : start + len(tile)]

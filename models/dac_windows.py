@@ -64,4 +64,4 @@ class WindowCodec(ContextCodec):
 
     def window(self, frames: int) -> Tensor:
         """Windows do not overlap."""
-        return torch.ones(frames * self.card.hop - self.card.chunk_trim)
+        return torch.ones(frames * self.card.hop - self.card.chunk_trim, dtype=torch.float32)

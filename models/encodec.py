@@ -212,7 +212,7 @@ def fade_in(overlap: int) -> Tensor:
 
     Linear, and never quite 0 or 1: upstream weights whole segments by triangles.
     """
-    return torch.arange(1, overlap + 1) / (overlap + 1)
+    return torch.arange(1, overlap + 1, dtype=torch.float32) / (overlap + 1)
 
 
 def overlap_add(parts: Sequence[Tensor], stride: int) -> Tensor:

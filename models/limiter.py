@@ -18,11 +18,13 @@ def limit(audio: Tensor, hop: int) -> Tensor:
     rising = torch.sort(energy, dim=-1).values
     # If all hops but the k quietest come down to one level, there is left for each of them:
     left = MOST * count - (rising.cumsum(-1) - rising)
-    level = (left / (count - torch.arange(count, device=audio.device))).amax(-1, keepdim=True)
+    others = count - torch.arange(count, dtype=audio.dtype, device=audio.device)
+    level = (left / others).amax(-1, keepdim=True)
     change = (level / energy.clamp_min(1e-12)).clamp(max=1.0).sqrt() - 1
     # Linear from the middle of one hop to that of the next; where nothing is, exactly nothing.
     before = torch.cat([change[:, :1], change[:, :-1]], dim=1)[..., None]
     behind = torch.cat([change[:, 1:], change[:, -1:]], dim=1)[..., None]
-    here, place = change[..., None], (torch.arange(hop, device=audio.device) + 0.5) / hop - 0.5
+    steps = torch.arange(hop, dtype=audio.dtype, device=audio.device)
+    here, place = change[..., None], (steps + 0.5) / hop - 0.5
     slope = torch.where(place < 0, here - before, behind - here)
     return (hops * (1 + (here + slope * place))).flatten(1)

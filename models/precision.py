@@ -1,7 +1,10 @@
-"""Where computing in bfloat16 pays."""
+"""What numbers networks are made of, and where computing in bfloat16 pays."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Lock
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -32,3 +35,34 @@ def autocast(precision: str, device: torch.device) -> torch.autocast:
     import torch
 
     return torch.autocast(device.type, torch.bfloat16, enabled=in_bfloat16(precision, device))
+
+
+class _Builds:
+    """How many networks are being built, and what the program's own default is meanwhile."""
+
+    def __init__(self) -> None:
+        self.lock, self.count = Lock(), 0
+        self.default: torch.dtype | None = None
+
+
+_builds = _Builds()
+
+
+@contextmanager
+def float32_by_default() -> Iterator[None]:
+    """Have new tensors be float32 while a network is built, whatever the program has set: weights
+    are published in it, and codes are made in it. Several threads may be in here at once."""
+    import torch
+
+    with _builds.lock:
+        if not _builds.count:
+            _builds.default = torch.get_default_dtype()
+            torch.set_default_dtype(torch.float32)
+        _builds.count += 1
+    try:
+        yield
+    finally:
+        with _builds.lock:
+            _builds.count -= 1
+            if not _builds.count and _builds.default is not None:
+                torch.set_default_dtype(_builds.default)

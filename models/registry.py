@@ -10,7 +10,7 @@ from . import store
 from .card import Card, card_names, find_card
 from .errors import ModelError
 from .monitor import SILENT, Monitor
-from .precision import in_bfloat16
+from .precision import float32_by_default, in_bfloat16
 
 if TYPE_CHECKING:
     import torch
@@ -100,7 +100,8 @@ def build(
     from .single_thread import single_thread
 
     chosen = choose_device(device)
-    with single_thread():  # loading multiplies weights with each other
+    # Loading multiplies weights with each other.
+    with single_thread(), float32_by_default():
         codec = families.build(card, path, chosen, choose_precision(precision, card, chosen))
     if half:
         families.keep(codec, half)

@@ -33,7 +33,7 @@ class Rows:
     @classmethod
     def empty(cls, count: int, width: int, margin: int) -> Rows:
         """In memory of their own."""
-        return cls(torch.empty(count + 2 * margin, width), count, margin)
+        return cls(torch.empty(count + 2 * margin, width, dtype=torch.float32), count, margin)
 
     def padded(self, carry: Carry, conv: Conv) -> Tensor:
         """The rows and all that a convolution sees around them, as `Conv` has it."""

@@ -21,12 +21,13 @@ __version__ = "0.8.0"
 
 if TYPE_CHECKING:
     from .api import decode, encode, load_model, open
-    from .errors import NeucodecError
+    from .errors import NcfDamageWarning, NeucodecError
     from .model import Model, Tokens
     from .reader import NcfFile
 
 __all__ = [
     "Model",
+    "NcfDamageWarning",
     "NcfFile",
     "NeucodecError",
     "Tokens",
@@ -37,7 +38,13 @@ __all__ = [
     "open",
 ]
 
-_HOMES = {"Model": "model", "NcfFile": "reader", "NeucodecError": "errors", "Tokens": "model"}
+_HOMES = {
+    "Model": "model",
+    "NcfDamageWarning": "errors",
+    "NcfFile": "reader",
+    "NeucodecError": "errors",
+    "Tokens": "model",
+}
 
 
 def __getattr__(name: str) -> Any:

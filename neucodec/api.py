@@ -9,19 +9,30 @@ from operator import index
 from os import PathLike
 from pathlib import Path
 from threading import Lock
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
+from .arguments import (
+    Given,
+    is_path,
+    number,
+    opened,
+    path_of,
+    samples_of,
+    tags_of,
+    whole_number,
+)
 from .bitrate import parse_bitrate
 from .choice import DEFAULT_MODEL
 from .convert import as_ncf
-from .decoder import Decoder, card_for
+from .damage import warn_of_damage
+from .decoder import DecodeOptions, Decoder, card_for
 from .encoder import EncodeOptions
 from .encoder import encode as encode_source
 from .entropy_models import SHARED, EntropyModels
-from .errors import NeucodecError
+from .errors import GivenTypeError, GivenValueError
 from .failures import as_one_kind
 from .formats import NcfReader
 from .loudness import gain_to
@@ -38,7 +49,7 @@ _loaded = lru_cache(maxsize=2)(load)
 _loading = Lock()
 
 
-def load_model(name: str = DEFAULT_MODEL, device: str = "auto") -> Model:
+def load_model(name: str | PathLike[Any] = DEFAULT_MODEL, device: str = "auto") -> Model:
     """A model by its name, or by the path of a checkpoint of one's own.
 
     What is not here is fetched once and checked. The last two models stay loaded, so that asking
@@ -53,36 +64,28 @@ def load_model(name: str = DEFAULT_MODEL, device: str = "auto") -> Model:
     >>> model.decode(tokens).shape
     torch.Size([2, 1, 44100])
     """
+    if not is_path(name):
+        raise GivenTypeError(f"model {name!r}: give its name, or a path")
     with as_one_kind(), _loading:
-        return Model(_loaded(name, device))
+        return Model(_loaded(path_of(name), str(device)))
 
 
 class ArraySource:
     """An array [n] or [n, channels] in the place of an opened sound file."""
 
     def __init__(
-        self, array: npt.ArrayLike, samplerate: int, tags: Mapping[str, str] | None = None
+        self, array: npt.ArrayLike, samplerate: int, tags: Mapping[str, object] | None = None
     ) -> None:
-        audio = np.asarray(array)
-        if audio.ndim == 1:
-            audio = audio[:, None]
-        if audio.ndim != 2 or not 1 <= audio.shape[1] <= 255:
-            raise NeucodecError(
-                f"an array of shape {np.shape(array)}: give [samples] or [samples, channels]"
-            )
-        if not np.issubdtype(audio.dtype, np.floating):
-            raise NeucodecError(f"an array of {audio.dtype}: give floats, full scale being 1")
-        if not np.isfinite(audio).all():
-            raise NeucodecError("an array with NaN or infinity in it: give finite samples")
+        audio = samples_of(array)
         try:
             rate = index(samplerate)  # of NumPy's integers, too
         except TypeError:
             rate = 0
         if rate < 1:
-            raise NeucodecError(f"a sample rate of {samplerate!r}: give whole Hz above 0")
+            raise GivenValueError(f"a sample rate of {samplerate!r}: give whole Hz above 0")
         self._audio = audio
         self.samplerate = rate
-        self.tags: Mapping[str, str] = dict(tags or {})
+        self.tags: Mapping[str, str] = tags_of(tags)
         self.frames: int | None = len(audio)
         self.channels: int = audio.shape[1]
 
@@ -98,8 +101,8 @@ def encode(
     *,
     bitrate: str | float | None = None,
     codebooks: int | None = None,
-    model: str | Model = DEFAULT_MODEL,
-    tags: Mapping[str, str] | None = None,
+    model: str | PathLike[Any] | Model = DEFAULT_MODEL,
+    tags: Mapping[str, object] | None = None,
     normalize_loudness: bool = False,
     entropy: str = "auto",
     rate_mode: str | None = None,
@@ -126,6 +129,10 @@ def encode(
     """
     codec = _codec(model)
     rate = parse_bitrate(bitrate) if isinstance(bitrate, str) else bitrate
+    if rate is not None:
+        rate = number("bitrate", rate)
+    if codebooks is not None:
+        codebooks = whole_number("codebooks", codebooks, 1)
     source, target = ArraySource(audio, samplerate, tags), io.BytesIO()
     gain = gain_to(source) if normalize_loudness else None
     options = EncodeOptions(
@@ -137,10 +144,13 @@ def encode(
     return target.getvalue()
 
 
-def open(file: str | PathLike[str] | BinaryIO, *, model: str | Model | None = None) -> NcfFile:
-    """Open an .ncf for reading, in the manner of ``soundfile.SoundFile``.
+def open(
+    file: Given, *, model: str | PathLike[Any] | Model | None = None, strict: bool = False
+) -> NcfFile:
+    """Open an .ncf, given as bytes, path or open file, in the manner of ``soundfile.SoundFile``.
 
-    ``model`` is the checkpoint of one's own that it was made with; else it names its model.
+    ``model`` is the checkpoint of one's own that it was made with; else it names its model. What is
+    damaged is silent, and reading it warns with `NcfDamageWarning`; with ``strict`` it raises.
     Raises NeucodecError for what is no .ncf, OSError for what cannot be opened.
 
     >>> data = encode(0.1 * np.sin(0.1 * np.arange(24000)), 8000)
@@ -154,34 +164,44 @@ def open(file: str | PathLike[str] | BinaryIO, *, model: str | Model | None = No
     (1, 9, 86)
     """
     with as_one_kind():
-        return NcfFile(file, None if model is None else _codec(model))
+        return NcfFile(file, None if model is None else _codec(model), strict=strict)
 
 
 def decode(
-    file: bytes | str | PathLike[str] | BinaryIO, *, model: str | Model | None = None
+    file: Given, *, model: str | PathLike[Any] | Model | None = None, strict: bool = False
 ) -> tuple[Audio, int]:
     """Decode an .ncf, given as bytes, path or open file: (audio [samples, channels], Hz).
 
     The files of the packages encodec and descript-audio-codec, .ecdc and .dac, are taken, too.
     ``model`` is for what was made with a checkpoint of one's own, and for a .dac that several
     models could have made. The audio has the source's rate, channels and length; what is damaged
-    is silent. Raises NeucodecError for what cannot be decoded, OSError for what cannot be opened.
+    is silent, with an `NcfDamageWarning` that has the spans; with ``strict`` it raises. Raises
+    NeucodecError for what cannot be decoded, OSError for what cannot be opened.
 
     >>> audio, samplerate = decode(encode([[0.0, 0.1]] * 24000, 24000))
     >>> audio.shape, audio.dtype, samplerate
     ((24000, 2), dtype('float32'), 24000)
     """
     if isinstance(file, (str, PathLike)):
-        with Path(file).open("rb") as opened:
-            return decode(opened, model=model)
-    raw = io.BytesIO(file) if isinstance(file, bytes) else file
+        with Path(path_of(file)).open("rb") as there:
+            return _decode(there, model, strict)
+    return _decode(opened(file), model, strict)
+
+
+def _decode(
+    raw: BinaryIO, model: str | PathLike[Any] | Model | None, strict: bool
+) -> tuple[Audio, int]:
     codec = None if model is None else _codec(model)
 
     def load_card(card: Card) -> Codec:
         return codec or load_model(card.name).codec
 
     with as_one_kind():
-        return decode_opened(raw, load_card, None if codec is None else codec.card)
+        decoder, audio = decode_opened(
+            raw, load_card, None if codec is None else codec.card, strict=strict
+        )
+    warn_of_damage(decoder, stacklevel=4)
+    return audio, decoder.samplerate
 
 
 def decode_opened(
@@ -189,17 +209,25 @@ def decode_opened(
     load_card: Callable[[Card], Codec],
     model: Card | None = None,
     entropy_models: EntropyModels = SHARED,
-) -> tuple[Audio, int]:
+    *,
+    strict: bool = False,
+) -> tuple[Decoder, Audio]:
     """Decode an open .ncf, .ecdc or .dac with what ``load_card`` and ``entropy_models`` give.
 
-    See `decode`; ``model`` is the card of a checkpoint of one's own.
+    The audio, and the decoder, which knows what is damaged. See `decode`; ``model`` is the card of
+    a checkpoint of one's own.
     """
     reader = NcfReader(as_ncf(file, load_card, model))
     codec = load_card(model or card_for(reader.header))
-    decoder = Decoder(reader, codec, entropy_models=entropy_models)
+    options = DecodeOptions(strict=strict)
+    decoder = Decoder(reader, codec, options, entropy_models=entropy_models)
     empty = np.zeros((0, decoder.channels), np.float32)
-    return np.concatenate([empty, *decoder.blocks()]), decoder.samplerate
+    return decoder, np.concatenate([empty, *decoder.blocks()])
 
 
-def _codec(model: str | Model) -> Codec:
-    return (load_model(model) if isinstance(model, str) else model).codec
+def _codec(model: str | PathLike[Any] | Model) -> Codec:
+    if isinstance(model, Model):
+        return model.codec
+    if not is_path(model):
+        raise GivenTypeError(f"model {model!r}: give its name, a path, or what load_model gave")
+    return load_model(model).codec

@@ -27,6 +27,7 @@ from .level import from_mid_side, normalise, prefers_mid_side, to_mid_side
 from .mdct_layer import Layer, find_layer, render
 from .models.batches import decode_together, encode_together
 from .models.codec import AudioChunk, Codec, CodeChunk, State
+from .models.precision import float32_by_default
 from .models.strategies import StreamCodec, give_up
 from .rate import Rate
 from .readahead import in_batches
@@ -39,6 +40,13 @@ SCALES = {"rms": ScaleKind.LOG, "codec": ScaleKind.FLOAT, "none": ScaleKind.NONE
 """How the scales of each level on a card stand in a file."""
 MOST_ENTROPY_THREADS = 4
 """Each has a batch of chunks in work, and the memory for it."""
+
+
+def window_of(codec: Codec, frames: int) -> Audio:
+    """Weight [width] of each sample of a decoded chunk of so many frames."""
+    with float32_by_default():
+        weight: Audio = codec.window(frames).numpy()
+    return weight
 
 
 @dataclass(frozen=True)
@@ -312,7 +320,7 @@ class ChunkDecoder:
             streams[heard] = decoded
         if coded.layer:
             # As the codec's own, fading where its neighbours take over.
-            weight = self.codec.window(coded.frames).numpy()
+            weight = window_of(self.codec, coded.frames)
             streams += render(coded.layer, header, coded.frames)[:, None] * weight
         audio = from_streams(streams, header.channels)
         return from_mid_side(audio) if chunk.mid_side else audio

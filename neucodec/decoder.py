@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import chain
 
 import numpy as np
 
 from .chunks import Audio, Geometry, OverlapAdder
-from .coding import SCALES, ChunkDecoder, unpacked
+from .coding import SCALES, ChunkDecoder, unpacked, window_of
 from .entropy_models import SHARED, EntropyModels
 from .errors import NeucodecError
 from .formats import Chunk, Header, NcfReader
@@ -128,7 +128,8 @@ class Decoder:
         self.samplerate = o.rate or header.source_rate
         self.channels = 1 if o.mono else header.channels
         self.tags: Mapping[str, str] = header.tags
-        self._lost_chunks: list[int] = []
+        self.lost_chunks: list[int] = []
+        """Indices of those that are damaged or missing, so far."""
         self.truncated = False
         """Whether the file's end is missing; known after ``blocks``."""
         self.surplus = ""
@@ -147,7 +148,7 @@ class Decoder:
     @property
     def damaged(self) -> list[tuple[float, float]]:
         """Seconds that were lost, as (start, end); complete after ``blocks``."""
-        return damaged_spans(self.header, self._lost_chunks, math.inf)
+        return damaged_spans(self.header, self.lost_chunks, math.inf)
 
     def _position(self, seconds: float) -> int:
         if seconds < 0:
@@ -178,7 +179,7 @@ class Decoder:
         # have taken over from the one before.
         needed = resampler.first_input
         first_chunk = max(0, (needed - g.overlap + g.lead) // g.stride)
-        window = lru_cache(maxsize=2)(lambda frames: self.codec.window(frames).numpy())
+        window = lru_cache(maxsize=2)(partial(window_of, self.codec))
         adder = OverlapAdder(g, self.header.channels, window, first_chunk)
         gain = np.float32(10 ** (-(self.header.gain_db or 0) / 20))
         surplus = needed - first_chunk * g.stride
@@ -286,7 +287,7 @@ class Decoder:
             raise NeucodecError(f"cut off after {seconds:.0f} s: decode without --strict to get it")
 
     def _lost(self, index: int) -> None:
-        self._lost_chunks.append(index)
+        self.lost_chunks.append(index)
         if self.options.strict:
             second = self.geometry.stride / self.codec.card.sample_rate
             start, end = index * second, (index + 1) * second

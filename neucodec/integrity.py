@@ -50,9 +50,7 @@ def check_ncf(reader: NcfReader, undecodable: FindUndecodable | None = None) -> 
     failed += undecodable(batch) if undecodable else []
     seconds = length_of(reader)
     damaged = damaged_spans(reader.header, [*reader.damaged, *failed], seconds)
-    return Integrity(
-        chunks - len(failed), seconds, reader.complete, damaged, surplus_of(reader)
-    )
+    return Integrity(chunks - len(failed), seconds, reader.complete, damaged, surplus_of(reader))
 
 
 def surplus_of(reader: NcfReader) -> str:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .arguments import number, whole_number
 from .bitrate import codebooks_for
 from .chunks import Audio, ChunkSplitter, Geometry, OverlapAdder, Piece
-from .errors import NeucodecError
+from .errors import GivenTypeError, GivenValueError
 from .level import normalise
 from .models.card import Card
+from .token_checks import checked_tokens
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,7 +37,8 @@ class Tokens:
 
     def first(self, codebooks: int) -> Tokens:
         """The same with so many codebooks only."""
-        return Tokens(self.codes[:, :, :codebooks], self.scales, self.samples)
+        count = whole_number("codebooks", codebooks, 1, self.codes.shape[2])
+        return Tokens(self.codes[:, :, :count], self.scales, self.samples)
 
 
 class Model:
@@ -88,11 +91,18 @@ class Model:
         """
         import torch
 
-        if audio.ndim != 3 or not audio.is_floating_point() or audio.shape[-1] < 1:
-            raise NeucodecError(
-                f"audio of shape {list(audio.shape)} and {audio.dtype}: give floats "
+        if not isinstance(audio, torch.Tensor):
+            raise GivenTypeError(
+                f"audio given as {type(audio).__name__}: give a tensor of floats "
                 "[batch, channels, samples]"
             )
+        if audio.ndim != 3 or not audio.is_floating_point() or not audio.numel():
+            raise GivenValueError(
+                f"audio of shape {list(audio.shape)} and {audio.dtype}: give floats "
+                "[batch, channels, samples], at least one of each"
+            )
+        if not bool(torch.isfinite(audio).all()):
+            raise GivenValueError("audio with NaN or infinity in it: give finite samples")
         batch, channels, samples = audio.shape
         lacking = -channels % self.card.channels
         count = self._count(channels, bitrate, codebooks)
@@ -112,19 +122,22 @@ class Model:
         )
 
     def decode(self, tokens: Tokens) -> Tensor:
-        """Codes to audio [batch, channels, samples], float32."""
+        """Codes to audio [batch, channels, samples], float32.
+
+        Raises GivenValueError, a ValueError, for what no encoder gives: codes outside of their
+        codebooks (-1, as ``neucodec tokens`` writes where there are none, is one), scales that are
+        not one for each chunk, more samples than the codes have.
+        """
         import torch
 
+        from .coding import window_of
+
         card, g = self.card, self._geometry
-        if tokens.codes.ndim != 4 or not 1 <= tokens.codes.shape[2] <= card.codebooks:
-            raise NeucodecError(
-                f"codes of shape {list(tokens.codes.shape)}: give [batch, streams, codebooks, "
-                f"frames], with 1 to {card.codebooks} codebooks"
-            )
+        samples = checked_tokens(tokens, card, g)
         batch, streams = tokens.codes.shape[:2]
-        codes = tokens.codes.flatten(0, 1).cpu()
-        scales = None if tokens.scales is None else tokens.scales.flatten(0, 1).cpu()
-        window = lru_cache(maxsize=2)(lambda frames: self.codec.window(frames).numpy())
+        codes = tokens.codes.flatten(0, 1).cpu().long()
+        scales = None if tokens.scales is None else tokens.scales.flatten(0, 1).cpu().float()
+        window = lru_cache(maxsize=2)(partial(window_of, self.codec))
         adder = OverlapAdder(g, batch * streams * card.channels, window)
         parts: list[Audio] = []
         state: State = None
@@ -139,17 +152,18 @@ class Model:
             joined = audio.reshape(-1, audio.shape[-1]).numpy()
             parts.append(adder.push(index, joined, own))
         parts.append(adder.finish())
-        whole = torch.from_numpy(np.concatenate(parts, axis=1)[:, : tokens.samples].copy())
+        whole = torch.from_numpy(np.concatenate(parts, axis=1)[:, :samples].copy())
         return whole.reshape(batch, streams * card.channels, -1)
 
     def _count(self, channels: int, bitrate: float | None, codebooks: int | None) -> int:
         if codebooks is None:
             if bitrate is None:
                 return self.card.default_codebooks
-            return codebooks_for(self.card, channels, bitrate)
+            return codebooks_for(self.card, channels, number("bitrate", bitrate))
+        codebooks = whole_number("codebooks", codebooks, 1)
         if codebooks not in self.card.counts:
             possible = ", ".join(map(str, self.card.codebook_counts)) or f"1 to {self.codebooks}"
-            raise NeucodecError(f"{self.name} has no {codebooks} codebooks: give {possible}")
+            raise GivenValueError(f"{self.name} has no {codebooks} codebooks: give {possible}")
         return codebooks
 
     def _pieces(self, signal: Audio) -> Iterator[Piece]:
@@ -170,7 +184,8 @@ class Model:
         audio, scale = piece.audio, None
         if self.card.level == "rms":
             audio, levels = normalise(audio)
-            scale = torch.tensor([byte_to_scale(level) if level else 0.0 for level in levels])
+            gains = [byte_to_scale(level) if level else 0.0 for level in levels]
+            scale = torch.tensor(gains, dtype=torch.float32)
         streams = torch.from_numpy(audio.reshape(-1, self.card.channels, audio.shape[-1]))
         chunk = AudioChunk(audio=streams, before=piece.before, frames=piece.frames, last=piece.last)
         coded, state = self.codec.encode(chunk, codebooks, state)

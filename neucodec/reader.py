@@ -2,26 +2,40 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from .arguments import Given, opened, path_of, whole_number
+from .clock import format_spans
 from .decoder import DecodeOptions, Decoder, card_for, check_header
 from .entropy import EntropyModel, chunk_codes, codes_of
 from .entropy_models import SHARED, EntropyModels
-from .errors import NeucodecError
+from .errors import GivenIndexError, GivenValueError, NcfDamageWarning, NeucodecError
 from .failures import as_one_kind
 from .formats import Chunk, Header, NcfReader
+from .integrity import damaged_spans, length_of, surplus_of
 from .models.codec import Codec
 from .models.registry import load
 
 Audio = npt.NDArray[np.float32]
+
+
+class _Running(NamedTuple):
+    """Decoding that goes on with the next read."""
+
+    position: int
+    decoder: Decoder
+    blocks: Iterator[Audio]
+    held: Audio
 
 
 class NcfFile:
@@ -32,23 +46,28 @@ class NcfFile:
 
     def __init__(
         self,
-        file: str | PathLike[str] | BinaryIO,
+        file: Given,
         codec: Codec | None = None,
         device: str = "auto",
         entropy_models: EntropyModels = SHARED,
+        *,
+        strict: bool = False,
     ) -> None:
-        """Open by name or by file object.
+        """Open by name, by file object, or what the file holds.
 
         ``codec`` saves loading the one that the file names; with a checkpoint of one's own, which
-        no name leads to, it has to be given. ``entropy_models`` loads the entropy model.
+        no name leads to, it has to be given. ``entropy_models`` loads the entropy model. With
+        ``strict``, damage raises where it would be silent and warn.
         """
-        self._running: tuple[int, Iterator[Audio], Audio] | None = None
-        self._owned, self._path = isinstance(file, (str, PathLike)), file
-        self._file: BinaryIO = (
-            Path(file).open("rb")  # noqa: SIM115 - closed by close()
-            if isinstance(file, (str, PathLike))
-            else file
-        )
+        self._running: _Running | None = None
+        self._strict, self._unsaid, self._warned = strict, "", set[int]()
+        self._owned = not hasattr(file, "read")
+        self._path = ""
+        if isinstance(file, (str, PathLike)):
+            self._path = path_of(file)
+            self._file: BinaryIO = Path(self._path).open("rb")  # noqa: SIM115 - closed by close()
+        else:
+            self._file = opened(file)
         try:
             self.reader = NcfReader(self._file)
             if not self.reader.seekable:
@@ -56,6 +75,7 @@ class NcfFile:
             self.card = codec.card if codec else card_for(self.reader.header)
             check_header(self.reader.header, self.card)
             self.reader.table()
+            self._check_end()
         except BaseException:
             self.close()
             raise
@@ -66,12 +86,12 @@ class NcfFile:
     @property
     def name(self) -> str:
         """The path, or what the file object calls itself; empty for one in memory."""
-        return str(self._path if self._owned else getattr(self._file, "name", ""))
+        return self._path if self._owned else str(getattr(self._file, "name", ""))
 
     @property
     def closed(self) -> bool:
         """Whether nothing can be read any more."""
-        return self._file.closed
+        return bool(getattr(self._file, "closed", False))
 
     def seekable(self) -> bool:
         """True: opening refuses what is not."""
@@ -121,40 +141,47 @@ class NcfFile:
 
     def seek(self, frames: int, whence: int = 0) -> int:
         """Move to a sample, from the start (0), here (1) or the end (2); returns where it is."""
+        self._check_open()
         if whence not in (0, 1, 2):
-            raise ValueError(f"whence is {whence}: give 0, 1 or 2")
-        position = (0, self._position, self.frames)[whence] + frames
-        if not 0 <= position <= self.frames:
-            raise ValueError(f"seeks to sample {position} of {self.frames}")
-        self._position = position
-        return position
+            raise GivenValueError(f"whence is {whence}: give 0, 1 or 2")
+        from_here = (0, self._position, self.frames)[whence]
+        most = self.frames - from_here
+        self._position = from_here + whole_number("frames", frames, -from_here, most)
+        return self._position
 
     def read(self, frames: int = -1) -> Audio:
-        """The next samples [n, channels], float32; all that are left where ``frames`` is -1."""
-        if self.closed:
-            raise ValueError(f"{self.name or 'the file'} is closed")
+        """The next samples [n, channels], float32; all that are left where ``frames`` is -1.
+
+        What is damaged is silent; that is warned of as it is read.
+        """
+        self._check_open()
+        wanted = whole_number("frames", frames, -1)
         left = self.frames - self._position
-        count = left if frames < 0 else min(frames, left)
-        if self._running is None or self._running[0] != self._position:
-            self._running = (self._position, self._decode_from(self._position), self._none())
-        _, blocks, held = self._running
-        parts, have = [held], len(held)
-        while have < count:
-            block = next(blocks, None)
-            if block is None:  # only where a damaged file ends early
-                block = np.zeros((count - have, self.channels), np.float32)
-            parts.append(block)
-            have += len(block)
+        count = left if wanted < 0 else min(wanted, left)
+        if self._running is None or self._running.position != self._position:
+            self._running = self._from_here()
+        running = self._running
+        parts, have = [running.held], len(running.held)
+        with as_one_kind():
+            while have < count:
+                block = next(running.blocks, None)
+                if block is None:  # only where a damaged file ends early
+                    block = np.zeros((count - have, self.channels), np.float32)
+                parts.append(block)
+                have += len(block)
         joined = np.concatenate(parts)
         self._position += count
-        self._running = (self._position, blocks, joined[count:])
+        self._warn(running.decoder)
+        self._running = running._replace(position=self._position, held=joined[count:])
         return joined[:count]
 
     def blocks(self, blocksize: int, overlap: int = 0) -> Iterator[Audio]:
         """From here to the end in blocks [blocksize, channels], each sharing ``overlap`` samples
         with the one before it; the last may be shorter."""
-        if not 0 <= overlap < blocksize:
-            raise ValueError(f"overlap of {overlap} with blocks of {blocksize}: give less")
+        size = whole_number("blocksize", blocksize, 1)
+        return self._blocks(size, whole_number("overlap", overlap, 0, size - 1))
+
+    def _blocks(self, blocksize: int, overlap: int) -> Iterator[Audio]:
         held = self._none()
         while self._position < self.frames:
             block = np.concatenate([held, self.read(blocksize - len(held))])
@@ -164,9 +191,15 @@ class NcfFile:
     def codes(self, index: int) -> npt.NDArray[np.int64] | None:
         """Codes [streams, codebooks, frames] of chunk ``index``; None if it is damaged.
 
-        Streams that are silent in this chunk are left out.
+        Streams that are silent in this chunk are left out. Raises GivenIndexError, an IndexError,
+        where there is no such chunk.
         """
-        chunk = self.reader.read_chunk(index)
+        self._check_open()
+        number = whole_number("chunk", index, -(1 << 63))
+        if not 0 <= number < self.chunk_count:
+            have = f"0 to {self.chunk_count - 1}" if self.chunk_count else "none"
+            raise GivenIndexError(f"chunk {number} of a file with {self.chunk_count}: {have}")
+        chunk = self.reader.read_chunk(number)
         return None if chunk is None else chunk_codes(chunk, self.header, self.entropy)
 
     def all_codes(self) -> Iterator[npt.NDArray[np.int64] | None]:
@@ -190,9 +223,39 @@ class NcfFile:
     def _none(self) -> Audio:
         return np.zeros((0, self.channels), np.float32)
 
-    def _decode_from(self, position: int) -> Iterator[Audio]:
-        options = DecodeOptions(start=position / self.samplerate)
-        return Decoder(self.reader, self.codec, options, self._entropy_models).blocks()
+    def _from_here(self) -> _Running:
+        options = DecodeOptions(start=self._position / self.samplerate, strict=self._strict)
+        decoder = Decoder(self.reader, self.codec, options, self._entropy_models)
+        return _Running(self._position, decoder, decoder.blocks(), self._none())
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise GivenValueError(f"{self.name or 'the file'} is closed")
+
+    def _check_end(self) -> None:
+        """Find out what is wrong with the file's end, which is known from the start."""
+        self._unsaid = surplus_of(self.reader)
+        if not self.reader.complete:
+            self._unsaid = f"cut off, or its end damaged, after {length_of(self.reader):.1f} s"
+        if self._unsaid and self._strict:
+            raise NeucodecError(f"{self._unsaid}: open it without strict to get what is there")
+
+    def _warn(self, decoder: Decoder) -> None:
+        """Say what was damaged of what has been decoded, each chunk once; and of the file's end."""
+        # Decoding is a little ahead of what is read.
+        stride = self.header.chunk_stride / self.header.sample_rate
+        heard = [k for k in decoder.lost_chunks if k * stride * self.samplerate < self._position]
+        new = [index for index in heard if index not in self._warned]
+        if not new and not self._unsaid:
+            return
+        self._warned.update(new)
+        spans = damaged_spans(self.header, new, math.inf)
+        problems = [f"damaged: silence at {format_spans(spans)}"] if spans else []
+        problems += [self._unsaid] if self._unsaid else []
+        self._unsaid = ""
+        text = f"{self.name or 'an .ncf'}: {'; '.join(problems)} (strict=True raises instead)"
+        cut_off = not self.reader.complete
+        warnings.warn(NcfDamageWarning(text, spans, cut_off), stacklevel=3)
 
     def close(self) -> None:
         """Close the file if it was opened by name."""

@@ -176,7 +176,9 @@ class Attention:
         self._scale = power_of_two(exponent).view(1, -1, 1, 1)
         self._heads, self._depth = exponent.shape[0], width // exponent.shape[0]
         assert self._depth * QUERY_LIMIT * PAST_LIMIT < EXACT
-        limit = torch.full((3 * width,), float(QUERY_LIMIT), device=weights.device)
+        limit = torch.full(
+            (3 * width,), float(QUERY_LIMIT), dtype=torch.float32, device=weights.device
+        )
         limit[width:] = PAST_LIMIT
         self._least, self._most = -limit, limit
 
@@ -194,7 +196,7 @@ class Attention:
         scores.round_().clamp_(-exact.SCORE_LIMIT, exact.SCORE_LIMIT)
         if frames > 1:
             # What is that much less likely has no weight at all.
-            future = torch.full((frames, seen), -4.0 * exact.SCORE_LIMIT, device=x.device)
+            future = x.new_full((frames, seen), -4.0 * exact.SCORE_LIMIT)
             scores += future.triu_(1 + seen - frames)
         weights = exact.attention_weights(scores).view(-1, frames, seen)
         out = past.mix(weights).view(batch, self._heads, frames, self._depth)

@@ -95,9 +95,13 @@ def _pair(
 
     def decode(file: BinaryIO) -> tuple[Audio, int]:
         from ..api import decode_opened
+        from ..damage import problems_of
 
         models = codecs.entropy_models(console)
-        return decode_opened(file, lambda card: codecs.get(card, console), None, models)
+        decoder, audio = decode_opened(file, lambda card: codecs.get(card, console), None, models)
+        if problems := problems_of(decoder):
+            console.warn(getattr(file, "name", decoded), "; ".join(problems))
+        return audio, decoder.samplerate
 
     first, rate = read_clip(reference, decode, mono=mono)
     second, other = read_clip(decoded, decode, mono=mono, silent=True)

@@ -1,0 +1,123 @@
+"""What callers from Python give, taken as they have it in hand or refused in one line."""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+from collections.abc import Mapping
+from operator import index
+from os import PathLike
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import GivenTypeError, GivenValueError
+
+Content = bytes | bytearray | memoryview
+Given = Content | str | PathLike[Any] | BinaryIO
+"""An .ncf: itself in bytes, its name, or opened."""
+_FILE = "give bytes, a path, or a file opened in binary mode"
+
+
+def whole_number(name: str, value: object, low: int, high: int | None = None) -> int:
+    """An integer of Python or NumPy, within bounds. Raises GivenTypeError, GivenValueError."""
+    try:
+        number = index(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise GivenTypeError(f"{name} is {_shown(value)}: give a whole number") from None
+    if number < low or (high is not None and number > high):
+        bounds = f"{low} or more" if high is None else f"{low} to {high}"
+        raise GivenValueError(f"{name} is {number}: give {bounds}")
+    return number
+
+
+def number(name: str, value: object) -> float:
+    """A finite number above 0. Raises GivenTypeError, GivenValueError."""
+    if isinstance(value, (str, bytes)):
+        raise GivenTypeError(f"{name} is {_shown(value)}: give a number")
+    try:
+        found = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        raise GivenTypeError(f"{name} is {_shown(value)}: give a number") from None
+    if not (math.isfinite(found) and found > 0):
+        raise GivenValueError(f"{name} is {found:g}: give a number above 0")
+    return found
+
+
+def path_of(value: str | PathLike[Any]) -> str:
+    """A path as text, of whichever kind it is."""
+    return os.fsdecode(os.fspath(value))
+
+
+def is_path(value: object) -> bool:
+    """Whether that is a path rather than what a file holds."""
+    return isinstance(value, (str, PathLike))
+
+
+def opened(file: Content | BinaryIO) -> BinaryIO:
+    """Bytes as a file, or the file that was given. Raises GivenTypeError for anything else."""
+    try:
+        return io.BytesIO(memoryview(file))  # type: ignore[arg-type]
+    except TypeError:  # nothing that is there in memory
+        pass
+    if isinstance(file, io.TextIOBase):
+        raise GivenTypeError(f"a file opened as text: {_FILE}")
+    if not callable(getattr(file, "read", None)):
+        raise GivenTypeError(f"an .ncf given as {_shown(file)}: {_FILE}")
+    return file
+
+
+def samples_of(array: npt.ArrayLike) -> npt.NDArray[np.floating[Any]]:
+    """Audio [samples, channels] of floats that float32 can hold.
+
+    Raises GivenTypeError and GivenValueError.
+    """
+    try:
+        audio = np.asarray(array)
+    except (TypeError, ValueError, RuntimeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise GivenTypeError(f"audio given as {_kind(array)}: no array ({reason})") from None
+    if audio.ndim == 1:
+        audio = audio[:, None]
+    if audio.ndim != 2 or not 1 <= audio.shape[1] <= 255:
+        raise GivenValueError(
+            f"an array of shape {np.shape(audio)}: give [samples] or [samples, channels], "
+            "1 to 255 channels"
+        )
+    if not np.issubdtype(audio.dtype, np.floating):
+        raise GivenTypeError(f"an array of {audio.dtype}: give floats, full scale being 1")
+    if not np.isfinite(audio).all():
+        raise GivenValueError("an array with NaN or infinity in it: give finite samples")
+    if audio.dtype.itemsize > 4 and audio.size:
+        most = float(np.abs(audio).max())
+        if most > float(np.finfo(np.float32).max):
+            raise GivenValueError(f"samples up to {most:g}: give floats, full scale being 1")
+    return audio
+
+
+def tags_of(tags: Mapping[str, object] | None) -> dict[str, str]:
+    """Vorbis comments; numbers become text. Raises GivenTypeError."""
+    if tags is None:
+        return {}
+    if not isinstance(tags, Mapping):
+        raise GivenTypeError(f"tags given as {_kind(tags)}: give a dict of names and texts")
+    found = {}
+    for name, value in tags.items():
+        if not isinstance(name, str) or not isinstance(value, (str, int, float, np.number)):
+            raise GivenTypeError(
+                f"tag {_shown(name)} is {_shown(value)}: give names and texts, or numbers"
+            )
+        found[name] = str(value)
+    return found
+
+
+def _kind(value: object) -> str:
+    return type(value).__name__
+
+
+def _shown(value: object) -> str:
+    """A value for a message, short and in one line."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 60 else f"{text[:60]}... ({_kind(value)})"

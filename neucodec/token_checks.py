@@ -1,0 +1,64 @@
+"""Whether tokens are such as a codec's encoder gives."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .arguments import whole_number
+from .chunks import Geometry
+from .errors import GivenTypeError, GivenValueError
+from .models.card import Card
+
+if TYPE_CHECKING:
+    from .model import Tokens
+
+
+def checked_tokens(tokens: Tokens, card: Card, geometry: Geometry) -> int:
+    """How many samples the tokens are of. Raises GivenTypeError and GivenValueError."""
+    codes: Any = getattr(tokens, "codes", None)
+    shape = _check_codes(codes, card)
+    chunks = -(-shape[3] // geometry.frames)
+    own = shape[3] - (chunks - 1) * geometry.frames
+    most = (chunks - 1) * geometry.stride + own * geometry.hop - geometry.trim
+    _check_scales(getattr(tokens, "scales", None), (shape[0], shape[1], chunks), card)
+    return whole_number("samples", getattr(tokens, "samples", None), 0, most)
+
+
+def _check_codes(codes: Any, card: Card) -> tuple[int, ...]:
+    """Their shape."""
+    import torch
+
+    wanted = f"give integers [batch, streams, codebooks, frames], with 1 to {card.codebooks}"
+    if not isinstance(codes, torch.Tensor):
+        kind = type(codes).__name__
+        raise GivenTypeError(f"codes given as {kind}: {wanted} codebooks, in neucodec.Tokens")
+    integers = not (codes.is_floating_point() or codes.is_complex() or codes.dtype == torch.bool)
+    if codes.ndim != 4 or not codes.numel() or codes.shape[2] > card.codebooks or not integers:
+        raise GivenValueError(
+            f"codes of shape {list(codes.shape)} and {codes.dtype}: {wanted} codebooks"
+        )
+    if codes.shape[2] not in card.counts:
+        possible = ", ".join(map(str, card.codebook_counts))
+        raise GivenValueError(f"codes of {codes.shape[2]} codebooks: {card.name} has {possible}")
+    least, most = int(codes.min()), int(codes.max())
+    if least < 0 or most >= card.codebook_size:
+        raise GivenValueError(
+            f"codes from {least} to {most}: {card.name} has 0 to {card.codebook_size - 1}"
+        )
+    return tuple(codes.shape)
+
+
+def _check_scales(scales: Any, shape: tuple[int, int, int], card: Card) -> None:
+    import torch
+
+    if scales is None:
+        return
+    if card.level == "none":
+        raise GivenValueError(f"scales for {card.name}, which has no levels: give None")
+    if not isinstance(scales, torch.Tensor) or tuple(scales.shape) != shape:
+        given = list(scales.shape) if isinstance(scales, torch.Tensor) else type(scales).__name__
+        raise GivenValueError(
+            f"scales of {given}: give [batch, streams, chunks], that is {list(shape)} here, or None"
+        )
+    if not bool((torch.isfinite(scales) & (scales >= 0)).all()):
+        raise GivenValueError("scales that are negative or not finite: give 0 or more")
