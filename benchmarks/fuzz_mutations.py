@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from neucodec.formats import NcfReader
-from neucodec.formats.varint import encode_varint, read_varint
+from neucodec.formats.varint import encode_varint, read_varint, zigzag
 
 _BITS = (7, 8, 14, 16, 20, 22, 26, 31, 32, 48, 63)
 INTEGERS = sorted({0, 1, 2, 3, *(max(0, (1 << bits) + k) for bits in _BITS for k in (-1, 0, 1))})
@@ -204,6 +204,85 @@ def ncf(files: list[Parts], rng: random.Random) -> bytes:
     for _ in range(rng.choice((0, 0, 1, 2))):
         data = bytes_at_random(data, rng)
     return data
+
+
+_LIMITS: dict[int, tuple[int, ...]] = {
+    5: (1, 8000, 44100, 2**19, 2**19 + 1, 2**32 - 1),  # sample_rate
+    7: (1, 8000, 44100, 250000, 2**32 - 1),  # source_rate
+    9: (1, 2, 9, 64, 255),  # channels
+    11: (1, 2, 9, 64, 255),  # streams
+    13: (1, 2, 16, 32, 127, 128, 255),  # codebooks
+    15: (2, 3, 256, 1000, 1024, 65536),  # codebook_size
+    17: (1, 16, 320, 512, 2**18, 2**26),  # hop
+    19: (1, 4, 32, 86, 150, 1024, 2**13, 2**14, 2**16, 2**26),  # chunk_frames
+    21: (1, 512, 2048, 43008, 44032, 2**14, 2**20, 2**26),  # chunk_stride
+    23: (0, 1, 2560, 44032, 2**26),  # overlap
+    25: (0, 1, 2),  # scale_kind
+    27: (0, 1, 1, 1, 2),  # entropy
+    35: (0, 1),  # layer
+}
+"""Fields by number, with values from small to the largest: each is fine by itself."""
+
+
+def composed(rng: random.Random, fixed: dict[int, int] | None = None) -> tuple[bytes, bytes]:
+    """A header of values that multiply to a limit or beyond, under a right checksum, and bytes as
+    chunks of it begin. ``fixed`` are values that are to be."""
+    values = {number: rng.choice(held) for number, held in _LIMITS.items()}
+    if rng.random() < 0.7:  # as headers mostly are
+        values[11] = values[9]
+    if rng.random() < 0.7:
+        values[21] = min(values[21], values[19] * values[17])
+    values.update(fixed or {})
+    body = b"\x01\x0aneu2-44khz\x03\x08" + NEU2
+    body += b"".join(_field(number, encode_varint(value)) for number, value in values.items())
+    if values[27] == 2:
+        body += _field(29, b"lm") + _field(31, bytes(8))
+    data = b"\x89NCF\r\n\x1a\n\x01\x03" + struct.pack("<I", len(body)) + body
+    scales = bytes([140]) * values[11] if values[25] == 1 else bytes(4 * values[11])
+    return data + struct.pack("<I", zlib.crc32(data)), b"" if not values[25] else scales
+
+
+NEU2 = bytes.fromhex("9a7270941a59479b")
+
+
+def _field(number: int, value: bytes) -> bytes:
+    return encode_varint(number) + encode_varint(len(value)) + value
+
+
+def greedy(rng: random.Random, fixed: dict[int, int] | None = None) -> bytes:
+    """A file of less than 10 kB that asks for as much as it can: limits that multiply, and chunks
+    that claim all that their header allows, or repeat what costs no bytes."""
+    header, scales = composed(rng, fixed)
+    most, data, lengths = rng.choice((100, 400, 3000, 9900)), header, []
+    flat = rng.choice((b"", bytes(1), bytes(8), bytes(40), rng.randbytes(30), b"\xff" * 12))
+    books = rng.choice((0, 0, 1, 2, 16, 32, 127, 255))
+    layer = rng.choice((b"", b"\0", bytes(9), rng.randbytes(9), b"\xa0" + bytes(12)))
+    kind = rng.randrange(3)
+    while len(data) < most and len(lengths) < 4000:
+        word = len(lengths) % 4096
+        layered = kind == 1 and bool(layer)
+        body = struct.pack("<HB", word, books & 127 | 128 if layered else books)
+        if books & (127 if layered else 255):
+            some = bytearray(scales)
+            if kind == 2:  # ever other streams have codes
+                for stream in rng.sample(range(len(some)), len(some) // 2):
+                    some[stream] = 0
+            body += some + encode_varint(len(flat)) + flat
+        if layered:
+            body += encode_varint(len(layer)) + layer
+        body += struct.pack("<I", zlib.crc32(body))
+        data += body
+        lengths.append(len(body))
+    if rng.random() < 0.5:
+        return data
+    frames = rng.choice((0, 1, len(lengths), 43008 * len(lengths), 1 << 40))
+    table = b"".join(
+        encode_varint(zigzag(now - before))
+        for before, now in zip([0, *lengths], lengths, strict=False)
+    )
+    body = encode_varint(len(lengths)) + encode_varint(frames) + table
+    end = struct.pack("<H", 0x8000 | len(lengths) % 4096) + encode_varint(len(body)) + body
+    return data + end + struct.pack("<II4s", zlib.crc32(end), len(end) + _TAIL, b"NCFE")
 
 
 _OPCODES = (

@@ -60,7 +60,7 @@ class Header:
     codec: str
     """Name of the codec, such as "neu-44khz": letters, digits and . _ + -"""
     fingerprint: bytes
-    """First 8 bytes of the SHA-256 of the codec's weights."""
+    """8 bytes that tell the codec's weights from others."""
     sample_rate: int
     """Hz, of the codec's model."""
     source_rate: int

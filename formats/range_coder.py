@@ -200,9 +200,12 @@ class SingleDecoder:
         self._payload = payload
         self._offset = int.from_bytes(payload[:_STATE_BYTES].ljust(_STATE_BYTES, b"\0"), "big")
         self._span, self._size, self._beyond = 2**64 - 1, _STATE_BYTES, False
+        self._most = len(payload) + _STATE_BYTES
 
     def take(self, look: Look, row: int) -> int:
-        """The next symbol, whose intervals that row has."""
+        """The next symbol, whose intervals that row has; any where the payload is lost."""
+        if self._size > self._most:
+            return 0
         scale = self._span >> TOTAL_BITS
         target = self._offset // scale
         if target >= TOTAL:
@@ -220,7 +223,7 @@ class SingleDecoder:
 
     def lost(self) -> bool:
         """See `RangeDecoder.lost`."""
-        return self._beyond or self._size > len(self._payload) + _STATE_BYTES
+        return self._beyond or self._size > self._most
 
     def is_whole(self) -> bool:
         """See `RangeDecoder.is_whole`."""

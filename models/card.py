@@ -120,7 +120,8 @@ class Card(Stored):
 
     @property
     def fingerprint(self) -> bytes:
-        """First 8 bytes of the weights' SHA-256: what a file that needs them carries."""
+        """First 8 bytes of the weights' SHA-256: what files of the neu codecs carry. Those of others
+        have what `neucodec.models.fingerprint` gives, see NCF.md."""
         return _fingerprint(self.sha256)
 
     @property

@@ -261,6 +261,8 @@ def _decode(
         for book, count in enumerate(having):
             here = codes[book, frame, : ends[count]]
             decoder.fill(stepper.look(), here, count)
+            if all(decoder.lost()):
+                return _taken(codes, chunks, ends, whole)
             stepper.push(here)
         # A short chunk goes on for nothing.
         for lane, chunk in enumerate(chunks):
@@ -273,6 +275,13 @@ def _decode(
         ]
         if any(going_on) and 2 * sum(lost) >= len(chunks):
             return _decode_others(chunks, streams, model, lost)
+    return _taken(codes, chunks, ends, whole)
+
+
+def _taken(
+    codes: Codes, chunks: Sequence[Chunk], ends: Codes, whole: Sequence[bool]
+) -> list[Codes | None]:
+    """Codes [codebooks, frames, streams of all chunks] as those of each chunk."""
     return [
         codes[: chunk.codebooks, : chunk.frames, ends[lane] : ends[lane + 1]]
         .transpose(2, 0, 1)

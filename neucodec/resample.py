@@ -106,13 +106,15 @@ class BlockResampler:
 
     def _convert(self) -> Audio:
         """The full window's block; moves the window on by one."""
-        out = np.zeros((self.out_rate, self.channels), np.float32)
+        # Silence gives silence, which takes no memory.
+        out: Audio = np.broadcast_to(np.float32(0), (self.out_rate, self.channels))
         here = slice(self._early, self._early + self.out_rate)
         # Some channels after the others: of very many, what is in work would be several times what
-        # comes of it. And silence gives silence.
+        # comes of it.
         for first in range(0, self.channels, _TOGETHER):
             some = slice(first, first + _TOGETHER)
             if self._window[:, some].any():
+                out = out if out.flags.writeable else np.zeros(out.shape, np.float32)
                 window = np.ascontiguousarray(self._window[:, some])
                 converted = soxr.resample(window, self.in_rate, self.out_rate, "VHQ")[here]
                 out[: len(converted), some] = converted
