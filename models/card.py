@@ -120,8 +120,8 @@ class Card(Stored):
 
     @property
     def fingerprint(self) -> bytes:
-        """First 8 bytes of the weights' SHA-256: what files of the neu codecs carry. Those of others
-        have what `neucodec.models.fingerprint` gives, see NCF.md."""
+        """First 8 bytes of the weights' SHA-256, which files of the neu codecs carry; those of the
+        others have what `neucodec.models.fingerprint` gives. See NCF.md."""
         return _fingerprint(self.sha256)
 
     @property
