@@ -6,6 +6,7 @@ import struct
 import zlib
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple, TypeVar
 
@@ -41,7 +42,8 @@ class Found(NamedTuple):
     chunk: Chunk
 
 
-class Silence(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Silence:
     """Silent chunks one after the other, all of them intact."""
 
     index: int

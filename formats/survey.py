@@ -113,4 +113,5 @@ class Survey:
             registers = self._registers = RunningRegisters(window.offset)
         to_come = slice(registers.until - window.offset, int(crc.max()) - window.offset)
         registers.cover(window.data[to_come])
-        return start[registers.crcs(start, crc) == stored]
+        intact: Places = start[registers.crcs(start, crc) == stored]
+        return intact

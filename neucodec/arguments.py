@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping
 from operator import index
 from os import PathLike
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -66,7 +66,7 @@ def opened(file: Content | BinaryIO) -> BinaryIO:
         raise GivenTypeError(f"a file opened as text: {_FILE}")
     if not callable(getattr(file, "read", None)):
         raise GivenTypeError(f"an .ncf given as {_shown(file)}: {_FILE}")
-    return file
+    return cast(BinaryIO, file)
 
 
 def samples_of(array: npt.ArrayLike) -> npt.NDArray[np.floating[Any]]:

@@ -17,7 +17,7 @@ import torch
 import neucodec
 import neucodec.api
 from neucodec import Model, NcfDamageWarning, NeucodecError, Tokens
-from neucodec.models.lm import registry
+from neucodec.entropy_models import SHARED
 
 RATE = 16000
 SMALL = "specmini-16khz"
@@ -230,14 +230,14 @@ def test_strict_raises_where_something_is_damaged(damaged: bytes, song: bytes) -
 def default(request: pytest.FixtureRequest) -> Iterator[torch.dtype]:
     """A default that a program has set, with nothing loaded yet."""
     neucodec.api._loaded.cache_clear()
-    kept = dict(registry._loaded)
-    registry._loaded.clear()
+    kept = dict(SHARED._loaded)
+    SHARED._loaded.clear()
     torch.set_default_dtype(request.param)
     yield request.param
     torch.set_default_dtype(torch.float32)
     neucodec.api._loaded.cache_clear()
-    registry._loaded.clear()
-    registry._loaded.update(kept)
+    SHARED._loaded.clear()
+    SHARED._loaded.update(kept)
 
 
 @pytest.mark.parametrize("name", [SMALL, "neu2-44khz"])
