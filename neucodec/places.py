@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePath
@@ -42,6 +43,22 @@ def size(name: str) -> int | None:
     if is_remote(name):
         return remote.size(name)
     return Path(name).stat().st_size if Path(name).is_file() else None
+
+
+def state(name: str) -> tuple[object, ...] | None:
+    """What changes when a file does; None for pipes and devices, and where nothing can be told.
+
+    Raises NeucodecError where a URL cannot be reached.
+    """
+    if is_remote(name):
+        return remote.state(name)
+    try:
+        status = Path(name).stat()
+    except OSError:
+        return None
+    if not stat.S_ISREG(status.st_mode):
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def identity(name: str) -> str:

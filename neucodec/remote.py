@@ -11,18 +11,28 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import PurePath, PurePosixPath
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, cast
 
+from . import web
 from .errors import NeucodecError
+from .models.place import place_inside
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
 _URL = re.compile(r"[A-Za-z][\w+.-]*(::[A-Za-z][\w+.-]*)*://")
-_WEB = ("http", "https")
+_WEB = web.SCHEMES
 _NEEDS_FOLDERS = ("file", "local", "memory", "dir", "sftp", "ssh", "ftp", "smb", "hdfs", "webhdfs")
 """Where directories have to be made; elsewhere names just have slashes in them."""
+_MOST_FOLDERS, _DEEPEST = 1_000_000, 64
+"""Directories below one that is given, and how many levels of them."""
+_READ = 1 << 20
+_MARKS = {
+    "etag", "last-modified", "lastmodified", "last_modified", "updated", "updated_at", "mtime",
+    "modified", "created", "content-md5", "md5", "md5hash", "crc", "digest", "generation",
+    "versionid", "version_id", "blob_id", "oid", "size",
+}  # fmt: skip
+"""What drivers know of a file, in lower case, that is another where the file is."""
 
 
 def is_remote(name: str) -> bool:
@@ -30,15 +40,25 @@ def is_remote(name: str) -> bool:
     return bool(_URL.match(name))
 
 
+def check(url: str) -> None:
+    """Raise NeucodecError where there is no driver for a URL, or it is none; nobody is asked."""
+    _found(url)
+
+
 def is_folder(url: str) -> bool:
-    """Whether a URL is that of a directory; on the web those end with a slash."""
+    """Whether a URL is that of a directory; on the web those end with a slash.
+
+    Where that cannot be told it is a file, and opening it says what is wrong.
+    """
     if url.endswith("/"):
         return True
     if _scheme(url) in _WEB:
         return False
-    fs, path = _found(url)
-    with _errors(url):
-        return bool(fs.isdir(path))
+    with suppress(NeucodecError):
+        fs, path = _found(url)
+        with _errors(url):
+            return bool(fs.isdir(path))
+    return False
 
 
 def is_file(url: str) -> bool:
@@ -56,34 +76,90 @@ def size(url: str) -> int | None:
     return None
 
 
+def state(url: str) -> tuple[tuple[str, str], ...] | None:
+    """What changes when a file does, as far as its server says it: ETag, time, length.
+
+    None where it says nothing of that. Raises NeucodecError where there is no such file or the
+    server cannot be asked.
+    """
+    fs, path = _found(url)
+    with _errors(url):
+        fs.invalidate_cache(path)
+        found = web.info(fs, path) if _scheme(url) in _WEB else fs.info(path)
+    known = {name: found[name] for name in found if name.lower() in _MARKS}
+    return tuple(sorted((name, str(v)) for name, v in known.items() if v is not None)) or None
+
+
 def file_name(url: str) -> str:
     """The last part of a URL, without what follows a question mark on the web."""
-    path = urlsplit(url).path if _scheme(url) in _WEB else url
+    path, _ = _first_link(url)
+    if _scheme(url) in _WEB:
+        path = re.split("[?#]", path)[0].partition("://")[2].partition("/")[2]
     return path.rstrip("/").rpartition("/")[2]
 
 
 def join(folder: str, place: PurePath) -> str:
     """The URL of what is at that place below a directory's."""
-    return f"{folder.rstrip('/')}/{place.as_posix()}"
+    path, rest = _first_link(folder)
+    gap = "" if path.endswith("://") else "/"
+    return f"{path if not gap else path.rstrip('/')}{gap}{place.as_posix()}{rest}"
 
 
 def sibling(url: str, name: str) -> str:
     """The URL of another file in the same directory."""
-    return f"{url.rpartition('/')[0]}/{name}"
+    path, rest = _first_link(url)
+    return f"{path.rpartition('/')[0]}/{name}{rest}"
+
+
+def _first_link(url: str) -> tuple[str, str]:
+    """The link of a chain that names the file, as in ``zip://a.wav::https://host/b.zip``, and the
+    rest of the chain."""
+    if _scheme(url) in _WEB:
+        return url, ""
+    start = url.index("://")
+    end = url.find("::", start)
+    return (url, "") if end < 0 else (url[:end], url[end:])
 
 
 def walk(url: str) -> Iterator[tuple[PurePath, list[str], list[str]]]:
     """As os.walk, with places below the directory; taking names out of the first list leaves those
     directories out."""
     fs, path = _found(url)
-    top = path.rstrip("/")
     with _errors(url):
-        for parent, folders, names in fs.walk(top if _scheme(url) not in _WEB else path):
-            place = PurePosixPath(parent.rstrip("/").removeprefix(top).strip("/"))
-            wanted = list(folders)
-            yield place, wanted, [name for name in names if name]
-            for name in set(folders) - set(wanted):
-                _drop(folders, name)
+        listing = web.walk(fs, path) if _scheme(url) in _WEB else _walk_driver(fs, path, url)
+        for place, folders, names in listing:
+            for name in (*folders, *names):
+                if "/" in name or place_inside(name) is None:
+                    _refuse(url, f"{place}/{name}")
+            yield place, folders, names
+
+
+def _walk_driver(
+    fs: AbstractFileSystem, path: str, url: str
+) -> Iterator[tuple[PurePath, list[str], list[str]]]:
+    """The same by a driver's own walk, whose names an archive or a server may have chosen."""
+    top = path.rstrip("/")
+    for count, (parent, folders, names) in enumerate(fs.walk(top)):
+        whole = parent.rstrip("/")
+        below = whole == top or whole.startswith(f"{top}/") or not top
+        place = PurePosixPath(whole.removeprefix(top).strip("/"))
+        if not below or (place.parts and place_inside(place.as_posix()) is None):
+            _refuse(url, str(place))
+        if count >= _MOST_FOLDERS or len(place.parts) > _DEEPEST:
+            raise NeucodecError(
+                f"{url}: more than {_MOST_FOLDERS} directories or {_DEEPEST} levels of them; give "
+                "one further down"
+            )
+        wanted = list(folders)
+        yield place, wanted, [name for name in names if name]
+        for name in set(folders) - set(wanted):
+            _drop(folders, name)
+
+
+def _refuse(url: str, place: str) -> NoReturn:
+    raise NeucodecError(
+        f"{url}: lists {place[:200]!r}, which leads out of it: nothing more is taken from there"
+    )
 
 
 def _drop(folders: Any, name: str) -> None:
@@ -101,7 +177,7 @@ def open_to_read(url: str) -> Iterator[BinaryIO]:
     """
     fs, path = _found(url)
     with _errors(url):
-        file = fs.open(path, "rb")
+        file = web.open_file(fs, path) if _scheme(url) in _WEB else fs.open(path, "rb")
     with file:
         yield cast(BinaryIO, _Guarded(file, url))
 
@@ -140,12 +216,18 @@ def _found(url: str, **options: Any) -> tuple[AbstractFileSystem, str]:
     """The file system of a URL, and the path in it."""
     import fsspec
 
+    schemes = [part.partition("://")[0].lower() for part in url.split("::")]
     try:
+        for scheme in schemes:
+            if scheme in _WEB:
+                options[scheme] = web.options()
         return cast("tuple[AbstractFileSystem, str]", fsspec.core.url_to_fs(url, **options))
     except ImportError as error:
         raise NeucodecError(f"{url}: {_scheme(url)} needs a driver: {error}") from None
-    except ValueError as error:
-        raise NeucodecError(f"{url}: {error}") from None
+    except NeucodecError:
+        raise
+    except Exception as error:  # whatever a driver makes of what it is given
+        raise NeucodecError(f"{url}: {_reason(error)}") from None
 
 
 @contextmanager
@@ -171,7 +253,10 @@ class _Guarded:
         self.name = url
 
     def read(self, count: int = -1) -> bytes:
-        return cast(bytes, self._run("read", count))
+        if count >= 0:
+            return cast(bytes, self._run("read", count))
+        # A driver would ask for all at once.
+        return b"".join(iter(lambda: cast(bytes, self._run("read", _READ)), b""))
 
     def write(self, data: bytes) -> int:
         return cast(int, self._run("write", bytes(data)))
@@ -197,9 +282,16 @@ class _Guarded:
             raise OSError(_reason(error)) from error
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
+    """One line on a driver's failure: on what lies beneath it, where that is a server's."""
+    deeper: BaseException | None = error
+    while deeper is not None:
+        if (said := web.reason(deeper)) is not None:
+            return said
+        deeper = deeper.__cause__
     if isinstance(error, FileNotFoundError):
-        return "there is no such file"
+        cause = error.__cause__
+        return f"no URL: {cause}" if isinstance(cause, ValueError) else "there is no such file"
     if isinstance(error, NotImplementedError):
         return "files of this kind of URL can only be read"
-    return " ".join(str(error).split()) or type(error).__name__
+    return " ".join(str(error).split())[:500] or type(error).__name__

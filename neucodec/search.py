@@ -12,6 +12,7 @@ from pathlib import Path, PurePath
 from . import remote
 from .console import explain
 from .errors import NeucodecError
+from .models.place import place_inside
 from .places import file_name, is_folder, join
 from .remote import is_remote
 
@@ -83,6 +84,8 @@ def find_files(inputs: Iterable[str], kind: Kind, selection: Selection = ALL) ->
     for name in inputs:
         if not name:
             search.failures.append(("''", "this is no name; give a file, a directory or '-'"))
+        elif is_remote(name) and (reason := _no_use_of(name)):
+            search.failures.append((name, reason))
         elif name == PIPE or not is_folder(name):
             search.files.append((name, file_name(name)))
         else:
@@ -90,15 +93,27 @@ def find_files(inputs: Iterable[str], kind: Kind, selection: Selection = ALL) ->
     return search
 
 
+def _no_use_of(url: str) -> str:
+    """Why a URL cannot be an input; empty where it can, as far as can be told without asking."""
+    try:
+        remote.check(url)
+    except NeucodecError as error:
+        return explain(error, url)
+    # Outputs are called as inputs are.
+    if url.endswith("/") or place_inside(remote.file_name(url)):
+        return ""
+    return "this URL names no file; a directory's ends with '/'"
+
+
 def _take_folder(name: str, kind: Kind, selection: Selection, search: Search) -> None:
-    before = len(search.files)
+    before = len(search.files), len(search.failures)
     for place in _walk(name, search, selection):
         suffix = place.suffix.lower()
         if suffix in kind.suffixes:
             search.files.append((_below(name, place), place))
         elif suffix in kind.unreadable:
             search.unreadable[name, suffix] += 1
-    if len(search.files) == before:
+    if (len(search.files), len(search.failures)) == before:
         search.failures.append((name, f"no {kind.name} in this directory"))
 
 

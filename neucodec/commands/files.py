@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import stat
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -208,27 +207,16 @@ def modification_time(job: Job, outputs: Outputs) -> int | None:
 
 def watch(source: str) -> Callable[[], None]:
     """A check that a file is still as it is now; NeucodecError where it is not."""
-    before = _state(source)
+    before = None if source == PIPE else places.state(source)
 
     def check() -> None:
-        after = _state(source)
+        after = None if before is None else places.state(source)
         if None not in (before, after) and before != after:
             raise NeucodecError(
                 "changed while it was being read; try again when nothing writes to it any more"
             )
 
     return check
-
-
-def _state(source: str) -> tuple[int, int, int] | None:
-    """What changes when a file does; None for pipes, and where there is no file."""
-    try:
-        status = Path(source).stat()
-    except OSError:
-        return None
-    if source == PIPE or not stat.S_ISREG(status.st_mode):
-        return None
-    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def make_folder(job: Job) -> None:

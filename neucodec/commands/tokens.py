@@ -19,7 +19,17 @@ from ..plan import Job, names_file
 from ..report import open_report
 from ..search import find_files
 from .fetching import Codecs
-from .files import NCF, Batch, Outputs, is_there, open_input, open_output, run_batch, target_name
+from .files import (
+    NCF,
+    Batch,
+    Outputs,
+    is_there,
+    open_input,
+    open_output,
+    run_batch,
+    target_name,
+    watch,
+)
 from .options import (
     COUNT,
     batch_options,
@@ -228,6 +238,7 @@ def _opened(source: str, codecs: Codecs, console: Console) -> Iterator[NcfFile]:
     from ..integrity import surplus_of
     from ..reader import NcfFile
 
+    unchanged = watch(source)
     with open_input(source) as opened:
         seekable = opened if opened.seekable() else io.BytesIO(opened.read())
         models = codecs.entropy_models(console)
@@ -237,6 +248,7 @@ def _opened(source: str, codecs: Codecs, console: Console) -> Iterator[NcfFile]:
             if surplus := surplus_of(file.reader):
                 console.warn(source, f"{surplus}: not taken")
             yield file
+    unchanged()
 
 
 def _warn_of_layers(source: str, layered: npt.NDArray[np.bool_], console: Console) -> None:

@@ -14,7 +14,7 @@ from ..errors import NeucodecError
 from ..plan import Job
 from ..search import find_files
 from .fetching import Codecs
-from .files import NCF, open_input
+from .files import NCF, open_input, watch
 from .options import inputs_argument, offline_option, verbosity_options
 
 if TYPE_CHECKING:
@@ -52,10 +52,12 @@ def verify(inputs: tuple[str, ...], codes: bool, offline: bool, quiet: int, verb
     console, codecs = Console(verbose - quiet), Codecs("cpu", offline)
 
     def check(job: Job, console: Console) -> Result:
+        unchanged = watch(job.source)
         with open_input(job.source) as file:
             reader = NcfReader(file)
             models = codecs.entropy_models(console) if codes else None
             found = check_ncf(reader, _codes_of(reader, models) if models else None)
+        unchanged()
         problems = []
         if found.damaged:
             problems.append(f"damaged at {format_spans(found.damaged)}")
