@@ -2,9 +2,8 @@
 
     numpy.save of {"codes": uint16 [channels, codebooks, frames], "metadata": {...}}
 
-which makes it a pickle, and unpickling runs whatever a file tells it to. Here nothing is unpickled:
-the opcodes are read one by one, and those that make numbers, text, lists, dictionaries and plain
-arrays are followed. Everything else is refused.
+which makes it a pickle. It is never unpickled, but read as data by `pickle_data`, of whose calls
+those are followed that make plain arrays. Everything else is refused.
 
 With *padding* the codes are those of the whole signal. Without, they are windows of *chunk_length*
 frames, each to be decoded by itself by convolutions that pad nothing; windows overlap, so
@@ -15,8 +14,6 @@ from __future__ import annotations
 
 import io
 import math
-import pickletools
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
 
@@ -24,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .errors import NcfError
+from .pickle_data import Call, Name, NotDataError, read_pickle
 
 MAGIC = b"\x93NUMPY"
 VERSION = "1.0.0"
@@ -59,11 +57,14 @@ class DacFile:
 def read_dac(data: bytes) -> DacFile:
     """Parse a whole file. Raises NcfError for anything but what the package itself writes."""
     try:
-        tree = _Machine(_pickle_of(data)).run()
+        tree = read_pickle(_pickle_of(data), _CALLS, most=_MOST_OPCODES)
     except NcfError:
         raise
+    except NotDataError as error:
+        raise NcfError(f"not a .dac: its pickle {error}") from None
     except Exception as error:  # of whatever kind: the bytes are anyone's
-        raise NcfError(f"not a .dac, or damaged: {type(error).__name__}: {error}") from None
+        text = " ".join(str(error).split())[:100]
+        raise NcfError(f"not a .dac, or damaged: {type(error).__name__}: {text}") from None
     return _checked(_item(tree))
 
 
@@ -102,7 +103,8 @@ def _checked(tree: Any) -> DacFile:
     metadata, codes = tree["metadata"], tree.get("codes")
     version = metadata.get("dac_version")
     if version != VERSION:
-        raise NcfError(f".dac of version {version!r}: only {VERSION} is known")
+        said = repr(version) if isinstance(version, str) and len(version) < 20 else "another kind"
+        raise NcfError(f".dac of version {said}: only {VERSION} is known")
     _need(isinstance(codes, np.ndarray) and codes.ndim == 3 and codes.dtype.kind in "iu", "codes")
     rate, length, window, channels = (
         _integer(metadata, key)
@@ -111,10 +113,14 @@ def _checked(tree: Any) -> DacFile:
     padding = metadata.get("padding")
     _need(isinstance(padding, bool), "padding")
     _need(codes.shape[0] == channels <= 255 and 1 <= codes.shape[1] <= 255, "channels")
+    _need(codes.size == 0 or 0 <= codes.min() <= codes.max() < 1 << 16, "codes")
     count = codes.shape[2]
     _need(window <= count and count % window == 0, "chunk_length")
     _need(not padding or window == count, "chunk_length")
-    level = np.asarray(metadata.get("input_db"))
+    level = metadata.get("input_db")
+    if type(level) in (int, float):
+        level = np.float64(max(-1e9, min(1e9, level)))
+    _need(isinstance(level, (np.ndarray, np.float64)), "input_db")
     _need(level.size == 1 and level.dtype.kind in "fiu", "input_db")
     loudness = float(level.reshape(()))
     _need(math.isfinite(loudness) and abs(loudness) <= 200, "input_db")
@@ -150,208 +156,74 @@ class _Objects(dict[tuple[()], Any]):
     """An array of objects without dimensions: the one that it holds, under ()."""
 
 
-class _Mark:
-    """Where on the stack a list begins."""
-
-
-@dataclass
-class _Name:
-    """Something that a pickle refers to by its name; never imported."""
-
-    name: str
-
-
-@dataclass
 class _Kind:
-    """An array's type of numbers."""
+    """An array's type of numbers, which the pickle fills with their byte order."""
 
-    code: str
-    order: str = "="
+    def __init__(self, arguments: tuple[Any, ...]) -> None:
+        code = arguments[0] if arguments else None
+        if not isinstance(code, str):
+            raise NotDataError("is damaged: a type of numbers without a name")
+        self.code, self.order = code, "="
+
+    def build(self, state: Any) -> None:
+        if not isinstance(state, tuple) or not isinstance(state[1], str):
+            raise NotDataError("is damaged: a type of numbers without a byte order")
+        self.order = state[1]
+
+    @property
+    def value(self) -> _Kind:
+        return self
 
     @property
     def numpy(self) -> np.dtype[Any]:
         return np.dtype(self.order.replace("|", "=") + self.code)
 
 
-@dataclass
 class _Array:
     """An array that has been announced, and is filled when its numbers come."""
 
-    value: Any = None
+    def __init__(self, arguments: tuple[Any, ...]) -> None:
+        if not arguments or arguments[0] != Name("numpy ndarray"):
+            raise NotDataError("calls for an array of another kind, which is not data")
+        self.value: Any = None
 
-
-_RECONSTRUCT = {
-    "numpy.core.multiarray _reconstruct",
-    "numpy._core.multiarray _reconstruct",
-}
-_SCALAR = {"numpy.core.multiarray scalar", "numpy._core.multiarray scalar"}
-_NUMBERS = {"b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f4", "f8"}
-
-
-class _Machine:
-    """Follows the opcodes of a pickle as far as they only make data."""
-
-    def __init__(self, data: bytes) -> None:
-        self._opcodes = pickletools.genops(data)
-        self._stack: list[Any] = []
-        self._memo: dict[int, Any] = {}
-
-    def run(self) -> Any:
-        """What the pickle holds."""
-        for count, (opcode, argument, _) in enumerate(self._opcodes):
-            if count > _MOST_OPCODES:
-                raise NcfError("not a .dac: too long a pickle")
-            name = opcode.name
-            if name in _CONSTANTS:
-                self._stack.append(_CONSTANTS[name]())
-            elif name in _LITERALS:
-                self._stack.append(argument)
-            elif name == "STOP":
-                return _value(self._stack.pop())
-            elif name in _STEPS:
-                _STEPS[name](self, argument)
-            else:
-                raise NcfError(f"not a .dac: its pickle has the opcode {name}, which is not data")
-        raise NcfError("this .dac is cut off")
-
-    def _pop(self) -> Any:
-        return _value(self._stack.pop())
-
-    def _to_mark(self) -> list[Any]:
-        items: list[Any] = []
-        while not isinstance(item := self._stack.pop(), _Mark):
-            items.append(_value(item))
-        return items[::-1]
-
-    def nothing(self, _: Any) -> None:
-        """Framing."""
-
-    def name(self, argument: str) -> None:
-        """GLOBAL."""
-        self._stack.append(_Name(argument))
-
-    def name_on_stack(self, _: Any) -> None:
-        """STACK_GLOBAL."""
-        name, module = self._stack.pop(), self._stack.pop()
-        self._stack.append(_Name(f"{module} {name}"))
-
-    def put(self, argument: int) -> None:
-        """BINPUT."""
-        self._memo[argument] = self._stack[-1]
-
-    def memoize(self, _: Any) -> None:
-        """MEMOIZE."""
-        self._memo[len(self._memo)] = self._stack[-1]
-
-    def get(self, argument: int) -> None:
-        """BINGET."""
-        self._stack.append(self._memo[argument])
-
-    def tuple_of(self, count: int) -> None:
-        """TUPLE1 and its like."""
-        items = [self._pop() for _ in range(count)][::-1]
-        self._stack.append(tuple(items))
-
-    def tuple_to_mark(self, _: Any) -> None:
-        """TUPLE."""
-        self._stack.append(tuple(self._to_mark()))
-
-    def append(self, _: Any) -> None:
-        """APPEND."""
-        item = self._pop()
-        self._list().append(item)
-
-    def appends(self, _: Any) -> None:
-        """APPENDS."""
-        items = self._to_mark()
-        self._list().extend(items)
-
-    def set_item(self, _: Any) -> None:
-        """SETITEM."""
-        value, key = self._pop(), self._pop()
-        self._dict()[key] = value
-
-    def set_items(self, _: Any) -> None:
-        """SETITEMS."""
-        items = self._to_mark()
-        self._dict().update(zip(items[::2], items[1::2], strict=True))
-
-    def _list(self) -> list[Any]:
-        if type(self._stack[-1]) is not list:
-            raise NcfError("not a .dac: appends to what is no list")
-        return self._stack[-1]
-
-    def _dict(self) -> dict[Any, Any]:
-        if type(self._stack[-1]) is not dict:
-            raise NcfError("not a .dac: adds an item to what is no dictionary")
-        return self._stack[-1]
-
-    def reduce(self, _: Any) -> None:
-        """REDUCE: the few calls that make arrays and their types."""
-        arguments, called = self._stack.pop(), self._stack.pop()
-        name = called.name if isinstance(called, _Name) else None
-        if name == "numpy dtype":
-            self._stack.append(_Kind(str(arguments[0])))
-        elif name in _RECONSTRUCT and arguments[0] == _Name("numpy ndarray"):
-            self._stack.append(_Array())
-        elif name in _SCALAR:
-            self._stack.append(_numbers(arguments[0], (), arguments[1], "C").item())
+    def build(self, state: Any) -> None:
+        _, shape, kind, fortran, content = state
+        if isinstance(kind, _Kind) and kind.code == "O8":
+            if shape != () or not isinstance(content, list) or len(content) != 1:
+                raise NotDataError("has an array of objects")
+            self.value = _Objects({(): content[0]})
         else:
-            raise NcfError(f"not a .dac: its pickle calls {name or 'something'}, which is not data")
-
-    def build(self, _: Any) -> None:
-        """BUILD: fills what REDUCE made."""
-        state, target = self._pop(), self._stack[-1]
-        if isinstance(target, _Kind):
-            target.order = str(state[1])
-        elif isinstance(target, _Array):
-            _, shape, kind, fortran, content = state
-            if isinstance(kind, _Kind) and kind.code == "O8":
-                if shape != () or not isinstance(content, list) or len(content) != 1:
-                    raise NcfError("not a .dac: an array of objects")
-                target.value = _Objects({(): content[0]})
-            else:
-                target.value = _numbers(kind, shape, content, "F" if fortran else "C")
-        else:
-            raise NcfError("not a .dac: sets the state of what is no array")
+            self.value = _numbers(kind, shape, content, "F" if fortran else "C")
 
 
-def _value(item: Any) -> Any:
-    """An array in place of its announcement."""
-    return item.value if isinstance(item, _Array) else item
+def _scalar(arguments: tuple[Any, ...]) -> Any:
+    kind, content = arguments
+    return _numbers(kind, (), content, "C").item()
 
 
 def _numbers(kind: Any, shape: Any, content: Any, order: str) -> npt.NDArray[Any]:
     """A plain array of numbers, no larger than its bytes."""
-    if not isinstance(kind, _Kind) or kind.code not in _NUMBERS or kind.order not in "<>|=":
-        raise NcfError("not a .dac: an array of something else than numbers")
-    if not isinstance(content, bytes) or not all(type(n) is int and n >= 0 for n in shape):
-        raise NcfError("not a .dac: an array without its bytes")
+    if not isinstance(kind, _Kind) or kind.code not in _NUMBERS or kind.order not in _ORDERS:
+        raise NotDataError("has an array of something else than numbers")
+    if not isinstance(content, bytes) or not isinstance(shape, tuple) or len(shape) > 3:
+        raise NotDataError("has an array without its bytes")
+    if not all(type(n) is int and n >= 0 for n in shape):
+        raise NotDataError("has an array without its bytes")
     if math.prod(shape) * kind.numpy.itemsize != len(content):
-        raise NcfError(f"this .dac is damaged: {len(content)} bytes for an array of {shape}")
+        raise NotDataError(f"is damaged: {len(content)} bytes for an array of another size")
     flat: npt.NDArray[Any] = np.frombuffer(content, kind.numpy)
     array: npt.NDArray[Any] = flat.reshape(shape, order="F" if order == "F" else "C")
     return array
 
 
-_CONSTANTS: dict[str, Callable[[], Any]] = {
-    "NONE": lambda: None, "NEWTRUE": lambda: True, "NEWFALSE": lambda: False,
-    "EMPTY_TUPLE": tuple, "EMPTY_LIST": list, "EMPTY_DICT": dict, "MARK": _Mark,
-}  # fmt: skip
-_LITERALS = {
-    "BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE", "SHORT_BINUNICODE",
-    "BINBYTES", "SHORT_BINBYTES", "BINBYTES8",
-}  # fmt: skip
-_STEPS: dict[str, Callable[[_Machine, Any], None]] = {
-    "PROTO": _Machine.nothing, "FRAME": _Machine.nothing,
-    "GLOBAL": _Machine.name, "STACK_GLOBAL": _Machine.name_on_stack,
-    "BINPUT": _Machine.put, "LONG_BINPUT": _Machine.put, "MEMOIZE": _Machine.memoize,
-    "BINGET": _Machine.get, "LONG_BINGET": _Machine.get,
-    "TUPLE": _Machine.tuple_to_mark,
-    "TUPLE1": lambda machine, _: machine.tuple_of(1),
-    "TUPLE2": lambda machine, _: machine.tuple_of(2),
-    "TUPLE3": lambda machine, _: machine.tuple_of(3),
-    "APPEND": _Machine.append, "APPENDS": _Machine.appends,
-    "SETITEM": _Machine.set_item, "SETITEMS": _Machine.set_items,
-    "REDUCE": _Machine.reduce, "BUILD": _Machine.build,
-}  # fmt: skip
+_NUMBERS = {"b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f4", "f8"}
+_ORDERS = ("<", ">", "|", "=")
+_CALLS: dict[str, Call] = {
+    "numpy dtype": _Kind,
+    "numpy.core.multiarray _reconstruct": _Array,
+    "numpy._core.multiarray _reconstruct": _Array,
+    "numpy.core.multiarray scalar": _scalar,
+    "numpy._core.multiarray scalar": _scalar,
+}
+"""What a .dac's pickle calls: arrays, their types, and single numbers."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import math
+import reprlib
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ MAGIC = b"ECDC"
 _HEAD = struct.Struct(">4sBI")
 _SCALE = struct.Struct(">f")
 _MAX_METADATA = 2**16
+_BRIEF = reprlib.Repr()
+"""Values of the metadata for messages: short, whatever they are."""
 _BITS = 10
 HOP = 320
 """Samples per frame of both models."""
@@ -147,17 +150,17 @@ def _metadata(text: bytes) -> tuple[str, int, int]:
         raise NcfError("its metadata are not those of an .ecdc: damaged")
     model, samples, codebooks = (found.get(key) for key in ("m", "al", "nc"))
     if not isinstance(model, str) or model not in LAYOUTS:
-        raise NcfError(f".ecdc made with {model!r}: {' and '.join(LAYOUTS)} are known")
+        raise NcfError(f".ecdc made with {_BRIEF.repr(model)}: {' and '.join(LAYOUTS)} are known")
     if found.get("lm"):
         raise NcfError(
             "this .ecdc went through the package's language model, whose floating point only "
             "the machine that wrote it repeats for sure: decode it with encodec itself"
         )
     if type(samples) is not int or not 1 <= samples < 2**63:
-        raise NcfError(f".ecdc of {samples!r} samples: 1 or more are possible")
+        raise NcfError(f".ecdc of {_BRIEF.repr(samples)} samples: 1 or more are possible")
     most = LAYOUTS[model].codebooks
     if type(codebooks) is not int or not 1 <= codebooks <= most:
-        raise NcfError(f".ecdc with {codebooks!r} codebooks: {model} has 1 to {most}")
+        raise NcfError(f".ecdc with {_BRIEF.repr(codebooks)} codebooks: {model} has 1 to {most}")
     return model, samples, codebooks
 
 

@@ -6,6 +6,7 @@ import io
 import os
 import pickle
 import struct
+import time
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +155,68 @@ def test_metadata_that_contradict_the_codes_are_refused(change: dict[str, Any], 
     codes = example().codes.astype(np.uint16)
     with pytest.raises(NcfError, match=line):
         read_dac(saved({"codes": codes, "metadata": METADATA | change}))
+
+
+def shared(levels: int) -> bytes:
+    """Opcodes for a pair of pairs of pairs, the two of each being one: 2^levels numbers."""
+    return b"K\x01" + b"".join(b"\x94h%c\x86" % level for level in range(levels))
+
+
+def text(word: str) -> bytes:
+    return b"\x8c%c%b" % (len(word), word.encode())
+
+
+VERSION = text("dac_version") + text("1.0.0")
+PLACES = {
+    "alone": b"%b.",
+    "as a key": b"}%bK\x01s.",
+    "as one of the keys": b"}(%bK\x01u.",
+    "as metadata": b"}(" + text("metadata") + b"%b" + text("codes") + b"Nu.",
+    "as the version": b"}" + text("metadata") + b"}" + text("dac_version") + b"%bss.",
+    "as a level": b"}" + text("metadata") + b"}(" + VERSION + text("input_db") + b"%bus.",
+    "as a type": text("numpy") + text("dtype") + b"\x93%b\x85R.",
+    "as a name": b"%b" + text("dtype") + b"\x93.",
+    "as an argument": text("numpy.core.multiarray") + text("scalar") + b"\x93%bN\x86R.",
+    "as all arguments": text("numpy.core.multiarray") + text("_reconstruct") + b"\x93%bR.",
+    "as a state": text("numpy") + text("dtype") + b"\x93" + text("O8") + b"\x85R%bb.",
+    "as what is called": b"%b)R.",
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_one_object_with_many_names_is_counted_as_often_as_it_is_named(place: str) -> None:
+    data = with_pickle(b"\x80\x04" + PLACES[place].replace(b"%b", shared(60)))
+    began = time.process_time()
+    with pytest.raises(NcfError) as refused:
+        read_dac(data)
+    assert time.process_time() - began < 1
+    assert len(str(refused.value)) < 200
+
+
+def test_a_tree_that_grows_from_its_top_is_counted_too() -> None:
+    grown = b"]\x94" + b"".join(b"]\x94ah%cah%c" % (k, k) for k in range(1, 60))
+    with pytest.raises(NcfError, match="its pickle stands for more than 10000 objects"):
+        read_dac(with_pickle(b"\x80\x04" + grown + b"h\x00."))
+
+
+def test_a_list_in_itself_is_refused() -> None:
+    with pytest.raises(NcfError, match="its pickle has a list or dictionary in itself"):
+        read_dac(with_pickle(b"\x80\x04]\x94h\x00a."))
+
+
+@pytest.mark.parametrize("level", [10**400, -(10**400), True, 1e300, "1", None, [1.0]])
+def test_levels_that_cannot_be_are_refused(level: Any) -> None:
+    codes = example().codes.astype(np.uint16)
+    with pytest.raises(NcfError, match="its input_db cannot be"):
+        read_dac(saved({"codes": codes, "metadata": METADATA | {"input_db": level}}))
+
+
+@pytest.mark.parametrize("code", [-1, 1 << 16, -(2**63)])
+def test_codes_that_no_dac_can_hold_are_refused(code: int) -> None:
+    codes = example().codes.astype(np.int64)
+    codes[0, 0, 0] = code
+    with pytest.raises(NcfError, match="its codes cannot be"):
+        read_dac(saved({"codes": codes, "metadata": METADATA}))
 
 
 def test_other_arrays_are_refused() -> None:
