@@ -28,6 +28,10 @@ TIMEOUT = 30.0
 """Seconds without a byte after which a connection counts as cut."""
 ATTEMPTS = 5
 """Tries in a row that bring nothing before it is given up."""
+MOST_TRIES = 1000
+"""Tries before it is given up, however much each of them brings."""
+MOST_BYTES = 1 << 36
+"""Largest file; no checkpoint has a thousandth of that, and a server may never stop."""
 PAUSE = 0.5
 """Seconds before the second of them; doubled for each that follows."""
 
@@ -130,13 +134,14 @@ class _CutError(Exception):
 
 def _complete(url: str, partial: _Partial, sha256: str, monitor: Monitor) -> str:
     """Fetch what is missing, with pauses where it does not come; the SHA-256 of it all."""
-    fruitless = 0
-    while True:
-        before = partial.size
+    fruitless, most = 0, partial.size
+    for _ in range(MOST_TRIES):
         try:
             _transfer(url, partial, monitor)
         except _CutError as cut:
-            fruitless = 1 if partial.size > before else fruitless + 1
+            # Counted is what is kept: a server that has us begin again and again brings nothing.
+            fruitless = 1 if partial.size > most else fruitless + 1
+            most = max(most, partial.size)
             if fruitless >= ATTEMPTS:
                 raise UnavailableError(f"{url}: {cut}, {ATTEMPTS} times in a row") from None
             time.sleep(PAUSE * 2 ** (fruitless - 1))
@@ -155,6 +160,7 @@ def _complete(url: str, partial: _Partial, sha256: str, monitor: Monitor) -> str
                 f"{found[:16]}…, {sha256[:16]}… was expected"
             )
         partial.restart()
+    raise UnavailableError(f"{url}: not there after {MOST_TRIES} tries")
 
 
 def _transfer(url: str, partial: _Partial, monitor: Monitor) -> None:
@@ -174,6 +180,8 @@ def _transfer(url: str, partial: _Partial, monitor: Monitor) -> None:
         raise _unreachable(url, error.reason, partial) from None
     except (OSError, http.client.HTTPException) as error:
         raise _unreachable(url, error, partial) from None
+    except ValueError as error:  # what urllib makes of a redirect to no URL
+        raise UnavailableError(f"{url} is or leads to no URL: {_reason(error)}") from None
     with response:
         start, total = _extent(response.status, response.headers)
         if start != partial.size:
@@ -190,6 +198,9 @@ def _transfer(url: str, partial: _Partial, monitor: Monitor) -> None:
             while block := _read(response):
                 partial.write(block)
                 advance(len(block))
+                if partial.size > MOST_BYTES:
+                    partial.restart()
+                    raise UnavailableError(f"{url}: more than {MOST_BYTES} bytes came")
     if total is not None and partial.size != total:
         raise _CutError(f"the connection was cut at {partial.size} of {total} bytes")
 
@@ -204,19 +215,22 @@ def _read(response: http.client.HTTPResponse) -> bytes:
 def _extent(status: int, headers: Message) -> tuple[int, int | None]:
     """Where a body begins in the file, and the file's length if it is told."""
     if status == 206:
-        found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", headers.get("Content-Range", ""))
+        told = headers.get("Content-Range", "")
+        found = re.fullmatch(r"bytes ([0-9]{1,30})-[0-9]{1,30}/([0-9]{1,30}|\*)", told)
         if found is None:
             raise _CutError("the server resumed without saying where")
         return int(found[1]), None if found[2] == "*" else int(found[2])
     length = headers.get("Content-Length", "")
-    return 0, int(length) if length.isdecimal() else None
+    if length and not re.fullmatch("[0-9]{1,30}", length):
+        raise _CutError("the server says a length that is none")
+    return 0, int(length) if length else None
 
 
 def _mark_of(headers: Message) -> str:
     """What a server may be asked to compare before it resumes: RFC 9110, If-Range."""
     etag = str(headers.get("ETag", ""))
     mark = etag if etag.startswith('"') else str(headers.get("Last-Modified", ""))
-    return mark if mark.isascii() else ""
+    return mark if mark.isascii() and mark.isprintable() else ""
 
 
 def _refused(url: str, error: urllib.error.HTTPError, partial: _Partial) -> None:
@@ -228,8 +242,8 @@ def _refused(url: str, error: urllib.error.HTTPError, partial: _Partial) -> None
         partial.restart()
         raise _CutError("the server has another file now")
     if error.code in _TRANSIENT:
-        raise _CutError(f"the server answers {error.code} {error.reason}")
-    raise UnavailableError(f"{url}: the server answers {error.code} {error.reason}")
+        raise _CutError(f"the server answers {error.code} {_reason(error.reason)}")
+    raise UnavailableError(f"{url}: the server answers {error.code} {_reason(error.reason)}")
 
 
 def _unreachable(url: str, reason: object, partial: _Partial) -> Exception:
@@ -245,7 +259,7 @@ def _reason(error: object) -> str:
     if isinstance(error, TimeoutError):
         return f"nothing came for {TIMEOUT:.0f} s"
     text = (isinstance(error, OSError) and error.strerror) or str(error)
-    return " ".join(text.split()) or type(error).__name__
+    return " ".join(text.split())[:200] or type(error).__name__
 
 
 def _make_sure_of_room(path: Path, needed: int) -> None:
@@ -277,7 +291,9 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
     ) -> urllib.request.Request | None:
         scheme = newurl.partition(":")[0].lower()
         if scheme != "https" and (scheme != "http" or req.type != "http"):
-            raise UnavailableError(f"{req.full_url} leads to {newurl}, which is not encrypted")
+            raise UnavailableError(
+                f"{req.full_url} leads to {newurl[:200]}, which is not encrypted"
+            )
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 

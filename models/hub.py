@@ -18,6 +18,7 @@ from pathlib import Path
 from .cache import hub_cache
 from .errors import ModelError, UnavailableError
 from .monitor import SILENT, Monitor
+from .place import place_inside
 from .source import Source
 
 ENDPOINT = "HF_ENDPOINT"
@@ -33,6 +34,8 @@ def cached(source: Source) -> Path | None:
     commit = source.revision
     with suppress(OSError, UnicodeDecodeError):
         commit = (_folder(source) / "refs" / commit).read_text(encoding="ascii").strip()
+    if place_inside(commit) is None:
+        return None
     path = _folder(source) / "snapshots" / commit / source.path
     return path if path.is_file() else None
 

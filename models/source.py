@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 from urllib.parse import unquote, urlsplit
 
 from .errors import ModelError
+from .place import place_inside
 
 KNOWN_DIGITS = 8
 """Fewest hexadecimal digits of a SHA-256 that a card may give: EnCodec's file names carry 8."""
@@ -54,7 +55,7 @@ class Source:
             raise ModelError(f"{self.repository!r} is no repository, as in owner/name")
         elif not _REVISION.fullmatch(self.revision) or ".." in self.revision:
             raise ModelError(f"{self.revision!r} is no revision of {self.repository}")
-        if not all(_is_name(part) for part in self.path.split("/")):
+        if place_inside(self.path, portable=True) is None or not self.path.isprintable():
             raise ModelError(f"{self.where}: {self.path!r} is no file's name")
         if not _SHA256.fullmatch(self.sha256):
             raise ModelError(
@@ -94,8 +95,3 @@ class Source:
         if not all(isinstance(value, str) for value in table.values()):
             raise ModelError("all that a source has is text")
         return cls(**table)
-
-
-def _is_name(part: str) -> bool:
-    # Windows has more that means something in a path than "/".
-    return bool(part) and part not in (".", "..") and not set(part) & set('\\:*?"<>|\0')

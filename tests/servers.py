@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -91,6 +92,32 @@ class Hub(Server):
             found["X-Linked-Etag"] = f'"{hashlib.sha256(content).hexdigest()}"'
             found["X-Linked-Size"] = str(len(content))
         return found
+
+
+class Script:
+    """Answers the n-th connection with the bytes that ``answer(n, request)`` gives, and ends it."""
+
+    def __init__(self, answer: Callable[[int, bytes], bytes]) -> None:
+        self.answer = answer
+        self.asked = 0
+
+    def __enter__(self) -> Script:
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        threading.Thread(target=self._serve, daemon=True).start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._socket.close()
+
+    def _serve(self) -> None:
+        with suppress(OSError):  # of the closed socket
+            while True:
+                connection, _ = self._socket.accept()
+                with connection, suppress(OSError):
+                    asked = connection.recv(1 << 16)
+                    self.asked += 1
+                    connection.sendall(self.answer(self.asked, asked))
 
 
 class _Handler(BaseHTTPRequestHandler):

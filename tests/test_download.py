@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from conftest import PATIENCE
-from servers import Server, wait_for
+from servers import Script, Server, wait_for
 
 from neucodec.models import download as module
 from neucodec.models.download import download
@@ -189,6 +189,74 @@ def test_redirects_lead_to_other_servers_but_to_no_other_protocol(
         target.unlink()
         with pytest.raises(UnavailableError, match="leads to ftp://127.0.0.1/w.pth, which is not"):
             download(f"{front.url}/b", target)
+
+
+def elsewhere(number: int, request: bytes) -> bytes:
+    """More and more bytes each time, but never from where they were asked for."""
+    head = b'HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\nETag: "a"\r\n\r\n'
+    if b"Range" in request:
+        head = b'HTTP/1.1 206 P\r\nContent-Range: bytes 7-999999/1000000\r\nETag: "a"\r\n\r\n'
+    return head + bytes(1000)
+
+
+def test_a_server_that_resumes_elsewhere_again_and_again_is_given_up(target: Path) -> None:
+    with (
+        Script(elsewhere) as server,
+        pytest.raises(UnavailableError, match=r"w\.pth: the \w+ .*, 5 times in a row"),
+    ):
+        download(f"{server.url}/w.pth", target)
+    assert server.asked <= 12
+    assert left(target) <= {"w.pth.partial", "w.pth.partial.mark"}
+
+
+def test_tries_have_an_upper_bound(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_TRIES", 20)
+
+    def drip(number: int, request: bytes) -> bytes:
+        head = b"HTTP/1.1 206 P\r\nContent-Range: bytes %d-99/100\r\n" % (number - 1)
+        return (head if number > 1 else b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n") + (
+            b'ETag: "a"\r\n\r\n.'
+        )
+
+    with (
+        Script(drip) as server,
+        pytest.raises(UnavailableError, match="not there after 20 tries"),
+    ):
+        download(f"{server.url}/w.pth", target)
+    assert server.asked == 20
+
+
+def test_a_body_without_an_end_is_cut(
+    target: Path, monkeypatch: pytest.MonkeyPatch, server: Server
+) -> None:
+    monkeypatch.setattr(module, "MOST_BYTES", 100_000)
+    with pytest.raises(UnavailableError, match="more than 100000 bytes came"):
+        download(f"{server.url}/w.pth", target)
+    assert left(target) == set()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 302 Found\r\nLocation: http://[::1\r\n\r\n",
+        b"HTTP/1.1 302 Found\r\nLocation: http://host:99999999/\r\n\r\n",
+        b"HTTP/1.1 302 Found\r\nLocation: http://\xff\xfe/\r\n\r\n",
+        b"HTTP/1.1 302 Found\r\nLocation: http://h ost/a b\r\n\r\n",
+        b"HTTP/1.1 302 Found\r\nLocation: /w.pth\r\n\r\n",
+        b"HTTP/1.1 302 Found\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\nx",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"HTTP/1.1 206 P\r\nContent-Range: bytes " + b"9" * 5000 + b"-9/9\r\n\r\nx",
+        b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 500 + b"\r\n",
+        b"HTTP/1.1 999999 \x1b]0;\r\n\r\n",
+        b"nonsense\r\n\r\n",
+        b"",
+    ],
+)
+def test_answers_that_make_no_sense_are_one_line(answer: bytes, target: Path) -> None:
+    with Script(lambda number, request: answer) as server, pytest.raises(UnavailableError) as error:
+        download(f"{server.url}/w.pth", target)
+    assert "\n" not in str(error.value) and len(str(error.value)) < 500
 
 
 def test_a_disk_without_room_is_said_before(server: Server, target: Path) -> None:

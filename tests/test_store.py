@@ -190,6 +190,13 @@ def test_another_source_where_the_first_fails(server: Server, hub: Hub) -> None:
     ]
 
 
+@pytest.mark.parametrize("location", ["http://[::1", "http://h:99999/", "ftp://h/", "/v1/w"])
+def test_another_source_where_the_first_redirects_to_nowhere(hub: Hub, location: str) -> None:
+    with Server(redirects={"/v1/w": location}) as server:
+        found = store.fetch(card(Source(url=f"{server.url}/v1/w"), HUB))
+    assert found.source == HUB
+
+
 def test_a_corrupt_file_is_no_reason_to_look_elsewhere(server: Server, hub: Hub) -> None:
     with pytest.raises(ModelError, match="gave a damaged or another file"):
         store.fetch(card(url(server, "00000000"), HUB))
@@ -388,6 +395,7 @@ def test_the_hub_s_cache_is_where_its_library_has_it(monkeypatch: pytest.MonkeyP
         ({"url": "https://a.example/b", "repository": "a/b"}, "either a url or a repository"),
         ({"url": "file:///etc/passwd"}, "is no https:// URL"),
         ({"url": "https://a.example/"}, "is no file's name"),
+        ({"url": "https://a.example/a%1b.pth"}, "is no file's name"),
         ({"url": "https://a.example/..%2f..%2fb"}, "is no file's name"),
         ({"url": "https://a.example/b", "file": "c"}, "is named in a repository"),
         ({"repository": "../a", "file": "b"}, "is no repository"),
