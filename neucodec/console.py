@@ -7,7 +7,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 import click
@@ -64,12 +64,15 @@ class Console:
     def fail(self, name: str | None, error: BaseException | str) -> None:
         """Why a file (or, without a name, the run) failed."""
         if isinstance(error, BaseException) and os.environ.get(DEBUG, "0") not in ("", "0"):
-            self.say("".join(traceback.format_exception(error)).rstrip("\n"))
+            for line in "".join(traceback.format_exception(error)).splitlines():
+                self.say(line)
         text = error if isinstance(error, str) else explain(error, name)
         self.say(f"neucodec: {shown(name)}: {text}" if name else f"neucodec: {text}")
 
     def say(self, text: str) -> None:
-        """A line, whatever the verbosity."""
+        """A line, whatever the verbosity. What a file, a server or a library has put into it
+        stays text: this is the one door to the terminal."""
+        text = printable(text)
         if self._beside_bar:
             from tqdm import tqdm
 
@@ -116,12 +119,19 @@ def shown(name: str) -> str:
     """A file name or other text from outside, safe to print: one line, no control characters."""
     if name == "-":
         return "standard input"
-    return printable(os.fsencode(name).decode(errors="replace"))
+    with suppress(UnicodeEncodeError):  # halves of characters, which no file system has
+        name = os.fsencode(name).decode(errors="replace")
+    return printable(name)
 
 
 def printable(text: str) -> str:
     r"""Text without control characters: they could move the cursor or colour the terminal."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def printable_lines(text: str) -> str:
+    """The same for a text whose lines are ours."""
+    return "\n".join(map(printable, text.split("\n")))
 
 
 def counted(number: int, noun: str) -> str:
@@ -134,7 +144,7 @@ def explain(error: BaseException, name: str | None = None) -> str:
     if isinstance(error, MemoryError) or _is_torch_out_of_memory(error):
         return "not enough memory; fewer threads (--threads 1) need less"
     if isinstance(error, OSError):
-        text = error.strerror or str(error) or type(error).__name__
+        text = " ".join((error.strerror or str(error)).split()) or type(error).__name__
         other = error.filename if isinstance(error.filename, str) else None
         return f"{shown(other)}: {text}" if other and other != name else text
     text = " ".join(str(error).split())

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from neucodec.clock import format_spans, format_time, parse_time
-from neucodec.console import explain, shown
+from neucodec.commands.fetching import Downloads
+from neucodec.console import Console, explain, printable_lines, shown
 from neucodec.errors import NeucodecError
 
 
@@ -52,3 +53,30 @@ def test_faults_of_the_program_own_up() -> None:
 def test_names_cannot_play_tricks_on_the_terminal() -> None:
     assert shown("a\x1b[31m\nb.wav") == r"a\x1b[31m\nb.wav"
     assert shown("-") == "standard input"
+    assert shown("\ud800\udc80") == r"\ud800\udc80"
+
+
+def test_whatever_is_said_is_one_line_of_text(capsys: pytest.CaptureFixture[str]) -> None:
+    console, hostile = Console(1), "\x1b]0;title\x07\nneucodec: all is well\u202e"
+    console.report(hostile)
+    console.detail(hostile)
+    console.warn(hostile, hostile)
+    console.fail(hostile, OSError(hostile))
+    console.fail(None, OSError(5, hostile, hostile))
+    console.fail(None, KeyError(hostile))
+    Downloads(console).say(hostile)
+    lines = capsys.readouterr().err.split("\n")
+    assert len(lines) == 8
+    assert all(line.isprintable() and "\\x1b]0;title" in line for line in lines[:-1])
+
+
+def test_lines_of_ours_stay_lines() -> None:
+    assert printable_lines("| a\t |\n| \x1b |") == "| a\\t |\n| \\x1b |"
+
+
+def test_a_traceback_keeps_its_lines(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NEUCODEC_DEBUG", "1")
+    Console().fail("a.wav", KeyError("\x1b"))
+    assert capsys.readouterr().err.splitlines()[0] == "KeyError: '\\x1b'"

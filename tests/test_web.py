@@ -13,7 +13,7 @@ from pathlib import Path
 import fsspec
 import pytest
 from conftest import MakeClip, Run
-from servers import Server
+from servers import Script, Server
 
 from neucodec import remote, web
 from neucodec.commands.files import watch
@@ -214,3 +214,12 @@ def test_half_of_each_is_never_an_output(
     ran = run("encode", f"{server.url}/a.wav", "-o", out)
     assert "changed while it was being read" in ran.err
     assert not out.exists()
+
+
+@pytest.mark.parametrize("code", [b"500", b"404", b"302"])
+def test_a_status_line_cannot_play_tricks_on_the_terminal(code: bytes, run: Run) -> None:
+    answer = b"HTTP/1.1 %b \x1b]0;t\x07\r\nLocation: \x1b[2J\r\nContent-Length: 0\r\n\r\n" % code
+    with Script(lambda number, request: answer) as server:
+        ran = run("encode", f"{server.url}/a.wav", "-o", "-")
+    assert ran.code == 1
+    assert ran.err.removesuffix("\n").isprintable()

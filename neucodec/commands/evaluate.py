@@ -12,7 +12,7 @@ import click
 
 from ..bitrate import codebooks_for, format_kbps, parse_bitrate
 from ..choice import DEFAULT_MODEL
-from ..console import Console, shown
+from ..console import Console, printable_lines, shown
 from ..errors import NeucodecError
 from ..outfile import output_file
 from .fetching import OFFLINE, Downloads
@@ -165,7 +165,7 @@ def evaluate(
         rows, failed = _measure(trials, jobs or available_threads(), console)
         results = Results(rows, {candidate.name: neural for candidate, neural in codecs}, kept)
         if rows:
-            click.echo(results.text())
+            click.echo(printable_lines(results.text()))
             if output is not None:
                 listen = page(results, recordings, mono=mono, count=clips, megabytes=page_size)
                 _write(place / "results.json", results.json())

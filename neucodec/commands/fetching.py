@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from ..console import REPORTS, Console
+from ..console import REPORTS, Console, printable
 from ..models.card import Card
 from ..models.monitor import Advance, Monitor
 
@@ -83,7 +83,7 @@ class Downloads(Monitor):
         from tqdm import tqdm
 
         with tqdm(
-            desc=name, total=total, initial=done, unit="B", unit_scale=True, leave=False,
+            desc=printable(name), total=total, initial=done, unit="B", unit_scale=True, leave=False,
             dynamic_ncols=True,
         ) as bar:  # fmt: skip
             yield bar.update
