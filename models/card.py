@@ -11,6 +11,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from .bounds import said
 from .errors import ModelError
 from .lm.card import EntropyCard
 from .source import Source
@@ -55,9 +56,16 @@ _RANGES = {
     "codebooks": (1, 255),
     "codebook_size": (2, 65536),
     "default_codebooks": (1, 255),
-    "chunk_frames": (1, 2**26),
+    "chunk_frames": (1, 2**20),
     "chunk_stride": (1, 2**26),
+    "chunk_context": (0, 2**24),
+    "chunk_code_context": (0, 2**16),
+    "chunk_warmup": (0, 2**10),
+    "chunk_trim": (0, 2**26),
+    "layer_gain": (0, 1000),
 }
+_MOST_SAMPLES = 2**24
+"""Of a chunk with what its network sees on either side."""
 _ANY = (0, 2**63 - 1)
 _SHA256 = re.compile(r"([0-9a-f]{64})?")
 # What an .ncf can name.
@@ -165,8 +173,8 @@ class Card(Stored):
         """Read a card's TOML; ``source`` names it in errors."""
         try:
             data = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            raise ModelError(f"{source}: not a card: {error}") from None
+        except (ValueError, RecursionError) as error:
+            raise ModelError(f"{source}: not a card: {str(error)[:100]}") from None
         kinds = {f.name: str(f.type) for f in fields(cls) if f.name != "folder"}
         unknown = sorted(set(data) - set(kinds))
         if unknown:
@@ -174,43 +182,57 @@ class Card(Stored):
         for key, value in data.items():
             kind, words = _KINDS[kinds[key]]
             if type(value) is not kind:
-                raise ModelError(f"{source}: {key} is to be {words}, not {value!r}")
+                raise ModelError(f"{source}: {key} is to be {words}, not {said(value)}")
             low, high = _RANGES.get(key, _ANY)
             if isinstance(value, int) and not low <= value <= high:
-                raise ModelError(f"{source}: {key} {value} is not within {low} to {high}")
+                raise ModelError(f"{source}: {key} {said(value)} is not within {low} to {high}")
         try:
             data["sources"] = [Source.of(table) for table in data.get("sources", [])]
             if "entropy" in data:
                 data["entropy"] = EntropyCard.of(data["entropy"])
-            card = cls(**data)
+            return cls(**data).check()
         except TypeError as error:
             raise ModelError(f"{source}: incomplete card: {error}") from None
         except ModelError as error:
             raise ModelError(f"{source}: {error}") from None
-        if not _NAME.fullmatch(card.name):
+
+    def check(self) -> Card:
+        """The card itself; ModelError where what it says cannot be, whoever has filled it."""
+        for key, (low, high) in _RANGES.items():
+            value = getattr(self, key)
+            if type(value) is not int or not low <= value <= high:
+                raise ModelError(f"{key} {said(value)} is not within {low} to {high}")
+        if not _NAME.fullmatch(self.name):
+            raise ModelError(f"name {said(self.name)}: 1 to 64 letters, digits and . _ + - fit")
+        if self.entropy and not _NAME.fullmatch(self.entropy.name):
             raise ModelError(
-                f"{source}: name {card.name!r}: 1 to 64 letters, digits and . _ + - fit"
+                f"name {self.entropy.name!r} of [entropy]: 1 to 64 letters, digits and . _ + - fit"
             )
-        if card.entropy and not _NAME.fullmatch(card.entropy.name):
+        counts = [self.default_codebooks, *self.codebook_counts]
+        if not all(type(n) is int and 1 <= n <= self.codebooks for n in counts):
             raise ModelError(
-                f"{source}: name {card.entropy.name!r} of [entropy]: 1 to 64 letters, digits and "
-                ". _ + - fit"
+                "default_codebooks and codebook_counts are to be within 1 to codebooks"
             )
-        counts = [card.default_codebooks, *card.codebook_counts]
-        if not all(type(n) is int and 1 <= n <= card.codebooks for n in counts):
-            raise ModelError(
-                f"{source}: default_codebooks and codebook_counts are to be within 1 to codebooks"
-            )
-        of_entropy = card.entropy.sha256 if card.entropy else ""
-        for sha256 in (card.sha256, of_entropy, *card.same_codes):
+        if list(self.codebook_counts) != sorted(set(self.codebook_counts)):
+            raise ModelError("codebook_counts are to rise, each once")
+        of_entropy = self.entropy.sha256 if self.entropy else ""
+        for sha256 in (self.sha256, of_entropy, *self.same_codes):
             if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
-                raise ModelError(f"{source}: sha256 {sha256!r} is not 64 of 0-9a-f")
+                raise ModelError(f"sha256 {sha256!r} is not 64 of 0-9a-f")
         for key, known in (("chunk_strategy", STRATEGIES), ("level", LEVELS)):
-            if (value := getattr(card, key)) not in known:
-                raise ModelError(f"{source}: {key} {value!r}: there are {', '.join(known)}")
-        if card.layer_gain and (card.level != "rms" or card.channels != 1):
-            raise ModelError(f'{source}: layers need level = "rms" and a single channel')
-        return card
+            if (value := getattr(self, key)) not in known:
+                raise ModelError(f"{key} {said(value)}: there are {', '.join(known)}")
+        if self.layer_gain and (self.level != "rms" or self.channels != 1):
+            raise ModelError('layers need level = "rms" and a single channel')
+        own, shared = self.chunk_frames * self.hop, self.chunk_frames * self.hop - self.chunk_stride
+        if not 0 <= shared <= self.chunk_stride:
+            raise ModelError(
+                f"chunk_stride {self.chunk_stride}: chunks of {self.chunk_frames} frames of "
+                f"{self.hop} samples are to meet, and to share no more than half with the next"
+            )
+        if own + 2 * (self.chunk_context + self.chunk_code_context * self.hop) > _MOST_SAMPLES:
+            raise ModelError(f"chunks of more than {_MOST_SAMPLES} samples with their context")
+        return self
 
 
 def _fingerprint(sha256: str) -> bytes:

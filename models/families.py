@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .batches import one_by_one
+from .bounds import checked
 from .card import Card
 from .codec import Codec
 from .dac import Dac, DacConfig
@@ -36,7 +37,45 @@ def build(card: Card, path: Path, device: torch.device, precision: torch.dtype) 
         torch.backends.cuda.matmul.allow_tf32 = False
         torch.backends.cudnn.allow_tf32 = False
         torch.backends.cudnn.deterministic = True
-    return _FAMILIES[card.family](card, path, device, precision)
+    try:
+        codec = _FAMILIES[card.family](card, path, device, precision)
+    except (ModelError, OSError, MemoryError):
+        raise
+    except Exception as error:  # of whatever kind: torch makes many of numbers that do not fit
+        reason = " ".join(str(error).split())[:200]
+        if card.folder is None or "allocate memory" in reason:
+            raise  # the package's own cards are right
+        raise ModelError(f"{card.name}: {path.name} does not fit its card: {reason}") from None
+    _check_agreement(card, codec)
+    return codec
+
+
+def _check_agreement(card: Card, codec: Codec) -> None:
+    """Raise ModelError where a card says of its network what the network is not: coding would fail
+    in the midst of a file, or give sound of another rate."""
+    network = getattr(codec, "network", None)
+    if isinstance(network, _Segments):
+        network = network.network
+    config = getattr(network, "config", None)
+    channels = getattr(config, "channels", 1) if card.family == "encodec" else 1
+    causal = card.family == "encodec" and getattr(config, "causal", False)
+    strategies = {"stream": causal, "segments": not causal} if card.family == "encodec" else {}
+    found = {
+        "hop": getattr(network, "hop", None) or getattr(config, "hop", None),
+        "codebook_size": getattr(config, "codebook_size", None),
+        "codebooks": getattr(config, "codebooks", None),
+        "channels": channels,
+        "chunk_strategy": _STRATEGIES.get(card.family),
+        "level": "codec" if getattr(config, "normalise", False) else None,
+    }
+    if strategies and not strategies.get(card.chunk_strategy):
+        found["chunk_strategy"] = next(name for name, holds in strategies.items() if holds)
+    for key, value in found.items():
+        said = getattr(card, key)
+        if value is not None and said != value:
+            raise ModelError(f"{card.name}: its card has {key} {said}, its network {value}")
+    if card.level == "codec" and not getattr(config, "normalise", False):
+        raise ModelError(f'{card.name}: level = "codec" is for networks that give a scale')
 
 
 def keep(codec: Codec, half: str) -> None:
@@ -50,11 +89,10 @@ def keep(codec: Codec, half: str) -> None:
 
 
 def configured(card: Card, config: Callable[..., C]) -> C:
-    """The network's configuration as the card has it."""
-    arguments = {k: tuple(v) if isinstance(v, list) else v for k, v in card.config.items()}
+    """The network's configuration as the card has it; ModelError where that is out of bounds."""
     try:
-        return config(**arguments)
-    except TypeError as error:
+        return checked(config, card.config)
+    except ModelError as error:
         raise ModelError(f"{card.name}: its [config] does not fit {card.family}: {error}") from None
 
 
@@ -111,3 +149,10 @@ _FAMILIES: dict[str, Callable[[Card, Path, torch.device, torch.dtype], Codec]] =
     "hificodec": _hificodec,
     "spectokenizer": _spectokenizer,
 }
+_STRATEGIES = {
+    "neu": "overlap",
+    "dac": "context",
+    "hificodec": "segments",
+    "spectokenizer": "overlap",
+}
+"""How the chunks of a family meet; EnCodec's may be a stream or segments."""

@@ -12,12 +12,11 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from .bands import Bands
 from .batches import batch_for, one_by_one
+from .bounds import checked
 from .card import Card
 from .codec import AudioChunk, CodeChunk, State
 from .errors import ModelError
@@ -27,6 +26,7 @@ from .neu_encoder import NeuEncoder
 from .phase import Phases
 from .quantise import Quantised, ResidualQuantiser
 from .spectrum import Spectrum
+from .state_dict import read_checkpoint, restore
 
 
 @dataclass(frozen=True)
@@ -224,16 +224,18 @@ class NeuCodec:
     @classmethod
     def load(cls, card: Card, path: Path, device: torch.device) -> NeuCodec:
         """Build the network that the card describes and fill it from a safetensors file."""
+        unfit = f"{card.name}: its [config] does not fit neu"
         try:
-            network = Neu(NeuConfig(**card.config))
-        except (TypeError, ValueError) as error:
-            raise ModelError(f"{card.name}: its [config] does not fit neu: {error}") from None
+            config = checked(NeuConfig, card.config)
+        except ModelError as error:
+            raise ModelError(f"{unfit}: {error}") from None
         try:
-            state = load_file(path)
-            network.load_state_dict({name: value.float() for name, value in state.items()})
-        except (SafetensorError, RuntimeError) as error:
-            line = str(error).splitlines()[-1].strip()
-            raise ModelError(f"{path.name} does not fit the card of {card.name}: {line}") from None
+            checkpoint = read_checkpoint(path)
+            network = restore(lambda: Neu(config), checkpoint.tensors, checkpoint.source)
+        except ModelError as error:
+            raise ModelError(f"{path.name} does not fit the card of {card.name}: {error}") from None
+        except ValueError as error:
+            raise ModelError(f"{unfit}: {error}") from None
         return cls(card, network, device)
 
     @torch.inference_mode()

@@ -14,11 +14,14 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from .bounds import OutOfBoundsError, checked, said, whole_number, whole_numbers
 from .card import Card
 from .errors import ModelError
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from .checkpoint_header import CheckpointHeader
 
 CARD = "card.toml"
 CONFIG = "config.json"
@@ -28,6 +31,8 @@ N = TypeVar("N", bound="nn.Module")
 
 _HELP = "docs/models.md says what a card holds"
 _LICENCE = "your own"
+_MOST_TEXT = 1 << 20
+"""Characters of a card or a configuration."""
 
 
 def card_at(path: Path) -> Card:
@@ -53,7 +58,7 @@ def card_at(path: Path) -> Card:
 
 def _read(path: Path) -> Card:
     try:
-        card = Card.parse(path.read_text(encoding="utf-8"), str(path))
+        card = Card.parse(_text(path), str(path))
     except UnicodeDecodeError:
         raise ModelError(f"{path}: not a card: no text") from None
     if Path(card.weights).name != card.weights:
@@ -65,34 +70,61 @@ def _read(path: Path) -> Card:
     return replace(card, embedded=False, folder=path.parent, entropy=entropy)
 
 
+def _text(path: Path) -> str:
+    with path.open(encoding="utf-8") as file:
+        text = file.read(_MOST_TEXT + 1)
+    if len(text) > _MOST_TEXT:
+        raise ModelError(f"{path}: more than {_MOST_TEXT} characters, where a page is due")
+    return text
+
+
 def _from_transformers(folder: Path) -> Card:
     weights = next((name for name in TENSORS if (folder / name).is_file()), None)
     if weights is None:
         raise ModelError(f"{folder} holds none of {', '.join(TENSORS)}")
     source = folder / CONFIG
     try:
-        config = json.loads(source.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ModelError(f"{source}: no JSON: {error}") from None
+        config = json.loads(_text(source))
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{source}: no JSON: {str(error)[:100]}") from None
     families = {"encodec": _encodec, "dac": _dac_of_transformers}
     kind = config.get("model_type") if isinstance(config, dict) else None
-    if kind not in families:
-        raise ModelError(f"{source}: model_type {kind!r}; {', '.join(families)} can be read")
+    if not isinstance(kind, str) or kind not in families:
+        raise ModelError(f"{source}: model_type {said(kind)}; {', '.join(families)} can be read")
     card = _derived(families[kind], config, _name_of(folder.resolve().name), str(source))
     return replace(card, folder=folder, weights=weights)
 
 
 def _from_file(path: Path) -> Card:
-    from .state_dict import read_checkpoint
+    from .checkpoint_header import read_header
 
-    arguments = read_checkpoint(path).metadata.get("kwargs")
+    header = read_header(path)
+    arguments = header.metadata.get("kwargs")
     if not isinstance(arguments, Mapping) or "encoder_rates" not in arguments:
-        raise ModelError(
-            f"{path} does not say what network it is for: put a card beside it, "
-            f"{path.with_suffix('.toml').name}; {_HELP}"
-        )
+        return _recognised(path, header)
     card = _derived(_dac, arguments, _name_of(path.stem), str(path))
     return replace(card, folder=path.parent, weights=path.name)
+
+
+def _recognised(path: Path, header: CheckpointHeader) -> Card:
+    """The card of a checkpoint that says nothing of itself but by the shapes of its tensors."""
+    from .digest import sha256_of
+    from .recognition import recognise
+
+    found = recognise(header)
+    if len(found) != 1:
+        names = " or ".join(card.name for card in found)
+        raise ModelError(
+            f"{path} does not say what network it is for: put a card beside it, "
+            f"{path.with_suffix('.toml').name}{f', as of {names}' if found else ''}; {_HELP}"
+        )
+    card, sha256 = replace(found[0], folder=path.parent, weights=path.name), sha256_of(path)
+    if any(source.sha256 and sha256.startswith(source.sha256) for source in card.sources):
+        return card  # the published file itself
+    return replace(
+        card, name=_name_of(path.stem), title=f"As {card.name}, of one's own", sources=(),
+        sha256="", same_codes=(), entropy=None, license_weights=_LICENCE,
+    )  # fmt: skip
 
 
 def _derived(
@@ -102,11 +134,16 @@ def _derived(
     source: str,
 ) -> Card:
     try:
-        return family(config, name)
+        return family(config, name).check()
+    except OutOfBoundsError as error:
+        raise ModelError(f"{source}: no sound configuration: {error}") from None
     except ModelError as error:
         raise ModelError(f"{source}: {error}") from None
-    except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
-        raise ModelError(f"{source}: no sound configuration: {error!r}") from None
+    except KeyError as error:
+        raise ModelError(f"{source}: no sound configuration: {error} is missing") from None
+    except Exception as error:  # of whatever kind: the numbers are anyone's
+        reason = " ".join(str(error).split())[:100]
+        raise ModelError(f"{source}: no sound configuration: {reason}") from None
 
 
 def _name_of(text: str) -> str:
@@ -135,20 +172,24 @@ def _dac(arguments: Mapping[str, Any], name: str) -> Card:
     from .dac_windows import trim_of
     from .receptive import convolutions
 
-    rates = tuple(arguments["encoder_rates"])
-    if tuple(arguments["decoder_rates"]) != rates[::-1]:
+    rates = whole_numbers("encoder_rates", arguments["encoder_rates"])
+    if whole_numbers("decoder_rates", arguments["decoder_rates"]) != rates[::-1]:
         raise ModelError("the decoder's rates are not the encoder's in reverse")
-    config = DacConfig(
-        encoder_width=arguments["encoder_dim"],
-        decoder_width=arguments["decoder_dim"],
-        rates=rates,
-        latent=arguments.get("latent_dim") or arguments["encoder_dim"] * 2 ** len(rates),
-        codebooks=arguments["n_codebooks"],
-        codebook_size=arguments["codebook_size"],
-        codebook_dim=arguments["codebook_dim"],
+    width = whole_number("encoder_dim", arguments["encoder_dim"])
+    config = checked(
+        DacConfig,
+        {
+            "encoder_width": width,
+            "decoder_width": arguments["decoder_dim"],
+            "rates": rates,
+            "latent": arguments.get("latent_dim") or width * 2 ** len(rates),
+            "codebooks": arguments["n_codebooks"],
+            "codebook_size": arguments["codebook_size"],
+            "codebook_dim": arguments["codebook_dim"],
+        },
     )
     network = _sketch(lambda: Dac(config))
-    hop, rate = config.hop, arguments["sample_rate"]
+    hop, rate = config.hop, whole_number("sample_rate", arguments["sample_rate"], most=_HIGHEST)
     frames = max(1, rate // hop)
     return Card(
         name=name,
@@ -174,6 +215,8 @@ def _dac(arguments: Mapping[str, Any], name: str) -> Card:
     )
 
 
+_HIGHEST = 1 << 24
+"""Hz of a sample rate."""
 _WARMUP = 3
 """Seconds after which an EnCodec stream has forgotten how it began."""
 _ENCODEC_FIXED = {
@@ -194,9 +237,11 @@ def _encodec(config: Mapping[str, Any], name: str) -> Card:
 
     for key, value in _ENCODEC_FIXED.items():
         if config.get(key, value) != value:
-            raise ModelError(f"{key} {config[key]!r}: only {value!r} can be run")
-    rate, ratios = config["sampling_rate"], tuple(config["upsampling_ratios"])
-    hop, size = math.prod(ratios), config["codebook_size"]
+            raise ModelError(f"{key} {said(config[key])}: only {value!r} can be run")
+    rate = whole_number("sampling_rate", config["sampling_rate"], most=_HIGHEST)
+    ratios = whole_numbers("upsampling_ratios", config["upsampling_ratios"])
+    hop = math.prod(ratios)
+    size = whole_number("codebook_size", config["codebook_size"], 2)
     bits = math.ceil(rate / hop) * math.log2(size)
     codebooks = int(1000 * max(config["target_bandwidths"]) // bits)
     causal = config["use_causal_conv"]
@@ -208,20 +253,25 @@ def _encodec(config: Mapping[str, Any], name: str) -> Card:
         raise ModelError("neither causal nor in segments: it can only code whole files at once")
     elif config["normalize"]:
         raise ModelError("normalises whole files: it can only code them at once")
-    network_config = EncodecConfig(
-        channels=config["audio_channels"],
-        causal=causal,
-        group_norm=config["norm_type"] == "time_group_norm",
-        filters=config["num_filters"],
-        latent=config["hidden_size"],
-        ratios=ratios,
-        lstm_layers=config["num_lstm_layers"],
-        normalise=config["normalize"],
-        segment=segment,
-        stride=stride,
-        codebooks=codebooks,
-        codebook_size=size,
+    network_config = checked(
+        EncodecConfig,
+        {
+            "channels": config["audio_channels"],
+            "causal": causal,
+            "group_norm": config["norm_type"] == "time_group_norm",
+            "filters": config["num_filters"],
+            "latent": config["hidden_size"],
+            "ratios": ratios,
+            "lstm_layers": config["num_lstm_layers"],
+            "normalise": config["normalize"],
+            "segment": segment,
+            "stride": stride,
+            "codebooks": codebooks,
+            "codebook_size": size,
+        },
     )
+    if segment and stride and not stride <= segment:
+        raise ModelError(f"segments of {segment} samples, {stride} apart")
     frames = rate // hop
     return Card(
         name=name,

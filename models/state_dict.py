@@ -8,7 +8,6 @@ inference has no use for the factors.
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from .checkpoint_header import joined, read_header, unwrapped
 from .errors import ModelError
 
 M = TypeVar("M", bound=nn.Module)
@@ -51,15 +51,15 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     ``ModelError`` for anything else and ``OSError`` if the file cannot be read.
     """
     path = Path(path)
-    if _is_safetensors(path):
-        tensors, metadata = _read_safetensors(path)
-    else:
-        tensors, metadata = _flatten(_read_pickle(path), path.name)
+    header = read_header(path)
+    tensors = _read_safetensors(path) if header.is_safetensors else _read_pickle(path)
+    if {name: tuple(tensor.shape) for name, tensor in tensors.items()} != header.shapes:
+        raise ModelError(f"{path.name} changed while it was read, or its header says otherwise")
     for name, tensor in tensors.items():
         if tensor.is_floating_point():
             tensors[name] = tensor.float()
     _fold(tensors, path.name)
-    return Checkpoint(tensors, metadata, path.name)
+    return Checkpoint(tensors, header.metadata, path.name)
 
 
 def fold_weight_norm(
@@ -93,6 +93,11 @@ def _fold(tensors: dict[str, Tensor], source: str) -> None:
                 ) from None
             if f"{stem}.weight" in tensors:
                 raise ModelError(f"{source}: {stem} has a weight with and without weight norm")
+            if not v.is_floating_point() or g.shape != (*v.shape[:1], *[1] * (v.dim() - 1)):
+                raise ModelError(
+                    f"{source}: weight norm of {stem} has a length of shape {tuple(g.shape)} for "
+                    f"a direction of shape {tuple(v.shape)}"
+                )
             norm = torch.linalg.vector_norm(v, dim=tuple(range(1, v.dim())), keepdim=True)
             tensors[f"{stem}.weight"] = v * (g / norm)
 
@@ -107,17 +112,20 @@ def restore(build: Callable[[], M], tensors: Mapping[str, Tensor], source: str) 
     with torch.device("meta"):
         network = build()
     places = network.state_dict()
-    if {name for name, _ in network.named_buffers()} - places.keys():
-        # What is computed and not saved, such as a window, has its values only if built for real.
-        network = build()
     _refuse(source, "lacks", places.keys() - tensors.keys())
     _refuse(source, "has, and this model does not,", tensors.keys() - places.keys())
     for name, place in places.items():
-        if tensors[name].shape != place.shape:
+        found = tensors[name]
+        if found.shape != place.shape:
             raise ModelError(
-                f"{source}: {name} has shape {tuple(tensors[name].shape)}, "
+                f"{source}: {name} has shape {tuple(found.shape)}, "
                 f"this model needs {tuple(place.shape)}"
             )
+        if found.is_floating_point() != place.is_floating_point():
+            raise ModelError(f"{source}: {name} is of {found.dtype}, this model needs another kind")
+    if {name for name, _ in network.named_buffers()} - places.keys():
+        # What is computed and not saved, such as a window, has its values only if built for real.
+        network = build()
     network.load_state_dict(dict(tensors), strict=True, assign=True)
     return network.requires_grad_(False).eval()
 
@@ -129,47 +137,31 @@ def _refuse(source: str, verb: str, names: Iterable[str]) -> None:
         raise ModelError(f"{source} {verb} {', '.join(found[:3])}{more}")
 
 
-def _is_safetensors(path: Path) -> bool:
-    # The format opens with the header's length in eight bytes, then the header, which is JSON.
-    with path.open("rb") as file:
-        return file.read(9)[8:] == b"{"
-
-
-def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            return tensors, dict(file.metadata() or {})
-    except SafetensorError as error:
-        raise ModelError(f"{path.name} is not a sound safetensors file: {error}") from None
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ModelError(f"{path.name} is not a sound safetensors file: {reason}") from None
 
 
-def _read_pickle(path: Path) -> object:
+def _read_pickle(path: Path) -> dict[str, Tensor]:
+    """The tensors of a PyTorch file whose header was read: it can be trusted to be small."""
     try:
         # Of a path, PyTorch would go by the suffix.
         with path.open("rb") as file:
-            return torch.load(file, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        reason = str(error).strip().partition("\n")[0]
+            state, _ = unwrapped(torch.load(file, map_location="cpu", weights_only=True))
+        tensors: dict[str, Tensor] = {}
+        for name, value in state.items():
+            for key, tensor in (value if isinstance(value, dict) else {"": value}).items():
+                tensors[joined(name, key)] = tensor.detach()
+    except OSError:
+        raise
+    except Exception as error:
+        # PyTorch's own words end in the advice to run the code in the file.
         raise ModelError(
-            f"{path.name} is no checkpoint of plain tensors, and nothing else is opened: {reason}"
+            f"{path.name} is no checkpoint of plain tensors, and nothing else is opened: PyTorch "
+            f"refuses it with {type(error).__name__}"
         ) from None
-
-
-def _flatten(content: object, source: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Unwrap the dictionaries around the tensors of a PyTorch file."""
-    metadata: dict[str, Any] = {}
-    if isinstance(content, dict) and "state_dict" in content:
-        metadata = dict(content.get("metadata") or {})
-        content = content["state_dict"]
-    tensors: dict[str, Tensor] = {}
-    for name, value in content.items() if isinstance(content, dict) else [("content", content)]:
-        inner = value if isinstance(value, dict) else {"": value}
-        for key, tensor in inner.items():
-            full = f"{name}.{key}" if key else str(name)
-            if not isinstance(tensor, Tensor):
-                raise ModelError(
-                    f"{source}: {full} is a {type(tensor).__name__}, a tensor was expected"
-                )
-            tensors[full] = tensor
-    return tensors, metadata
+    return tensors
