@@ -11,6 +11,7 @@ import math
 import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from .errors import ModelError
@@ -31,6 +32,8 @@ LONGEST = 8
 MOST_PRODUCT = 1 << 16
 """Of the entries of a list of rates: samples of a frame."""
 
+MOST_TEXT = 1 << 20
+"""Characters of a file that is a page long."""
 _BRIEF = reprlib.Repr()
 
 
@@ -41,6 +44,15 @@ class OutOfBoundsError(ModelError):
 def said(value: object) -> str:
     """A value for a message: short, whatever it is."""
     return _BRIEF.repr(value)
+
+
+def short_text(path: Path) -> str:
+    """The text of a card or a configuration; ModelError where it is longer than any can be."""
+    with path.open(encoding="utf-8") as file:
+        text = file.read(MOST_TEXT + 1)
+    if len(text) > MOST_TEXT:
+        raise ModelError(f"{path}: more than {MOST_TEXT} characters, where a page is due")
+    return text
 
 
 def checked(kind: Callable[..., C], arguments: Mapping[str, Any]) -> C:

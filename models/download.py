@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import http.client
-import importlib
 import os
 import re
 import shutil
 import socket
-import ssl
 import time
 import urllib.error
 import urllib.request
@@ -23,6 +21,7 @@ from .cache import CACHE, alone
 from .digest import BLOCK, sha256_of
 from .errors import ModelError, UnavailableError
 from .monitor import SILENT, Monitor
+from .opener import opener
 
 TIMEOUT = 30.0
 """Seconds without a byte after which a connection counts as cut."""
@@ -171,7 +170,7 @@ def _transfer(url: str, partial: _Partial, monitor: Monitor) -> None:
     if partial.size:
         headers |= {"Range": f"bytes={partial.size}-", "If-Range": partial.mark}
     try:
-        response = _opener().open(urllib.request.Request(url, headers=headers), timeout=TIMEOUT)
+        response = opener().open(urllib.request.Request(url, headers=headers), timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
         with error:
             _refused(url, error, partial)
@@ -275,33 +274,3 @@ def _unwritable(target: Path, error: OSError) -> ModelError:
     return ModelError(
         f"{target} cannot be written: {error.strerror or error}; {CACHE} names another folder"
     )
-
-
-class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows a server to wherever it keeps its files, but not out of encryption."""
-
-    def redirect_request(
-        self,
-        req: urllib.request.Request,
-        fp: IO[bytes],
-        code: int,
-        msg: str,
-        headers: http.client.HTTPMessage,
-        newurl: str,
-    ) -> urllib.request.Request | None:
-        scheme = newurl.partition(":")[0].lower()
-        if scheme != "https" and (scheme != "http" or req.type != "http"):
-            raise UnavailableError(
-                f"{req.full_url} leads to {newurl[:200]}, which is not encrypted"
-            )
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
-
-
-def _opener() -> urllib.request.OpenerDirector:
-    context = ssl.create_default_context()
-    paths = ssl.get_default_verify_paths()
-    if not paths.cafile and not paths.capath:
-        # Python's own builds for macOS know no certificates unless one runs a script of theirs.
-        with suppress(ImportError):
-            context.load_verify_locations(importlib.import_module("certifi").where())
-    return urllib.request.build_opener(urllib.request.HTTPSHandler(context=context), _Redirects())

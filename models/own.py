@@ -14,7 +14,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .bounds import OutOfBoundsError, checked, said, whole_number, whole_numbers
+from .bounds import OutOfBoundsError, checked, said, short_text, whole_number, whole_numbers
 from .card import Card
 from .errors import ModelError
 
@@ -31,8 +31,6 @@ N = TypeVar("N", bound="nn.Module")
 
 _HELP = "docs/models.md says what a card holds"
 _LICENCE = "your own"
-_MOST_TEXT = 1 << 20
-"""Characters of a card or a configuration."""
 
 
 def card_at(path: Path) -> Card:
@@ -58,7 +56,7 @@ def card_at(path: Path) -> Card:
 
 def _read(path: Path) -> Card:
     try:
-        card = Card.parse(_text(path), str(path))
+        card = Card.parse(short_text(path), str(path))
     except UnicodeDecodeError:
         raise ModelError(f"{path}: not a card: no text") from None
     if Path(card.weights).name != card.weights:
@@ -70,21 +68,13 @@ def _read(path: Path) -> Card:
     return replace(card, embedded=False, folder=path.parent, entropy=entropy)
 
 
-def _text(path: Path) -> str:
-    with path.open(encoding="utf-8") as file:
-        text = file.read(_MOST_TEXT + 1)
-    if len(text) > _MOST_TEXT:
-        raise ModelError(f"{path}: more than {_MOST_TEXT} characters, where a page is due")
-    return text
-
-
 def _from_transformers(folder: Path) -> Card:
     weights = next((name for name in TENSORS if (folder / name).is_file()), None)
     if weights is None:
         raise ModelError(f"{folder} holds none of {', '.join(TENSORS)}")
     source = folder / CONFIG
     try:
-        config = json.loads(_text(source))
+        config = json.loads(short_text(source))
     except (ValueError, RecursionError) as error:
         raise ModelError(f"{source}: no JSON: {str(error)[:100]}") from None
     families = {"encodec": _encodec, "dac": _dac_of_transformers}

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import time
+from dataclasses import replace
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,9 +19,13 @@ from neucodec.models.encodec import ENCODEC_24KHZ, ENCODEC_48KHZ, Encodec, Encod
 from neucodec.models.errors import ModelError
 from neucodec.models.families import configured
 from neucodec.models.hificodec import HifiCodec, HifiCodecConfig
+from neucodec.models.neu import NeuConfig
+from neucodec.models.own import card_at
 from neucodec.models.receptive import convolutions
+from neucodec.models.registry import build
 from neucodec.models.source import Source
 from neucodec.models.spectokenizer import SpecTokenizer, SpecTokenizerConfig
+from neucodec.models.store import EMBEDDED
 
 CARDS = cards()
 NETWORKS = {
@@ -117,12 +125,97 @@ def altered(line: str) -> str:
         ('sha256 = "zz"', "sha256 'zz' is not 64 of 0-9a-f"),
         ('same_codes = ["ab"]', "sha256 'ab' is not 64 of 0-9a-f"),
         ("same_codes = [1]", "sha256 1 is not 64 of 0-9a-f"),
+        ("chunk_context = 4611686018427387904", "chunk_context 46.* is not within 0 to"),
+        ("chunk_frames = 1000000000", "chunk_frames 1000000000 is not within 1 to"),
+        (
+            "chunk_stride = 67108864",
+            "chunk_stride 67108864: chunks of 86 frames of 512 samples are",
+        ),
+        ("chunk_stride = 1", "chunk_stride 1: chunks of 86 frames of 512 samples are to meet"),
+        ("chunk_context = 16777216", "chunks of more than 16777216 samples with their context"),
+        ("hop = " + "9" * 5000, "not a card: Exceeds the limit"),
         ('name = "../../etc/passwd"', "name '../../etc/passwd': 1 to 64 letters"),
     ],
 )
 def test_what_a_card_cannot_say(line: str, complaint: str) -> None:
     with pytest.raises(ModelError, match=f"card.toml: {complaint}"):
         Card.parse(altered(line), "card.toml")
+
+
+@pytest.mark.parametrize(
+    ("family", "key", "value"),
+    [
+        ("neu", "encoder_blocks", 10**9), ("neu", "window", 10**9), ("neu", "latent", -1),
+        ("neu", "stack", "1"), ("neu", "hop", 1.5), ("neu", "hop", True), ("neu", "bands", [1]),
+        ("dac", "rates", [2] * 1000), ("dac", "rates", [8192] * 8), ("dac", "rates", 2),
+        ("dac", "codebooks", 10**9), ("dac", "rates", []), ("dac", "encoder_width", 10**9),
+        ("encodec", "lstm_layers", 10**9), ("encodec", "causal", 1), ("encodec", "x", 1),
+        ("hificodec", "groups", 10**9), ("spectokenizer", "channels", [1, 10**9]),
+    ],
+)  # fmt: skip
+def test_arguments_of_networks_have_bounds(family: str, key: str, value: object) -> None:
+    make_config = NeuConfig if family == "neu" else NETWORKS[family][0]
+    card = next(card for card in CARDS.values() if card.family == family)
+    began = time.process_time()
+    with pytest.raises(ModelError, match=rf"{card.name}: its \[config\] does not fit {family}: "):
+        configured(replace(card, config=card.config | {key: value}), make_config)
+    assert time.process_time() - began < 0.5
+
+
+def test_every_card_of_the_package_is_within_all_bounds() -> None:
+    for card in CARDS.values():
+        assert card.check() is card
+        configured(card, NeuConfig if card.family == "neu" else NETWORKS[card.family][0])
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"hop": 160, "chunk_stride": 8000}, "its card has hop 160, its network 320"),
+        ({"codebooks": 9}, "its card has codebooks 9, its network 12"),
+        ({"codebook_size": 512}, "its card has codebook_size 512, its network 1024"),
+        ({"chunk_strategy": "stream"}, "its card has chunk_strategy stream, its network overlap"),
+        ({"level": "codec"}, 'level = "codec" is for networks that give a scale'),
+    ],
+)
+def test_a_card_agrees_with_its_network(change: dict[str, object], complaint: str) -> None:
+    card = CARDS["specmini-16khz"]
+    with pytest.raises(ModelError, match=f"specmini-16khz: {complaint}"):
+        build(replace(card, **change), EMBEDDED / card.weights, "cpu")
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {},
+        {"model_type": ["encodec"]},
+        {"model_type": "dac"},
+        [],
+        1,
+        {"model_type": "encodec", "sampling_rate": 10**400, "upsampling_ratios": [8]},
+        {"model_type": "encodec", "sampling_rate": 24000, "upsampling_ratios": [10**9] * 10**4},
+        {"model_type": "dac", "downsampling_ratios": {"a": 1}, "upsampling_ratios": "abc"},
+    ],
+)
+def test_configurations_that_cannot_be_are_refused_in_one_line(
+    config: object, tmp_path: Path
+) -> None:
+    (tmp_path / "model.safetensors").touch()
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelError) as refused:
+        card_at(tmp_path)
+    assert "\n" not in str(refused.value) and len(str(refused.value)) < 400
+
+
+def test_text_without_an_end_or_a_bottom_is_no_card(tmp_path: Path) -> None:
+    for name, text in (("a.toml", "a=" + "[" * 10**5), ("b.toml", "#" * (1 << 21))):
+        (tmp_path / name).write_text(text)
+        with pytest.raises(ModelError, match="not a card|more than 1048576 characters"):
+            card_at(tmp_path / name)
+    (tmp_path / "model.safetensors").touch()
+    (tmp_path / "config.json").write_text("[" * 10**5)
+    with pytest.raises(ModelError, match="no JSON"):
+        card_at(tmp_path)
 
 
 @pytest.mark.parametrize("url", ["https://[a", "https://[,]/x", "https:///x", "file:///etc/passwd"])

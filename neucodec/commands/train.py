@@ -8,7 +8,6 @@ from pathlib import Path
 import click
 
 from ..console import WARNINGS, Console, shown
-from ..errors import NeucodecError
 from .options import COUNT, verbosity_options
 
 EPILOG = """
@@ -87,10 +86,7 @@ def _train_entropy(recipe: Path, folder: Path, seed: int | None, steps: int | No
     from ..training.lm_trainer import LmTrainer
     from ..training.trainer import STATE
 
-    try:
-        plan = LmRecipe.read(recipe)
-    except (ValueError, TypeError) as error:
-        raise NeucodecError(f"{recipe}: {error}") from None
+    plan = LmRecipe.read(recipe)
     plan.seed = plan.seed if seed is None else seed
     plan.steps = plan.steps if steps is None else steps
     trainer = LmTrainer(plan, folder)

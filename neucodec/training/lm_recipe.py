@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import math
-import sys
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..errors import NeucodecError
+from ..models.bounds import checked
 from ..models.card import Card
+from ..models.errors import ModelError
 from ..models.lm.config import LmConfig
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from .recipe import filled, read_toml
 
 
 @dataclass
@@ -51,13 +49,12 @@ class LmRecipe:
 
     @classmethod
     def read(cls, path: Path) -> LmRecipe:
-        """Parse a TOML file, refusing unknown keys."""
-        data: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-        known = {f.name for f in fields(cls)}
-        unknown = sorted(set(data) - known)
-        if unknown:
-            raise ValueError(f"{path}: unknown {', '.join(unknown)}; known: {sorted(known)}")
-        return cls(**data)
+        """Parse a TOML file; NeucodecError where it cannot be, or a key is unknown."""
+        try:
+            recipe: LmRecipe = filled(cls, read_toml(path))
+        except NeucodecError as error:
+            raise NeucodecError(f"{path}: {error}") from None
+        return recipe
 
     def config(self, card: Card) -> LmConfig:
         """The network's constructor arguments, for the codes of a codec."""
@@ -66,7 +63,10 @@ class LmRecipe:
             "codebook_size": card.codebook_size,
             "frames": card.chunk_frames,
         }
-        return LmConfig(**(sizes | self.model))
+        try:
+            return checked(LmConfig, sizes | self.model)
+        except ModelError as error:
+            raise NeucodecError(f"[model] does not fit: {error}") from None
 
     def plain(self) -> dict[str, Any]:
         """The recipe as a dictionary, for checkpoints."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import NeucodecError
+from ..models.bounds import WIDTH, said
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -125,10 +126,7 @@ class Recipe:
     def read(cls, path: Path) -> Recipe:
         """Parse a TOML file; NeucodecError where it cannot be, or a key is unknown."""
         try:
-            data: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-            return cls.of(data)
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise NeucodecError(f"{path}: no TOML: {error}") from None
+            return cls.of(read_toml(path))
         except NeucodecError as error:
             raise NeucodecError(f"{path}: {error}") from None
 
@@ -137,8 +135,13 @@ class Recipe:
         """From plain data, as `plain` gives it."""
         values = dict(data)
         if values.get("adversary") is not None:
-            values["adversary"] = _filled(AdversaryRecipe, values["adversary"])
-        recipe: Recipe = _filled(cls, values)
+            values["adversary"] = filled(AdversaryRecipe, values["adversary"])
+        recipe: Recipe = filled(cls, values)
+        length = max(recipe.seconds * recipe.sample_rate, recipe.chunks * recipe.frames)
+        if recipe.batch * length > _MOST_SAMPLES:
+            raise NeucodecError(
+                f"batch {recipe.batch}: its items together have more than {_MOST_SAMPLES} samples"
+            )
         return recipe
 
     def plain(self) -> dict[str, Any]:
@@ -160,15 +163,27 @@ class Recipe:
         return min(1.0, (self.steps - step) / max(1, self.decay))
 
 
+def read_toml(path: Path) -> dict[str, Any]:
+    """The tables of a TOML file; NeucodecError where it is none."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise NeucodecError(f"no TOML: {' '.join(str(error).split())[:100]}") from None
+
+
 def is_for_entropy(path: Path) -> bool:
     """Whether a recipe names a ``codec``: it is for an entropy model on that codec's codes."""
     try:
-        return "codec" in tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
+        return "codec" in read_toml(path)
+    except NeucodecError:
         return False  # reading it as a codec's recipe says what is wrong
 
 
-def _filled(kind: type[Any], data: Mapping[str, Any]) -> Any:
+def filled(kind: type[Any], data: object) -> Any:
+    """A recipe, or a table of one, of plain data; NeucodecError for keys that it does not have and
+    for values of other types or beyond their bounds."""
+    if not isinstance(data, Mapping):
+        raise NeucodecError(f"{said(data)} is no table")
     known = {f.name: f for f in fields(kind)}
     unknown = sorted(set(data) - set(known))
     if unknown:
@@ -178,14 +193,45 @@ def _filled(kind: type[Any], data: Mapping[str, Any]) -> Any:
             if f.default is MISSING and f.default_factory is MISSING:
                 raise NeucodecError(f"{name} is missing")
             continue
-        value, wanted = data[name], str(f.type)
-        kinds = _KINDS.get(wanted.partition("[")[0], (object,))
-        if not isinstance(value, kinds) or (isinstance(value, bool) and wanted != "bool"):
-            raise NeucodecError(f"{name} is to be {wanted}, not {value!r}")
+        _check(name, data[name], str(f.type))
     return kind(**data)
+
+
+def _check(name: str, value: object, wanted: str) -> None:
+    """Raise NeucodecError where a value is not of the type that a field is annotated with."""
+    outer, _, inner = wanted.partition("[")
+    kinds = _KINDS.get(outer, (object,))
+    if not isinstance(value, kinds) or (isinstance(value, bool) and wanted != "bool"):
+        raise NeucodecError(f"{name} is to be {wanted}, not {said(value)}")
+    if isinstance(value, list):
+        most = _MOST_FOLDERS if inner == "str]" else _MOST_ENTRIES
+        if len(value) > most:
+            raise NeucodecError(f"{name} has {len(value)} entries: {most} are possible")
+        if name == "betas" and len(value) != 2:
+            raise NeucodecError(f"betas is to be two numbers, not {said(value)}")
+        for each in value:
+            _check(name, each, inner.rstrip("]"))
+    elif isinstance(value, dict) and name not in ("model", "adversary"):
+        for key, each in value.items():
+            _check(f"{name} {said(key)}", each, "float")
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        low, high = _BOUNDS.get(name, (0, _HIGHEST))
+        if not low <= value <= high:  # which no NaN is
+            raise NeucodecError(f"{name} is to be from {low} to {high}, not {said(value)}")
 
 
 _KINDS: dict[str, tuple[type[Any], ...]] = {
     "int": (int,), "float": (int, float), "str": (str,), "bool": (bool,), "list": (list,),
     "dict": (dict,),
 }  # fmt: skip
+_HIGHEST = 2**31 - 1
+_BOUNDS: dict[str, tuple[float, float]] = {
+    "sample_rate": (1, 2**24), "batch": (1, 2**16), "seconds": (0, 600), "chunks": (1, 2**12),
+    "frames": (1, 2**16), "betas": (0, 1), "ema": (0, 1), "chance": (0, 1), "width": (0, WIDTH),
+    "widths": (1, WIDTH), "windows": (16, 2**16), "shard": (1, 2**20), "shards": (1, 2**20),
+    "dropout": (0, 1), "log_every": (1, _HIGHEST), "validate_every": (1, _HIGHEST),
+    "validate": (1, _HIGHEST), "validation_items": (1, 2**20), "steps": (1, _HIGHEST),
+}  # fmt: skip
+_MOST_FOLDERS, _MOST_ENTRIES = 10_000, 64
+_MOST_SAMPLES = 2**28
+"""Of all items of a step: a gigabyte of them as they are read."""

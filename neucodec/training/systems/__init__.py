@@ -29,3 +29,8 @@ def system_of(recipe: Recipe) -> System:
         return SYSTEMS[recipe.system](recipe)
     except ValueError as error:
         raise NeucodecError(str(error)) from None
+    except (TypeError, IndexError, ArithmeticError, RuntimeError, AssertionError) as error:
+        reason = " ".join(str(error).split())[:200]
+        if "allocate memory" in reason:
+            raise
+        raise NeucodecError(f"[model] does not fit: {reason}") from None

@@ -12,7 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
+from ...models.bounds import checked
 from ...models.card import Card
+from ...models.errors import ModelError
 from ...models.precision import autocast
 from ..recipe import Recipe
 
@@ -98,8 +100,8 @@ class System(nn.Module, ABC):
 def configured(kind: Callable[..., C], arguments: Mapping[str, Any]) -> C:
     """A network's configuration from a recipe's ``[model]``; ValueError where it does not fit."""
     try:
-        return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in arguments.items()})
-    except TypeError as error:
+        return checked(kind, arguments)
+    except ModelError as error:
         raise ValueError(f"[model] does not fit: {error}") from None
 
 
