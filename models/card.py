@@ -50,7 +50,7 @@ _KINDS: dict[str, tuple[type, str]] = {
 }
 # What an .ncf can hold, and a bound for all else.
 _RANGES = {
-    "sample_rate": (1, 2**32 - 1),
+    "sample_rate": (1, 2**20),
     "channels": (1, 255),
     "hop": (1, 2**26),
     "codebooks": (1, 255),

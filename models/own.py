@@ -205,7 +205,7 @@ def _dac(arguments: Mapping[str, Any], name: str) -> Card:
     )
 
 
-_HIGHEST = 1 << 24
+_HIGHEST = 1 << 20
 """Hz of a sample rate."""
 _WARMUP = 3
 """Seconds after which an EnCodec stream has forgotten how it began."""

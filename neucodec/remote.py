@@ -290,8 +290,9 @@ def _reason(error: BaseException) -> str:
             return said
         deeper = deeper.__cause__
     if isinstance(error, FileNotFoundError):
-        cause = error.__cause__
-        return f"no URL: {cause}" if isinstance(cause, ValueError) else "there is no such file"
+        if isinstance(cause := error.__cause__, ValueError):
+            return f"no URL: {str(cause)[:200]}"
+        return "there is no such file"
     if isinstance(error, NotImplementedError):
         return "files of this kind of URL can only be read"
     return " ".join(str(error).split())[:500] or type(error).__name__

@@ -181,14 +181,18 @@ def reason(error: BaseException) -> str | None:
     if isinstance(error, aiohttp.ClientResponseError):
         if error.status in (404, 410):
             return "there is no such file"
-        return f"the server answers {error.status} {error.message}".rstrip()
+        return f"the server answers {error.status} {_brief(error.message)}".rstrip()
     if isinstance(error, aiohttp.ClientConnectorError):
         if isinstance(error.os_error, socket.gaierror):
             return "no such host, or no network"
         number = error.os_error.errno
         return f"cannot be reached: {os.strerror(number) if number else error.os_error}"
     if isinstance(error, aiohttp.InvalidURL):
-        return f"no URL, or the server redirects to none: {error}"
+        return f"no URL, or the server redirects to none: {_brief(error)}"
     if isinstance(error, aiohttp.ClientError):
-        return f"the connection was cut: {error or type(error).__name__}"
+        return f"the connection was cut: {_brief(error) or type(error).__name__}"
     return None
+
+
+def _brief(text: object) -> str:
+    return " ".join(str(text).split())[:200]
