@@ -28,7 +28,7 @@ from neucodec.models.encodec import Encodec, EncodecConfig
 from neucodec.models.errors import ModelError
 from neucodec.models.neu import Neu, NeuConfig
 from neucodec.models.own import card_at
-from neucodec.models.registry import build
+from neucodec.models.registry import load
 from neucodec.training.recipe import Recipe
 from neucodec.training.systems import system_of
 
@@ -39,7 +39,8 @@ KWARGS = {
 }  # fmt: skip
 CONFIG = {
     "model_type": "encodec", "sampling_rate": 8000, "audio_channels": 1,
-    "upsampling_ratios": [4, 2], "num_filters": 2, "hidden_size": 4, "num_lstm_layers": 1, "codebook_size": 16,
+    "upsampling_ratios": [4, 2], "num_filters": 2, "hidden_size": 4, "num_lstm_layers": 1,
+    "codebook_size": 16,
     "target_bandwidths": [8.0], "use_causal_conv": True, "normalize": False,
     "norm_type": "weight_norm", "chunk_length_s": None, "overlap": None,
 }  # fmt: skip
@@ -241,7 +242,7 @@ def cases() -> Callable[[random.Random], tuple[bytes, Callable[[], str]]]:
             card = card_at(path)
             if card.folder is None:
                 raise ModelError("no card of one's own")
-            codec, target = build(card, card.folder / card.weights, "cpu"), io.BytesIO()
+            codec, target = load(card, "cpu"), io.BytesIO()
             options = EncodeOptions(entropy="none", threads=1)
             encode_source(ArraySource(noise, 8000), target, codec, options)
             target.seek(0)

@@ -31,7 +31,7 @@ import fuzz_pickles
 import fuzz_servers
 from fuzz import keep
 
-from neucodec.console import explain, is_expected, printable
+from neucodec.console import explain, is_expected
 
 SLOW_SECONDS = 2.0
 MEMORY = 500_000_000
@@ -94,12 +94,12 @@ def outcome_of(run: Callable[[], str], loud: bool) -> str:
     except Exception as error:
         if loud:
             traceback.print_exc()
-        line = printable(explain(error))
+        line = explain(error)
         if not is_expected(error):
             return f"FAILED with {type(error).__name__}: {str(error)[:80]}"
         if isinstance(error, MemoryError) or "not enough memory" in line:
             return "FAILED by running out of memory"
-        if "\\n" in line or not 0 < len(line) <= LONGEST_LINE:
+        if "\n" in line or not 0 < len(line) <= LONGEST_LINE:
             return "FAILED by saying what is no line"
         return "refused"
 
