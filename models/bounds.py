@@ -90,11 +90,11 @@ def _checked(name: str, wanted: str, value: Any) -> Any:
 def whole_number(name: str, value: object, lowest: int = 1, most: int | None = None) -> int:
     """A whole number within its bounds; OutOfBoundsError for anything else."""
     most = MOST.get(name, WIDTH) if most is None else most
-    if type(value) is not int or not lowest <= cast(int, value) <= most:
+    if type(value) is not int or not lowest <= value <= most:
         raise OutOfBoundsError(
             f"{name} is to be a whole number from {lowest} to {most}, not {said(value)}"
         )
-    return cast(int, value)
+    return value
 
 
 def whole_numbers(name: str, values: object) -> tuple[int, ...]:

@@ -12,7 +12,7 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 from safetensors import SafetensorError, safe_open
 
@@ -241,7 +241,7 @@ _CALLS: dict[str, Call] = {
 
 
 def _is_count(value: object) -> bool:
-    return type(value) is int and 0 <= cast(int, value) < 1 << 48
+    return type(value) is int and 0 <= value < 1 << 48
 
 
 def _flattened(content: object, source: str) -> CheckpointHeader:

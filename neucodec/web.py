@@ -50,6 +50,10 @@ def options() -> dict[str, Any]:
     and a few kB could stand for gigabytes.
     """
     import aiohttp
+    from fsspec.asyn import get_loop
+
+    # It would print what servers leave unfinished, in several lines.
+    get_loop().set_exception_handler(lambda loop, context: None)
 
     class Bounded(aiohttp.ClientResponse):
         async def read(self) -> bytes:
@@ -128,7 +132,8 @@ async def _fetch_page(fs: AbstractFileSystem, url: str) -> str:
 def _listed(page: str, text: str) -> tuple[list[str], list[str]]:
     """Directories and files that lie directly in a page's directory, as their URLs have them."""
     root = urlsplit(page)
-    folders, names = set(), set()
+    folders: set[str] = set()
+    names: set[str] = set()
     for tag in _TAG.finditer(text):
         link = _LINK.search(tag[1])
         if link is None:

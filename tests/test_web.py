@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
-import fsspec
+import fsspec.asyn
 import pytest
 from conftest import MakeClip, Run
 from servers import Script, Server
@@ -223,3 +223,12 @@ def test_a_status_line_cannot_play_tricks_on_the_terminal(code: bytes, run: Run)
         ran = run("encode", f"{server.url}/a.wav", "-o", "-")
     assert ran.code == 1
     assert ran.err.removesuffix("\n").isprintable()
+
+
+def test_what_a_server_leaves_unfinished_is_not_printed(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.files["/a.wav"] = b"sound"
+    assert reading(f"{server.url}/a.wav") == "sound"
+    fsspec.asyn.get_loop().call_exception_handler({"message": "Unclosed connection"})
+    assert caplog.text == ""
