@@ -129,10 +129,12 @@ class _Taking:
 
         if is_there(job, self.outputs, lambda: self._is_whole(job.target), console):
             return SKIPPED
+        unchanged = watch(job.source)
         with _opened(job.source, self.codecs, console) as file:
             found = TokenReader(file)
             with open_output(job, self.outputs) as target:
                 (write_npy if self.kind == "npy" else write_npz)(found, target)
+                unchanged()
             _warn_of_layers(job.source, found.layered, console)
             console.report(f"{shown(job.source)}: {_summary(file, found)} to {target_name(job)}")
             return _done(job, file, size_of(job.target))
@@ -196,6 +198,7 @@ class _Shards:
     def __call__(self, job: Job, console: Console) -> Result:
         from ..tokens import MOST_IN_A_ROW, TokenReader, read_tokens
 
+        unchanged = watch(job.source)
         with _opened(job.source, self.codecs, console) as file:
             count = math.prod(TokenReader(file).shape)
             if count > MOST_IN_A_ROW:
@@ -203,6 +206,7 @@ class _Shards:
                     f"{count} codes: a row of Parquet holds {MOST_IN_A_ROW}, so use --format npz"
                 )
             found = read_tokens(file)
+            unchanged()
             _warn_of_layers(job.source, found.layered, console)
             done = _done(job, file, None)
         held = sum(tokens.codes.size for _, tokens in self.rows)
@@ -238,7 +242,6 @@ def _opened(source: str, codecs: Codecs, console: Console) -> Iterator[NcfFile]:
     from ..integrity import surplus_of
     from ..reader import NcfFile
 
-    unchanged = watch(source)
     with open_input(source) as opened:
         seekable = opened if opened.seekable() else io.BytesIO(opened.read())
         models = codecs.entropy_models(console)
@@ -248,7 +251,6 @@ def _opened(source: str, codecs: Codecs, console: Console) -> Iterator[NcfFile]:
             if surplus := surplus_of(file.reader):
                 console.warn(source, f"{surplus}: not taken")
             yield file
-    unchanged()
 
 
 def _warn_of_layers(source: str, layered: npt.NDArray[np.bool_], console: Console) -> None:
