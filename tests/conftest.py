@@ -15,6 +15,12 @@ import pytest
 import soundfile
 
 from neucodec.__main__ import main
+from neucodec.models import registry
+from neucodec.models.card import Card
+from neucodec.models.codec import Codec
+from neucodec.models.lm import registry as entropy_registry
+from neucodec.models.lm.frequencies import FrequencyModel
+from neucodec.models.store import EMBEDDED, Found
 from neucodec.plan import Job
 
 # Tensors are small here: more threads would only wait for each other, above all on a busy machine.
@@ -41,6 +47,42 @@ MakeClip = Callable[..., Path]
 MakeJobs = Callable[..., list[Job]]
 
 
+class Loaded:
+    """Loads what is in the package once for all commands that run in this process."""
+
+    def __init__(self) -> None:
+        self._codecs: dict[tuple[object, ...], Codec] = {}
+        self._entropy_models: dict[Path, FrequencyModel] = {}
+        self._build, self._load = registry.build, entropy_registry.load
+
+    def build(
+        self,
+        card: Card,
+        path: Path,
+        device: str = "auto",
+        precision: str = "float32",
+        half: str | None = None,
+    ) -> Codec:
+        """See `registry.build`; both halves are kept, for others may need them."""
+        if path.parent != EMBEDDED:
+            return self._build(card, path, device, precision, half)
+        key = path, device, precision
+        if key not in self._codecs:
+            self._codecs[key] = self._build(card, path, device, precision)
+        return self._codecs[key]
+
+    def load(self, card: Card, found: Found) -> FrequencyModel:
+        """See `neucodec.models.lm.registry.load`."""
+        if found.path.parent != EMBEDDED:
+            return self._load(card, found)
+        if found.path not in self._entropy_models:
+            self._entropy_models[found.path] = self._load(card, found)
+        return self._entropy_models[found.path]
+
+
+LOADED = Loaded()
+
+
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs ``neucodec`` with these arguments, and these bytes on standard input."""
@@ -50,6 +92,8 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
         with monkeypatch.context() as patch:
             # A process of its own would do nothing else with torch; this one does.
             patch.setattr("neucodec.models.start.start_torch", lambda: None)
+            patch.setattr(registry, "build", LOADED.build)
+            patch.setattr(entropy_registry, "load", LOADED.load)
             patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
             patch.setattr(sys, "stdout", io.TextIOWrapper(out, "utf-8", write_through=True))
             patch.setattr(sys, "stderr", io.TextIOWrapper(err, "utf-8", write_through=True))
