@@ -4,8 +4,9 @@
     python benchmarks/faults.py small --files 500  one of them, smaller
 
 `small` encodes many files of a second each and watches memory; `kill` kills a batch again and again
-until it has come to its end; `disk` fills a small tmpfs (needs root); `rf64` decodes more than
-4 GiB of WAV (and needs that on the disk). The quick ones are in tests/test_faults.py.
+until it has come to its end; `signals` interrupts commands by several signals back to back (with
+--files so many times); `disk` fills a small tmpfs (needs root); `rf64` decodes more than 4 GiB of
+WAV (and needs that on the disk). The quick ones are in tests/test_faults.py.
 """
 
 from __future__ import annotations
@@ -111,6 +112,99 @@ def kill(folder: Path, files: int) -> str:
     )
 
 
+COMMANDS = {
+    "encode -j1": "encode IN -o OUT -q -j1",
+    "encode -j2": "encode IN -o OUT -q -j2",
+    "encode from a pipe": "encode - -o OUT/pipe.ncf -q --raw --rate 16000",
+    "decode -j1": "decode CODED -o OUT -q -j1",
+    "decode -j2": "decode CODED -o OUT -q -j2",
+    "decode to a pipe": "decode CODED/000/000000.ncf -o - -q",
+    "verify": "verify CODED --codes",
+    "verify of a pipe": "verify -",
+    "tokens -j1": "tokens CODED -o OUT -q -j1",
+    "tokens -j2": "tokens CODED -o OUT -q -j2",
+    "tokens of a pipe": "tokens - -o OUT/pipe.npz",
+    "evaluate -j1": "evaluate CLIPS -o OUT -j1 -b 4kbps,8kbps --metrics mel,stft,si-sdr",
+    "evaluate -j2": "evaluate CLIPS -o OUT -j2 -b 4kbps,8kbps --metrics mel,stft,si-sdr",
+}
+"""What is interrupted; standard input is a pipe in which nothing comes, the output one that nobody
+reads."""
+PATIENCE = 60.0
+"""Seconds within which an interrupted command has ended, on a busy machine."""
+
+
+def catches_signals(process: int) -> bool:
+    """Whether a process handles SIGTERM by now."""
+    status = Path(f"/proc/{process}/status").read_text()
+    caught = next(line for line in status.splitlines() if line.startswith("SigCgt"))
+    return bool(int(caught.split()[1], 16) >> (signal.SIGTERM - 1) & 1)
+
+
+def signals(folder: Path, files: int) -> str:
+    """SIGINT, SIGTERM and SIGHUP back to back, to one process or to all of its group."""
+    recordings(folder / "in", 30)
+    recordings(folder / "clips", 4)
+    coded = folder / "coded"
+    subprocess.run([*NEUCODEC, "encode", folder / "in", "-o", coded, "-q"], check=True)
+    rng, ended, slowest = random.Random(0), dict.fromkeys(COMMANDS, 0), 0.0
+    for number in range(files):
+        name = list(COMMANDS)[number % len(COMMANDS)]
+        out = folder / f"out-{number}"
+        out.mkdir()
+        places = {"IN": folder / "in", "OUT": out, "CODED": coded, "CLIPS": folder / "clips"}
+        words = COMMANDS[name].split()
+        command = [
+            next((word.replace(k, str(p)) for k, p in places.items() if word.startswith(k)), word)
+            for word in words
+        ]
+        code, took, said = interrupted([*NEUCODEC, *command], rng)
+        slowest = max(slowest, took)
+        assert code in (0, 129, 130, 143), f"{name}: status {code}, {said}"
+        assert "Traceback" not in said, f"{name}: {said}"
+        assert "unexpected" not in said, f"{name}: {said}"
+        assert not list(out.rglob("*.partial")), f"{name}: {list(out.rglob('*.partial'))}"
+        ended[name] += code != 0
+        coded_here = list(out.rglob("*.ncf"))
+        if coded_here:
+            subprocess.run([*NEUCODEC, "verify", "-q", *coded_here], check=True)
+        shutil.rmtree(out)
+    counts = ", ".join(f"{name} {count}" for name, count in ended.items())
+    return (
+        f"{files} runs, {sum(ended.values())} of them ended by signals ({counts}), the last "
+        f"{slowest:.1f} s after the first signal; no hang, no traceback, nothing unfinished left"
+    )
+
+
+def interrupted(command: list[str | Path], rng: random.Random) -> tuple[int, float, str]:
+    """Run a command and send it signals: its status, the seconds it then took, what it said."""
+    given, held = os.pipe()
+    with subprocess.Popen(
+        command, stdin=given, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+    ) as run:
+        assert run.stderr
+        while run.poll() is None and not catches_signals(run.pid):
+            time.sleep(0.005)
+        time.sleep(rng.uniform(0, 6))
+        numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+        rng.shuffle(numbers)
+        send = rng.choice([os.kill, os.killpg])
+        began = time.monotonic()
+        for sent in numbers:
+            if run.poll() is None:
+                send(run.pid, sent)
+            time.sleep(rng.choice([0, 0, 0.001, 0.05]))
+        try:
+            run.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            os.killpg(run.pid, signal.SIGKILL)
+            raise AssertionError(f"{command} hangs after {numbers} by {send.__name__}") from None
+        took = time.monotonic() - began
+        said = run.stderr.read().decode(errors="replace")
+    os.close(given)
+    os.close(held)
+    return run.returncode, took, said
+
+
 def disk(folder: Path, files: int) -> str:
     """A full file system, then one with room."""
     recordings(folder / "in", 40)
@@ -162,10 +256,11 @@ def rf64(folder: Path, files: int) -> str:
 FAULTS: dict[str, Callable[[Path, int], str]] = {
     "small": small,
     "kill": kill,
+    "signals": signals,
     "disk": disk,
     "rf64": rf64,
 }
-FILES = {"small": 10_000, "kill": 300}
+FILES = {"small": 10_000, "kill": 300, "signals": 130}
 
 
 def main() -> None:

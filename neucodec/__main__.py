@@ -15,41 +15,53 @@ import click
 
 from .cli import cli
 from .console import Console
-from .ending import PIPE_GONE, Ended, end_if_told, forget_stdout, leave, signals_end_the_run
+from .ending import PIPE_GONE, Ended, end_if_told, leave, signals_end_the_run
+from .standard import forget, message, prepare, settle
 
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run a command line, by default the program's own; the exit code."""
+    prepare()
     if not sys.warnoptions:
         # Those of libraries are for programmers, and would tear the progress bar apart.
         warnings.simplefilter("ignore")
+    with signals_end_the_run(for_good=args is None):
+        code = _ended(args)
+        if args is None:
+            leave(code)
+    return code
+
+
+def _ended(args: Sequence[str] | None) -> int:
+    """The exit code of a command line, whatever ends it; standard output is written or given up."""
     try:
-        with signals_end_the_run():
-            code = _run(args)
-            end_if_told()
+        code = _run(args)
+        if (reason := settle()) and not code:
+            message(f"neucodec: {reason}")
+            code = 1
+        end_if_told()
+        return code
     except BrokenPipeError:
         code = 128 + PIPE_GONE
     except Ended as end:
         code = 128 + end.number
         if end.number == signal.SIGINT:
-            click.echo("neucodec: interrupted", err=True)
-    if code == 128 + PIPE_GONE:
-        forget_stdout()
+            _say_interrupted()
     if args is None:
-        leave(code)
+        forget(sys.stdout)
     return code
 
 
 def _run(args: Sequence[str] | None) -> int:
     try:
         code = cli.main(args, prog_name="neucodec", standalone_mode=False)
-        sys.stdout.flush()
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "neucodec"
         text = " ".join(error.format_message().split()).rstrip(".")
         Console().fail(None, f"{text}; see {command} --help")
         return error.exit_code
     except click.ClickException as error:
+        end_if_told()
         Console().fail(None, error.format_message())
         return error.exit_code
     except SystemExit as end:  # of click's shell completion
@@ -61,6 +73,13 @@ def _run(args: Sequence[str] | None) -> int:
         Console().fail(None, error)
         return 1
     return code if isinstance(code, int) else 0
+
+
+def _say_interrupted() -> None:
+    try:
+        click.echo("neucodec: interrupted", err=True)
+    except (OSError, ValueError):
+        forget(sys.stderr)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ Damage inside a file ends `blocks` with a NeucodecError after all blocks before 
 from __future__ import annotations
 
 import os
-import sys
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
@@ -24,9 +23,11 @@ import soundfile
 from numpy.typing import NDArray
 
 from . import pcm, remote, sndfile, wav
+from .ending import end_if_told
 from .errors import NeucodecError
 from .fileio import Prelude, copy_rest, is_seekable, open_spool, read_up_to, write_all
 from .pcm import RawFormat
+from .pipes import PIPE, is_special, open_to_read, standard_input
 from .remote import is_remote
 
 __all__ = ["AudioSource", "RawFormat", "open_audio"]
@@ -66,6 +67,7 @@ class AudioSource(ABC):
         if blocksize < 1:
             raise ValueError(f"blocksize is {blocksize}: at least 1 is needed")
         while True:
+            end_if_told()
             try:
                 block = self._read(blocksize)
             except OSError as error:
@@ -191,14 +193,23 @@ def open_audio(
 
 
 def _open(source: str | os.PathLike[str] | BinaryIO, raw: RawFormat | None) -> AudioSource:
-    if source == "-":
-        return _open_binary(sys.stdin.buffer, "standard input", raw)
+    if source == PIPE:
+        return _open_binary(standard_input(), "standard input", raw)
     if not isinstance(source, (str, os.PathLike)):
         return _open_binary(source, str(getattr(source, "name", "input")), raw)
     if isinstance(source, str) and is_remote(source):
         with ExitStack() as opening:
             elsewhere = opening.enter_context(remote.open_to_read(source))
             opened = _open_binary(elsewhere, source, raw)
+            opened.closing.push(opening.pop_all())
+        return opened
+    if is_special(source):
+        with ExitStack() as opening:
+            try:
+                pipe = opening.enter_context(open_to_read(os.fspath(source)))
+            except OSError as error:
+                raise _cannot_read(str(source), error) from error
+            opened = _open_binary(pipe, str(source), raw)
             opened.closing.push(opening.pop_all())
         return opened
     path = Path(source)

@@ -9,19 +9,20 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import flac, pcm, wav
 from .errors import NeucodecError
-from .fileio import open_spool, read_up_to, write_all
+from .fileio import is_seekable, open_spool, read_up_to, write_all
 from .outfile import output_file
+from .pipes import standard_output
 
 Audio = NDArray[np.float32]
 
@@ -174,6 +175,7 @@ def open_sink(
     clip: str | None = None,
     force: bool = False,
     modified: int | None = None,
+    sources: Sequence[str | os.PathLike[str]] = (),
 ) -> AudioSink:
     """Open a file by name, an open binary file, or "-", standard output, for writing.
 
@@ -182,8 +184,8 @@ def open_sink(
     all of the audio softer (and holds it in a temporary file meanwhile), "none" leaves them,
     which only FLOAT can. The default is "none" for floating-point subtypes and "clamp" for
     others. `force` replaces an existing file. `tags` are written where the format has a place
-    for them. `modified` is as for `output_file`. Raises NeucodecError for what cannot be
-    written, with what can.
+    for them. `modified` and `sources` are as for `output_file`. Raises NeucodecError for what
+    cannot be written, with what can.
     """
     forms = {"wav": wav.SUBTYPES, "raw": _RAW_FORMS}
     if format not in SUBTYPES:
@@ -203,7 +205,7 @@ def open_sink(
         )
 
     with ExitStack() as opening:
-        file, name = _open_target(target, force, modified, opening)
+        file, name = _open_target(target, force, modified, sources, opening)
 
         def make_writer(exact: int | None) -> _Writer:
             if format == "flac":
@@ -223,14 +225,16 @@ def _open_target(
     target: str | os.PathLike[str] | BinaryIO,
     force: bool,
     modified: int | None,
+    sources: Sequence[str | os.PathLike[str]],
     opening: ExitStack,
 ) -> tuple[BinaryIO, str]:
     if target == "-":
-        return sys.stdout.buffer, "standard output"
+        # Where it is a file, a WAV's header is mended in it.
+        out = cast(BinaryIO, sys.stdout.buffer)
+        return out if is_seekable(out) else standard_output(), "standard output"
     if isinstance(target, (str, os.PathLike)):
-        return opening.enter_context(output_file(target, force, modified=modified)), str(
-            Path(target)
-        )
+        made = output_file(target, force, modified=modified, sources=sources)
+        return opening.enter_context(made), str(Path(target))
     return target, "output"
 
 

@@ -86,6 +86,7 @@ def one_by_one(
 ) -> Iterator[tuple[Job, Result]]:
     """The runner that does one job after the other, here."""
     for number, job in enumerate(jobs, 1):
+        end_if_told()
         console.place = f"{number}/{total} " if total > 1 else ""
         yield job, attempt(job, work, console)
 

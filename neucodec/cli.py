@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -42,6 +43,12 @@ class Group(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the chosen command; click itself would make a broken pipe a common failure."""
+        try:
+            Path.cwd()
+        except FileNotFoundError:  # in which libraries that are loaded later end the process
+            raise click.ClickException(
+                "the working directory is gone: change to one that is there, as with cd"
+            ) from None
         try:
             return super().invoke(ctx)
         except BrokenPipeError:

@@ -1,7 +1,9 @@
 """Jobs on the machines of a Dask cluster.
 
 Its workers have this package, and see the files under the same names as this machine does: a shared
-file system, or URLs. Dask does again what a worker that dies had begun or not yet handed over.
+file system, or URLs. Dask does again what a worker that dies had begun or not yet handed over. The
+scheduler keeps in mind which jobs of a run have been begun, so that an output that is there is
+taken for that of a worker which died only where there may have been one.
 """
 
 from __future__ import annotations
@@ -10,6 +12,8 @@ import asyncio
 import logging
 import os
 import pickle
+import secrets
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from threading import Lock
@@ -19,12 +23,13 @@ import click
 import distributed
 
 from .batch import Outcome, Result, Work, attempt
-from .console import REPORTS, Console, Relay, explain
+from .console import REPORTS, Console, Relay, explain, shown
+from .ending import end_if_told, interruptible
 from .errors import NeucodecError
-from .places import is_file
+from .pipes import PIPE
+from .places import is_special
 from .plan import Job
 from .remote import is_remote
-from .search import PIPE
 from .workers import limit_threads
 
 if TYPE_CHECKING:
@@ -34,6 +39,8 @@ _PATIENCE = 60.0
 """Seconds within which a scheduler answers."""
 _WORKER_PATIENCE = 300.0
 """Seconds within which it has its first worker: machines take a while to start."""
+_LOOK_SECONDS = 0.02
+"""How often it is looked whether a job has ended."""
 _AHEAD = 2
 """Jobs that every thread of a worker has before it, so that none waits for this machine."""
 
@@ -61,7 +68,8 @@ class Cluster:
     ) -> Iterator[tuple[Job, Result]]:
         """Do the jobs; results as they come. Raises ClickException where there is no cluster."""
         recipe, waiting = pickle.dumps((work, console.verbosity)), iter(jobs)
-        under_way: dict[Future, Job] = {}
+        run, begun = secrets.token_hex(8), 0
+        under_way: dict[Future, tuple[Job, str]] = {}
         with _connected(self._address, console) as client, console.files(total) as progress:
             ended = distributed.as_completed(loop=client.loop)
             more = True
@@ -79,14 +87,20 @@ class Cluster:
                         yield job, Result(Outcome.FAILED, error=explain(error, job.source))
                         continue
                     # Each is a task of its own, also where one like it was done before.
-                    future = client.submit(_do, recipe, _as_seen_from_afar(job), pure=False)
-                    under_way[future] = job
+                    mark, begun = f"neucodec-{run}-{begun}", begun + 1
+                    afar = _as_seen_from_afar(job)
+                    future = client.submit(_do, recipe, afar, mark, pure=False)
+                    under_way[future] = job, mark
                     ended.add(future)
                 if not under_way:
                     continue
+                while not ended.has_ready():
+                    end_if_told()
+                    time.sleep(_LOOK_SECONDS)
                 future = next(ended)
-                job = under_way.pop(future)
+                job, mark = under_way.pop(future)
                 answer = _answer(future, job)
+                distributed.Event(mark, client).clear()
                 if answer.no_use is not None:
                     raise click.ClickException(answer.no_use)
                 for line in answer.lines:
@@ -100,7 +114,8 @@ def _connected(address: str, console: Console) -> Client:
     """A client of the scheduler, which has a worker at least."""
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     try:
-        client = distributed.Client(address, timeout=_PATIENCE, set_as_default=False)
+        with interruptible():
+            client = distributed.Client(address, timeout=_PATIENCE, set_as_default=False)
     except (OSError, ValueError) as error:
         raise click.ClickException(
             f"no Dask scheduler answers at {address} ({error}); start one with 'dask scheduler'"
@@ -108,7 +123,8 @@ def _connected(address: str, console: Console) -> Client:
     if not client.nthreads():
         console.report(f"{address} has no workers yet: waiting for one")
     try:
-        client.wait_for_workers(1, timeout=_WORKER_PATIENCE)
+        with interruptible():
+            client.wait_for_workers(1, timeout=_WORKER_PATIENCE)
     except (TimeoutError, asyncio.TimeoutError):
         client.close()
         raise click.ClickException(
@@ -118,15 +134,18 @@ def _connected(address: str, console: Console) -> Client:
 
 
 def _as_seen_from_afar(job: Job) -> Job:
-    """With names that do not depend on the directory one is in. What is not there now but when a
-    worker looks, a dead one has made."""
-    if PIPE in (job.source, job.target):
-        raise click.ClickException("'-' is a pipe of this machine, which no other can reach")
+    """The job with names that do not depend on the directory one is in."""
+    for name in (job.source, job.target):
+        if is_special(name):
+            raise click.ClickException(
+                f"{shown(name) if name != PIPE else repr(PIPE)} is a pipe of this machine, which "
+                "no other can reach"
+            )
     source, target = (
         name if is_remote(name) else os.path.abspath(name)  # noqa: PTH100 - keeps odd names
         for name in (job.source, job.target)
     )
-    return replace(job, source=source, target=target, again=not is_file(target))
+    return replace(job, source=source, target=target)
 
 
 def _answer(future: Future, job: Job) -> _Answer:
@@ -156,8 +175,14 @@ _held: tuple[bytes, Work, int] | None = None
 """What this worker was last asked to do, with the models that it has loaded for that."""
 
 
-def _do(recipe: bytes, job: Job) -> _Answer:
-    """One job, on a worker. As many are done at once as the worker has threads."""
+def _do(recipe: bytes, job: Job, mark: str) -> _Answer:
+    """Do one job, on a worker. As many are done at once as the worker has threads.
+
+    ``mark`` is what the scheduler knows the job by once a worker has begun it.
+    """
+    begun = distributed.Event(mark)
+    job = replace(job, again=begun.is_set())
+    begun.set()
     lines: list[str] = []
 
     def keep(message: str | float) -> None:

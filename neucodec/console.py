@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
-import click
-
 from .errors import NeucodecError
+from .pipes import PIPE
 from .progress import FilesProgress, Progress, files_progress, progress
+from .standard import message, readable
 
 WARNINGS, REPORTS, DETAILS = -1, 0, 1
 """Verbosity from which on these lines appear; errors always do."""
@@ -76,9 +76,10 @@ class Console:
         if self._beside_bar:
             from tqdm import tqdm
 
-            tqdm.write(text, file=sys.stderr)
+            with suppress(OSError, ValueError):
+                tqdm.write(text, file=sys.stderr)
         else:
-            click.echo(text, err=True)
+            message(text)
 
     def _say(self, verbosity: int, text: str) -> None:
         if self.verbosity >= verbosity:
@@ -117,16 +118,16 @@ class Relay(Console):
 
 def shown(name: str) -> str:
     """A file name or other text from outside, safe to print: one line, no control characters."""
-    if name == "-":
+    if name == PIPE:
         return "standard input"
-    with suppress(UnicodeEncodeError):  # halves of characters, which no file system has
-        name = os.fsencode(name).decode(errors="replace")
     return printable(name)
 
 
 def printable(text: str) -> str:
     r"""Text without control characters: they could move the cursor or colour the terminal."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode() for c in readable(text)
+    )
 
 
 def printable_lines(text: str) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from .ending import end_if_told
 from .formats import (
     AdaptiveStepper,
     Chunk,
@@ -184,6 +185,7 @@ def codes_of(
     """The codes [streams that are not silent, codebooks, frames] of each chunk in turn, many being
     decoded at once; None where there is no chunk, or where that fails."""
     for batch in _batches(chunks, header):
+        end_if_told()
         coded = [chunk for chunk in batch if chunk and chunk.codebooks]
         found = iter(decode_payloads(coded, header, model))
         for chunk in batch:
@@ -258,6 +260,7 @@ def _decode(
     stepper = model.stepper([count for count, same in per_stream for _ in range(same)])
     whole = [False] * len(chunks)
     for frame in range(frames):
+        end_if_told()
         for book, count in enumerate(having):
             here = codes[book, frame, : ends[count]]
             decoder.fill(stepper.look(), here, count)

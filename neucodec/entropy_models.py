@@ -9,6 +9,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from .ending import interruptible
 from .entropy import Adaptive, EntropyModel, Learned
 from .errors import NeucodecError
 from .formats import EntropyCoder, Header, can_adapt
@@ -81,7 +82,8 @@ class EntropyModels:
         from .models.lm.registry import fetch, load
 
         with self._lock:
-            file = fetch(card, offline=self._offline, monitor=self._monitor)
+            with interruptible():  # a server may take its time
+                file = fetch(card, offline=self._offline, monitor=self._monitor)
             assert card.entropy is not None
             key = card.name, card.entropy.name, file.path
             if key not in self._loaded:

@@ -7,6 +7,8 @@ import stat
 import tempfile
 from typing import BinaryIO, cast
 
+from .ending import end_if_told
+
 try:
     import fcntl
 except ImportError:  # Windows has no O_APPEND flag to ask for
@@ -41,9 +43,9 @@ def is_patchable(file: BinaryIO) -> bool:
     return not flags & getattr(os, "O_APPEND", 0)
 
 
-def lock(file: BinaryIO, *, wait: bool) -> None:
-    """Lock an open file against others who lock it, for as long as it or a copy of its
-    descriptor is open. Raises OSError where another has it, or the file system has no locks."""
+def lock(file: BinaryIO | int, *, wait: bool) -> None:
+    """Lock an open file (or descriptor) against others who lock it, for as long as it or a copy of
+    its descriptor is open. Raises OSError where another has it, or the file system has no locks."""
     fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
 
 
@@ -74,6 +76,7 @@ def write_all(file: BinaryIO, data: bytes | bytearray) -> int:
 def copy_rest(source: BinaryIO, target: BinaryIO) -> None:
     """Copy what is left of `source` to `target` in small pieces."""
     while data := read_up_to(source, _COPY_BYTES):
+        end_if_told()
         write_all(target, data)
 
 

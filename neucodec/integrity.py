@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from .ending import end_if_told
 from .formats import SIGNATURE, Chunk, Header, NcfError, NcfReader, coded_streams
 from .places import open_to_read
 
@@ -41,6 +42,7 @@ def check_ncf(reader: NcfReader, undecodable: FindUndecodable | None = None) -> 
     """Read the file to its end and check every CRC and, by ``undecodable``, every payload."""
     chunks, failed, batch = 0, [], list[Chunk]()
     for chunk, count in reader.runs():
+        end_if_told()
         chunks += count
         if chunk and undecodable:
             batch.append(chunk)
@@ -81,6 +83,7 @@ def contents_of(reader: NcfReader) -> Contents:
     """Reads all of a file, after which ``reader`` knows what is damaged."""
     header, found = reader.header, Contents()
     for chunk, _ in reader.runs():
+        end_if_told()
         if chunk is None:
             continue
         streams = len(coded_streams(header, chunk))
@@ -128,7 +131,11 @@ def is_whole_audio(path: str, samplerate: int, channels: int, frames: int) -> bo
         with open_to_read(path) as opened, soundfile.SoundFile(opened) as file:
             if (file.samplerate, file.channels) != (samplerate, channels):
                 return False
-            return frames == sum(len(b) for b in file.blocks(_BLOCK, dtype="int16"))
+            found = 0
+            for block in file.blocks(_BLOCK, dtype="int16"):
+                end_if_told()
+                found += len(block)
+            return frames == found
     except soundfile.SoundFileError:
         return False
 

@@ -4,6 +4,9 @@ A file is written under a temporary name beside its target (".song.ncf.6e03f9a1.
 its name when all went well; on any exception it is removed. A process that is killed leaves the
 temporary file behind; it holds a lock on it for as long as it lives, so that a later one can tell
 what may be swept away.
+
+Who may read an output: whoever the umask lets, or, of one that is replaced, whoever could read that
+one; but of group and others nobody who may not read every file that it was made from.
 """
 
 from __future__ import annotations
@@ -13,11 +16,12 @@ import re
 import secrets
 import stat
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from . import remote
+from . import pipes, remote
+from .ending import UNFINISHED
 from .errors import NeucodecError
 from .fileio import HAS_LOCKS, lock
 from .remote import is_remote
@@ -33,14 +37,16 @@ def output_file(
     *,
     sync: bool = False,
     modified: int | None = None,
+    sources: Iterable[str | os.PathLike[str]] = (),
 ) -> Iterator[BinaryIO]:
     """Open a file to write and read; it becomes `path` when the context ends without exception.
 
     An existing file is replaced with `force` only, also where it comes to exist meanwhile.
     `sync` waits until the bytes are on the disk. `modified` is the modification time that the
-    file is to have, in nanoseconds. Devices and named pipes are written directly. What is at a URL
-    is replaced as a whole too, but not guarded against others who write it at the same time.
-    Raises NeucodecError where `path` cannot be written.
+    file is to have, in nanoseconds. `sources` are the names of what it is made from: nobody else
+    may read it than may read those. `-` (standard output), descriptors, named pipes and devices are
+    written directly. What is at a URL is replaced as a whole too, but not guarded against others
+    who write it at the same time. Raises NeucodecError where `path` cannot be written.
     """
     if isinstance(path, str) and is_remote(path):
         if not force and remote.is_file(path):
@@ -48,12 +54,13 @@ def output_file(
         with remote.open_to_write(path) as elsewhere:
             yield elsewhere
         return
-    target = _checked_target(path, force)
-    if _is_special(target):
-        with _closing(_open(target, "wb", path)) as file:
-            yield file
+    if pipes.is_special(path):
+        with _opened_pipe(path) as pipe:
+            yield pipe
         return
-    file, temporary = _create(target, path)
+    target = _checked_target(path, force)
+    mode, kept = _mode(target, sources)
+    file, temporary = _create(target, path, mode)
     try:
         with _locked(file):
             with _closing(file):
@@ -61,30 +68,39 @@ def output_file(
                 if sync:
                     file.flush()
                     os.fsync(file.fileno())
+            if kept:  # the umask may have taken some of it away
+                temporary.chmod(mode)
             if modified is not None:
                 os.utime(temporary, ns=(modified, modified))
             _commit(temporary, target, path, force)
     except BaseException:
         _remove(temporary)
         raise
+    finally:
+        UNFINISHED.discard(temporary)
 
 
 @contextmanager
 def output_path(path: str | os.PathLike[str], force: bool = False) -> Iterator[Path]:
     """As `output_file`, for libraries that open by name: yields the name to write."""
     target = _checked_target(path, force)
-    if _is_special(target):
+    if pipes.is_special(target):
         yield target
         return
-    file, temporary = _create(target, path)
+    mode, kept = _mode(target, ())
+    file, temporary = _create(target, path, mode)
     try:
         with _locked(file):
             file.close()
             yield temporary
+            if kept:
+                temporary.chmod(mode)
             _commit(temporary, target, path, force)
     except BaseException:
         _remove(temporary)
         raise
+    finally:
+        UNFINISHED.discard(temporary)
 
 
 def sweep(targets: Iterable[str | os.PathLike[str]]) -> int:
@@ -136,15 +152,40 @@ def _checked_target(path: str | os.PathLike[str], force: bool) -> Path:
     return target
 
 
-def _is_special(target: Path) -> bool:
-    return target.exists() and not target.is_file()
+def _mode(target: Path, sources: Iterable[str | os.PathLike[str]]) -> tuple[int, bool]:
+    """Permissions for what is to be at `target`, and whether they are those of what is there.
+
+    Others than the owner get none that a source does not give them.
+    """
+    try:
+        found: int | None = stat.S_IMODE(target.stat().st_mode) & 0o777
+    except OSError:
+        found = None
+    mode = 0o666 if found is None else found
+    for name in sources:
+        source = os.fspath(name)
+        if not is_remote(source) and not pipes.is_special(source):
+            with suppress(OSError):
+                mode &= 0o700 | Path(source).stat().st_mode
+    return mode, found is not None
 
 
-def _create(target: Path, path: str | os.PathLike[str]) -> tuple[BinaryIO, Path]:
+@contextmanager
+def _opened_pipe(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    with ExitStack() as opening:
+        try:
+            pipe = opening.enter_context(pipes.open_to_write(os.fspath(path)))
+        except OSError as error:
+            raise NeucodecError(f"{path}: cannot be written: {_reason(error)}") from None
+        yield pipe
+
+
+def _create(target: Path, path: str | os.PathLike[str], mode: int) -> tuple[BinaryIO, Path]:
     """A new temporary file beside `target`, locked where there are locks."""
     while True:
         name = target.with_name(f".{target.name[:_NAME_KEPT]}.{secrets.token_hex(4)}.partial")
-        file = _open(name, "x+b", path)
+        file = _open(name, path, mode)
+        UNFINISHED.add(name)
         if not HAS_LOCKS:
             return file, name
         with suppress(OSError):  # a file system without them
@@ -153,6 +194,7 @@ def _create(target: Path, path: str | os.PathLike[str]) -> tuple[BinaryIO, Path]
         if os.fstat(file.fileno()).st_nlink:
             return file, name
         file.close()
+        UNFINISHED.discard(name)
 
 
 @contextmanager
@@ -168,9 +210,15 @@ def _locked(file: BinaryIO) -> Iterator[None]:
         os.close(kept)
 
 
-def _open(name: Path, mode: str, path: str | os.PathLike[str]) -> BinaryIO:
+def _open(name: Path, path: str | os.PathLike[str], mode: int) -> BinaryIO:
+    """A new file, from the start with no more permissions than it may have in the end."""
+
+    def opener(name: str, flags: int) -> int:
+        return os.open(name, flags, mode & 0o666)
+
     try:
-        return cast(BinaryIO, name.open(mode))
+        # Path.open has no opener.
+        return cast(BinaryIO, open(name, "x+b", opener=opener))
     except OSError as error:
         raise NeucodecError(f"{path}: cannot be written: {_reason(error)}") from None
 
@@ -208,15 +256,24 @@ def _rename_to_free_name(temporary: Path, target: Path) -> None:
         os.link(temporary, target)
     except FileExistsError:
         raise
-    except OSError:  # a file system without links: take the name, then replace it
-        target.open("xb").close()
-        try:
+    except OSError:  # a file system without links
+        with _in_turn(target.parent):
+            if os.path.lexists(target):
+                raise FileExistsError(target) from None
             temporary.replace(target)
-        except OSError:
-            _remove(target)
-            raise
     else:
         _remove(temporary)
+
+
+@contextmanager
+def _in_turn(folder: Path) -> Iterator[None]:
+    """Keep out other processes of ours that give files of this folder their names just now."""
+    with ExitStack() as held:
+        with suppress(OSError):  # a file system without locks, either
+            directory = os.open(folder, os.O_RDONLY)
+            held.callback(os.close, directory)
+            lock(directory, wait=True)
+        yield
 
 
 def _exists(path: str | os.PathLike[str]) -> NeucodecError:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePath
 from typing import BinaryIO
 
-from . import remote
+from . import pipes, remote
+from .fileio import copy_rest, is_seekable, open_spool
 from .remote import is_remote
 
 
@@ -19,8 +20,15 @@ def is_folder(name: str) -> bool:
 
 
 def is_file(name: str) -> bool:
-    """Whether there is a file of that name; a pipe or a device is none."""
-    return remote.is_file(name) if is_remote(name) else Path(name).is_file()
+    """Whether there is a file of that name; a pipe, an open descriptor or a device is none."""
+    if is_remote(name):
+        return remote.is_file(name)
+    return not pipes.has_no_name(name) and Path(name).is_file()
+
+
+def is_special(name: str) -> bool:
+    """Whether a name stands for a pipe, an open descriptor, a device or a socket."""
+    return not is_remote(name) and pipes.is_special(name)
 
 
 def file_name(name: str) -> PurePath:
@@ -42,7 +50,7 @@ def size(name: str) -> int | None:
     """Bytes of a file; None of what is none, or does not say."""
     if is_remote(name):
         return remote.size(name)
-    return Path(name).stat().st_size if Path(name).is_file() else None
+    return Path(name).stat().st_size if is_file(name) else None
 
 
 def state(name: str) -> tuple[object, ...] | None:
@@ -63,15 +71,34 @@ def state(name: str) -> tuple[object, ...] | None:
 
 def identity(name: str) -> str:
     """The same text for the same file, whichever way it is named."""
-    return name if is_remote(name) else os.path.normcase(os.path.realpath(name))
+    if is_remote(name) or name == pipes.PIPE:
+        return name
+    return os.path.normcase(os.path.realpath(name))
 
 
 @contextmanager
 def open_to_read(name: str) -> Iterator[BinaryIO]:
-    """The bytes of a file."""
+    """The bytes of a file, a pipe or a device."""
     if is_remote(name):
         with remote.open_to_read(name) as file:
             yield file
         return
+    if pipes.is_special(name):
+        with pipes.open_to_read(name) as pipe:
+            yield pipe
+        return
     with Path(name).open("rb") as local:
         yield local
+
+
+@contextmanager
+def open_to_seek(name: str) -> Iterator[BinaryIO]:
+    """The same, with all of it at hand: what comes through a pipe is copied to a temporary file."""
+    with open_to_read(name) as file, ExitStack() as opening:
+        if is_seekable(file) and not file.tell():
+            yield file
+            return
+        spool = opening.enter_context(open_spool())
+        copy_rest(file, spool)
+        spool.seek(0)
+        yield spool

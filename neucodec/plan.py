@@ -12,7 +12,7 @@ from pathlib import PurePath
 from . import places
 from .console import shown
 from .errors import NeucodecError
-from .search import PIPE
+from .pipes import PIPE, as_output, has_no_name
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,9 @@ class Job:
 
 def is_folder(output: str) -> bool:
     """Whether an output means a directory: there is one, or the name ends like one."""
-    return output != PIPE and (output.endswith(("/", os.sep)) or places.is_folder(output))
+    return as_output(output) != PIPE and (
+        output.endswith(("/", os.sep)) or places.is_folder(output)
+    )
 
 
 def names_file(inputs: Sequence[str], output: str) -> bool:
@@ -52,10 +54,16 @@ def plan_jobs(
 
     Raises NeucodecError where two inputs would go to one output, or an output is an input.
     """
-    if len(inputs) > 1 and PIPE in inputs:
-        raise NeucodecError("'-' (standard input) cannot be mixed with other inputs")
+    if output is not None:
+        output = as_output(output)
+    if len(inputs) > 1 and (nameless := [name for name, _ in files if has_no_name(name)]):
+        what = "'-'" if nameless[0] == PIPE else shown(nameless[0])
+        raise NeucodecError(
+            f"{what} ({_kind_of(nameless[0])}) cannot be mixed with other inputs: it has no name "
+            "to call an output after"
+        )
     single = len(inputs) == 1 and not places.is_folder(inputs[0])
-    if output is not None and not single and (output == PIPE or places.is_file(output)):
+    if output is not None and not single and (places.is_special(output) or places.is_file(output)):
         raise NeucodecError(
             f"-o {shown(output) if output != PIPE else PIPE}: several inputs need a directory "
             "to go to, not one file"
@@ -65,9 +73,9 @@ def plan_jobs(
     for source, place in files:
         renamed = place.with_suffix("") if place.suffix.lower() in drop else place
         renamed = renamed.with_name(renamed.name + suffix)
-        if source == PIPE and output is not None and is_folder(output):
-            raise NeucodecError("standard input needs the name of an output file, or -o -")
-        if source == PIPE:
+        if has_no_name(source) and output is not None and is_folder(output):
+            raise NeucodecError(f"{_kind_of(source)} needs the name of an output file, or -o -")
+        if has_no_name(source):
             jobs.append(Job(source, output or PIPE))
         elif output is None:
             jobs.append(Job(source, places.sibling(source, renamed.name)))
@@ -76,6 +84,10 @@ def plan_jobs(
         else:
             jobs.append(Job(source, places.join(output, renamed), in_tree=True))
     return _checked(jobs)
+
+
+def _kind_of(source: str) -> str:
+    return "standard input" if source == PIPE else "a pipe without a name of its own"
 
 
 def _checked(jobs: list[Job]) -> list[Job]:

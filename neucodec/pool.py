@@ -13,14 +13,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
-from types import FrameType
 from typing import cast
 
 import click
 
 from .batch import Outcome, Result, Work, attempt
 from .console import Console, Relay
-from .ending import Ended, end
+from .ending import Ended, interruptible, note
+from .outfile import sweep
 from .plan import Job
 from .workers import available_threads, limit_threads
 
@@ -63,7 +63,9 @@ class Pool:
                         member.give(job)
                     if not busy:
                         return
-                    for connection in cast("list[Connection]", wait(list(busy))):
+                    with interruptible():
+                        ready = cast("list[Connection]", wait(list(busy)))
+                    for connection in ready:
                         member = busy[connection]
                         message = member.receive()
                         if isinstance(message, str):
@@ -143,6 +145,7 @@ def _end(idle: list[_Member], busy: list[_Member]) -> None:
         if member.process.is_alive():
             member.process.kill()
             member.process.join()
+            sweep([member.job.target])
 
 
 @contextmanager
@@ -161,20 +164,24 @@ def _serve(connection: Connection, recipe: bytes) -> None:
     """What a process of the pool does: jobs, until there are no more or it is told to end."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for number in _TERMINATING:
-        signal.signal(number, _end_once)
-    with suppress(Ended):  # which may come as the last thing of all
-        # The first process may go at any time, and with it the other end of the pipe.
-        with suppress(EOFError, OSError):
-            _do_jobs(connection, recipe)
-        _ignore_signals()
+        signal.signal(number, note)
+    # The first process may go at any time, and with it the other end of the pipe.
+    with suppress(Ended, EOFError, OSError):
+        _do_jobs(connection, recipe)
 
 
 def _do_jobs(connection: Connection, recipe: bytes) -> None:
     work, verbosity, threads = pickle.loads(recipe)
     limit_threads(threads)
-    console = Relay(verbosity, connection.send)
+
+    def send(message: object) -> None:
+        with interruptible():
+            connection.send(message)
+
+    console = Relay(verbosity, send)
     while True:
-        job = connection.recv()
+        with interruptible():
+            job = connection.recv()
         try:
             result: Result | _NoUse = attempt(job, work, console)
         except click.ClickException as error:
@@ -182,16 +189,4 @@ def _do_jobs(connection: Connection, recipe: bytes) -> None:
         except BrokenPipeError as error:
             console.fail(job.source, error)
             result = Result(Outcome.FAILED, error="its reader has gone")
-        connection.send(result)
-
-
-def _end_once(number: int, frame: FrameType | None) -> None:
-    """End at the first signal. More may follow, as where a whole group gets one and the first
-    process passes it on, and would break into clearing up."""
-    _ignore_signals()
-    end(number, frame)
-
-
-def _ignore_signals() -> None:
-    for number in _TERMINATING:
-        signal.signal(number, signal.SIG_IGN)
+        send(result)

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from queue import Empty, Full, Queue
 from typing import Generic, TypeVar
 
+from .ending import take
+
 T = TypeVar("T")
 
 
@@ -80,7 +82,7 @@ def in_batches(
     try:
         while True:
             batch: list[T] = []
-            item: T | _End = queue.get()
+            item: T | _End = take(queue)
             while not isinstance(item, _End):
                 batch.append(item)
                 if len(batch) == limit:

@@ -11,14 +11,17 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import PurePath, PurePosixPath
-from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, TypeVar, cast
 
 from . import web
+from .ending import interruptible
 from .errors import NeucodecError
 from .models.place import place_inside
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
+
+T = TypeVar("T")
 
 _URL = re.compile(r"[A-Za-z][\w+.-]*(::[A-Za-z][\w+.-]*)*://")
 _WEB = web.SCHEMES
@@ -56,7 +59,7 @@ def is_folder(url: str) -> bool:
         return False
     with suppress(NeucodecError):
         fs, path = _found(url)
-        with _errors(url):
+        with interruptible(), _errors(url):
             return bool(fs.isdir(path))
     return False
 
@@ -64,14 +67,14 @@ def is_folder(url: str) -> bool:
 def is_file(url: str) -> bool:
     """Whether there is a file."""
     fs, path = _found(url)
-    with _errors(url):
+    with interruptible(), _errors(url):
         return bool(fs.isfile(path))
 
 
 def size(url: str) -> int | None:
     """Bytes of a file; None where its server does not say."""
     fs, path = _found(url)
-    with suppress(Exception):
+    with suppress(Exception), interruptible():
         return cast("int | None", fs.size(path))
     return None
 
@@ -83,7 +86,7 @@ def state(url: str) -> tuple[tuple[str, str], ...] | None:
     server cannot be asked.
     """
     fs, path = _found(url)
-    with _errors(url):
+    with interruptible(), _errors(url):
         fs.invalidate_cache(path)
         found = web.info(fs, path) if _scheme(url) in _WEB else fs.info(path)
     known = {name: found[name] for name in found if name.lower() in _MARKS}
@@ -127,11 +130,21 @@ def walk(url: str) -> Iterator[tuple[PurePath, list[str], list[str]]]:
     fs, path = _found(url)
     with _errors(url):
         listing = web.walk(fs, path) if _scheme(url) in _WEB else _walk_driver(fs, path, url)
-        for place, folders, names in listing:
+        for place, folders, names in _interruptibly(listing):
             for name in (*folders, *names):
                 if "/" in name or place_inside(name) is None:
                     _refuse(url, f"{place}/{name}")
             yield place, folders, names
+
+
+def _interruptibly(steps: Iterator[T]) -> Iterator[T]:
+    """The same, each of which a server may take its time for."""
+    while True:
+        with interruptible():
+            step = next(steps, None)
+        if step is None:
+            return
+        yield step
 
 
 def _walk_driver(
@@ -176,7 +189,7 @@ def open_to_read(url: str) -> Iterator[BinaryIO]:
     Raises NeucodecError where it cannot be opened, OSError while it is read.
     """
     fs, path = _found(url)
-    with _errors(url):
+    with interruptible(), _errors(url):
         file = web.open_file(fs, path) if _scheme(url) in _WEB else fs.open(path, "rb")
     with file:
         yield cast(BinaryIO, _Guarded(file, url))
@@ -275,7 +288,8 @@ class _Guarded:
 
     def _run(self, method: str, *args: Any) -> Any:
         try:
-            return getattr(self._file, method)(*args)
+            with interruptible():
+                return getattr(self._file, method)(*args)
         except OSError:
             raise
         except Exception as error:

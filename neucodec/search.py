@@ -11,13 +11,12 @@ from pathlib import Path, PurePath
 
 from . import remote
 from .console import explain
+from .ending import end_if_told
 from .errors import NeucodecError
 from .models.place import place_inside
-from .places import file_name, is_folder, join
+from .pipes import PIPE, as_input
+from .places import file_name, is_folder, is_special, join
 from .remote import is_remote
-
-PIPE = "-"
-"""Standard input as an input, standard output as an output."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +70,8 @@ class Search:
     """Inputs that stand for nothing, and why."""
     unreadable: Counter[tuple[str, str]] = field(default_factory=Counter)
     """How many files were passed over, by the input and their unreadable suffix."""
+    special: Counter[str] = field(default_factory=Counter)
+    """How many pipes, devices and sockets were passed over, by the input."""
     links: Counter[str] = field(default_factory=Counter)
     """How many links to directories were not followed, by the input."""
 
@@ -78,10 +79,11 @@ class Search:
 def find_files(inputs: Iterable[str], kind: Kind, selection: Selection = ALL) -> Search:
     """Files as they are given, directories as the files of the kind below them, in order.
 
-    Hidden files and directories below a given one are left out.
+    Hidden files and directories below a given one are left out, and so is what is no file: whoever
+    opens a named pipe waits until somebody writes to it. One that is given by its name is taken.
     """
     search = Search()
-    for name in inputs:
+    for name in map(as_input, inputs):
         if not name:
             search.failures.append(("''", "this is no name; give a file, a directory or '-'"))
         elif is_remote(name) and (reason := _no_use_of(name)):
@@ -109,7 +111,9 @@ def _take_folder(name: str, kind: Kind, selection: Selection, search: Search) ->
     before = len(search.files), len(search.failures)
     for place in _walk(name, search, selection):
         suffix = place.suffix.lower()
-        if suffix in kind.suffixes:
+        if suffix in kind.suffixes and is_special(_below(name, place)):
+            search.special[name] += 1
+        elif suffix in kind.suffixes:
             search.files.append((_below(name, place), place))
         elif suffix in kind.unreadable:
             search.unreadable[name, suffix] += 1
@@ -127,6 +131,7 @@ def _walk(folder: str, search: Search, selection: Selection) -> Iterator[PurePat
     for place, folders, names in (_walk_elsewhere if is_remote(folder) else _walk_here)(
         folder, search, selection
     ):
+        end_if_told()
         folders[:] = sorted(f for f in folders if selection.takes_folder(place / f))
         yield from (place / n for n in sorted(names) if selection.takes_file(place / n))
 

@@ -10,6 +10,7 @@ from itertools import islice
 from queue import Empty, Full, Queue
 from typing import Generic, TypeVar
 
+from .ending import end_if_told, result_of, take
 from .readahead import closed_after
 
 T = TypeVar("T")
@@ -124,7 +125,9 @@ def _one_by_one(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
     reading ahead, and starting threads takes time of short files."""
     _one_thread_each()
     with closed_after(items):
-        yield from map(function, items)
+        for item in items:
+            end_if_told()
+            yield function(item)
 
 
 def in_order(
@@ -144,10 +147,10 @@ def in_order(
     feeder = _Feeder(function, items, pool, futures)
     feeder.start()
     try:
-        while (future := futures.get()) is not None:
+        while (future := take(futures)) is not None:
             if isinstance(future, BaseException):
                 raise future
-            yield future.result()
+            yield result_of(future)
     finally:
         feeder.stop()
         while True:

@@ -12,6 +12,7 @@ import click
 
 from neucodec.batch import DONE, SKIPPED, Result
 from neucodec.console import Console
+from neucodec.ending import end_if_told
 from neucodec.plan import Job
 
 
@@ -51,9 +52,15 @@ class Copying:
             case "told to end twice":
                 try:
                     os.kill(os.getpid(), signal.SIGTERM)
+                    end_if_told()
                 finally:
                     os.kill(os.getpid(), signal.SIGTERM)
                     Path(job.target).write_text("cleared up")
+            case "made by another":
+                Path(job.target).write_text("another's")
+                if job.again:
+                    return SKIPPED
+                raise OSError("it exists")
             case "slow":
                 time.sleep(0.5)
         console.report(f"{Path(job.source).name} copied")

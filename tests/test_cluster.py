@@ -83,6 +83,16 @@ def test_what_a_killed_worker_had_is_done_by_another(
     assert all(Path(job.target).exists() for job in made)
 
 
+def test_an_output_that_another_run_has_made_is_not_taken_for_ones_own(
+    scheduler: str, jobs: MakeJobs
+) -> None:
+    made, lines = jobs("made by another"), Lines()
+    assert not run_jobs(
+        made, [], Copying(), Console(), runner=Cluster(scheduler, nothing), report=lines
+    )
+    assert lines.results[made[0].source].error == "it exists"
+
+
 def test_a_job_that_kills_every_worker_fails_in_the_end(
     scheduler: str, jobs: MakeJobs, capsys: pytest.CaptureFixture[str]
 ) -> None:

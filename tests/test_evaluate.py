@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+import os
 import re
 import shutil
 from collections import Counter
@@ -78,6 +79,28 @@ def test_results_as_files(run: Run, corpus: Path, tmp_path: Path) -> None:
     assert {mean["codec"] for mean in found["means"]} == {"neu2-44khz", "vorbis"}
     assert all(0 < use["efficiency"] <= 1 for use in found["codebooks"])
     assert (out / "index.html").read_text().startswith("<!doctype html>")
+
+
+def test_names_that_are_no_text_or_would_be_formulas(
+    run: Run, clip: MakeClip, tmp_path: Path
+) -> None:
+    formula, foreign = tmp_path / "corpus/=1+2", tmp_path / os.fsdecode(b"corpus/k\xfcnd")
+    foreign.mkdir(parents=True)
+    clip("corpus/=1+2/a.wav", seconds=1.1).rename(formula / os.fsdecode(b"odd\xff.wav"))
+    clip("-b.wav", seconds=1).rename(foreign / "-b.wav")
+    out = tmp_path / "report"
+    ran = run("evaluate", tmp_path / "corpus", *FAST, "-o", out, "--clips", "1")
+    assert ran.code == 0, ran.err
+    assert [row["kind"] for row in table(ran.out)] == ["all", "=1+2", "k\\xfcnd"]
+    rows = rows_of(out)
+    assert [(row["clip"], row["kind"], row["codec"]) for row in rows] == [
+        ("'=1+2/odd\\xff.wav", "'=1+2", "neu2-44khz"),
+        ("k\\xfcnd/-b.wav", "k\\xfcnd", "neu2-44khz"),
+    ]
+    assert all(math.isfinite(float(row["si-sdr"])) for row in rows)
+    found = json.loads((out / "results.json").read_text())
+    assert os.fsencode(found["rows"][0]["clip"]) == b"=1+2/odd\xff.wav"
+    assert r"=1+2/odd\\xff.wav" in (out / "index.html").read_text("utf-8")
 
 
 def test_a_second_run_goes_on_from_what_is_there(run: Run, corpus: Path, tmp_path: Path) -> None:

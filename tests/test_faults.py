@@ -55,7 +55,8 @@ class Batch:
             (self.source / name).write_bytes(SECOND)
         self.pipe = self.source / "m.raw"
         os.mkfifo(self.pipe)
-        self.command = ["encode", str(self.source), "-o", str(self.out), *options]
+        inputs = [str(self.source / name) for name in ("a.raw", "b.raw", "m.raw", "z.raw")]
+        self.command = ["encode", *inputs, "-o", f"{self.out}/", *options]
         self.command += ["--raw", "--rate=16000"]
 
     def begin(self) -> subprocess.Popen[bytes]:
@@ -103,6 +104,20 @@ def test_interrupted_with_several_at_once(tmp_path: Path, number: signal.Signals
     said = stopped.stderr.read().splitlines()
     assert (said[-1:] == [b"neucodec: interrupted"]) == (number == signal.SIGINT)
     assert not any(b"Traceback" in line for line in said)
+    assert names(batch.out) == whole(batch.out)
+    assert "m.ncf" not in names(batch.out)
+
+
+@pytest.mark.parametrize("options", [["-j1"], ["-j2"]], ids=["alone", "two at once"])
+def test_several_signals_back_to_back(tmp_path: Path, options: list[str]) -> None:
+    batch = Batch(tmp_path, *options)
+    stopped = batch.begin()
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    for number in numbers:
+        os.killpg(stopped.pid, number)
+    assert stopped.wait(PATIENCE) - 128 in numbers
+    assert stopped.stderr
+    assert b"Traceback" not in stopped.stderr.read()
     assert names(batch.out) == whole(batch.out)
     assert "m.ncf" not in names(batch.out)
 

@@ -104,7 +104,12 @@ def test_a_file_that_came_to_exist_meanwhile_is_not_lost(tmp_path: Path, opened:
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_of_many_writers_without_force_one_wins(tmp_path: Path) -> None:
+@pytest.mark.parametrize("links", [True, False])
+def test_of_many_writers_without_force_one_wins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    if not links:
+        no_links(monkeypatch)
     target = tmp_path / "song.ncf"
     everyone_has_opened = threading.Barrier(8)
     outcomes: list[bytes] = []
@@ -160,6 +165,73 @@ def test_the_umask_decides_who_may_read(tmp_path: Path, write: Write) -> None:
     finally:
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "song.ncf").stat().st_mode) == 0o640
+
+
+@posix
+@pytest.mark.parametrize("mode", [0o600, 0o664, 0o755])
+def test_an_output_that_is_replaced_keeps_its_permissions(
+    tmp_path: Path, write: Write, mode: int
+) -> None:
+    target = tmp_path / "song.ncf"
+    target.touch()
+    target.chmod(mode)
+    write(target, b"new", force=True)
+    assert stat.S_IMODE(target.stat().st_mode) == mode
+
+
+@posix
+@pytest.mark.parametrize("replaced", [False, True])
+def test_nobody_may_read_an_output_who_may_not_read_its_sources(
+    tmp_path: Path, replaced: bool
+) -> None:
+    sources = [tmp_path / "open.wav", tmp_path / "group.wav"]
+    for source, mode in zip(sources, (0o444, 0o640), strict=True):
+        source.touch()
+        source.chmod(mode)
+    target = tmp_path / "song.ncf"
+    if replaced:
+        target.touch()
+        target.chmod(0o666)
+    with output_file(target, replaced, sources=[*sources, "-", tmp_path / "gone"]) as file:
+        (partial,) = tmp_path.glob(".*.partial")
+        assert stat.S_IMODE(partial.stat().st_mode) & 0o007 == 0
+        file.write(b"private")
+    assert stat.S_IMODE(target.stat().st_mode) == (0o660 & 0o640) | 0o600
+
+
+@posix
+def test_without_links_the_name_never_stands_for_an_empty_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process may be killed between any two steps."""
+    target, states = tmp_path / "song.ncf", []
+    no_links(monkeypatch)
+    replace = Path.replace
+
+    def watched(temporary: Path, to: Path) -> Path:
+        states.append(to.exists())
+        return replace(temporary, to)
+
+    monkeypatch.setattr(Path, "replace", watched)
+    with output_file(target) as file:
+        file.write(b"whole")
+    assert states == [False]
+    assert target.read_bytes() == b"whole"
+    with pytest.raises(NeucodecError, match="exists"):
+        target.unlink()
+        with output_file(target):
+            target.write_bytes(b"someone else's")
+    assert target.read_bytes() == b"someone else's"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def no_links(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on FAT."""
+
+    def link(*_: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "link", link)
 
 
 @posix

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
 from ..console import Console, shown
 from ..errors import NeucodecError
+from ..pipes import PIPE, as_input, as_output
+from ..standard import tell
 from .evaluate import NAMES
 from .fetching import Codecs
 from .options import offline_option, verbosity_options
@@ -27,8 +28,8 @@ Examples:
 
 
 @click.command(epilog=EPILOG)
-@click.argument("reference", metavar="REF", type=click.Path(path_type=str))
-@click.argument("decoded", metavar="DEC", type=click.Path(path_type=str))
+@click.argument("reference", metavar="REF", type=click.Path(path_type=str, allow_dash=True))
+@click.argument("decoded", metavar="DEC", type=click.Path(path_type=str, allow_dash=True))
 @click.option("--plot", metavar="PNG", help="Draw the spectrograms of both to this file.")
 @click.option("-f", "--force", is_flag=True, help="Overwrite the file of --plot.")
 @click.option("--speech", is_flag=True, help="This is speech: take the measures made for it, too.")
@@ -55,42 +56,48 @@ def compare(
 ) -> None:
     """Measure how near the audio in DEC is to that in REF.
 
-    Both are audio files of any format, or .ncf. DEC is converted to REF's sample rate. The bitrate
-    is that of the file DEC.
+    Both are audio files of any format, or .ncf; one may be '-' for standard input. DEC is converted
+    to REF's sample rate. The bitrate is that of the file DEC.
     """
     from ..evaluation.metrics import METRICS, choose_metrics, measure
 
     console = Console(verbose - quiet)
+    reference, decoded = as_input(reference), as_input(decoded)
+    if reference == decoded == PIPE:
+        raise click.UsageError("REF and DEC cannot both be standard input; name one of them")
+    if plot is not None and as_output(plot) == PIPE:
+        raise click.UsageError(
+            "--plot -: the figures go to standard output; give the picture the name of a file"
+        )
     names = [name for group in metrics for name in group]
     chosen = choose_metrics(names or METRICS, speech)
     codecs = Codecs("auto", offline, half="decoder")
-    first, second, rate = _pair(reference, decoded, mono, codecs, console)
+    first, second, rate, size = _pair(reference, decoded, mono, codecs, console)
     if plot:
         from ..evaluation.plot import plot_spectrograms
 
-        plot_spectrograms(
-            plot, [(shown(reference), first), (shown(decoded), second)], rate, force=force
-        )
+        signals = [(shown(reference), first), (shown(decoded), second)]
+        plot_spectrograms(plot, signals, rate, force=force, sources=[reference, decoded])
     scores = measure(first, second, rate, chosen)
-    kbps = Path(decoded).stat().st_size * 8 / 1000 / (len(first) / rate)
+    kbps = size * 8 / 1000 / (len(first) / rate)
     if as_json:
         found = {"reference": shown(reference), "decoded": shown(decoded), "kbps": kbps} | scores
-        click.echo(json.dumps(found))
+        tell(json.dumps(found))
         return
     from ..evaluation.summary import number
 
-    click.echo(f"{'kbps':<14} {kbps:8.2f}  real bitrate of DEC")
+    tell(f"{'kbps':<14} {kbps:8.2f}  real bitrate of DEC")
     for metric in chosen:
         value = number(scores[metric.name], metric.digits) or "-"
         better = "higher is better" if metric.higher else "lower is better"
-        click.echo(f"{metric.title:<14} {value:>8}  {metric.says}; {better}")
+        tell(f"{metric.title:<14} {value:>8}  {metric.says}; {better}")
 
 
 def _pair(
     reference: str, decoded: str, mono: bool, codecs: Codecs, console: Console
-) -> tuple[Audio, Audio, int]:
-    """Both signals [n, channels], of one length, and their rate."""
-    from ..evaluation.clips import read_clip
+) -> tuple[Audio, Audio, int, int]:
+    """Both signals [n, channels], of one length, their rate, and the bytes of the file DEC."""
+    from ..evaluation.clips import measured_clip
     from ..evaluation.metrics import resampled
 
     def decode(file: BinaryIO) -> tuple[Audio, int]:
@@ -100,11 +107,12 @@ def _pair(
         models = codecs.entropy_models(console)
         decoder, audio = decode_opened(file, lambda card: codecs.get(card, console), None, models)
         if problems := problems_of(decoder):
-            console.warn(getattr(file, "name", decoded), "; ".join(problems))
+            name = getattr(file, "name", None)
+            console.warn(name if isinstance(name, str) else decoded, "; ".join(problems))
         return audio, decoder.samplerate
 
-    first, rate = read_clip(reference, decode, mono=mono)
-    second, other = read_clip(decoded, decode, mono=mono, silent=True)
+    first, rate, _ = measured_clip(reference, decode, mono=mono)
+    second, other, size = measured_clip(decoded, decode, mono=mono, silent=True)
     if first.shape[1] != second.shape[1]:
         raise NeucodecError(
             f"{shown(reference)} has {first.shape[1]} channels, {shown(decoded)} "
@@ -115,4 +123,4 @@ def _pair(
         text = f"{len(second)} samples against {len(first)}: the longer one's end is left out"
         console.warn(decoded, text)
     length = min(len(first), len(second))
-    return first[:length], second[:length], rate
+    return first[:length], second[:length], rate, size

@@ -5,6 +5,8 @@ from __future__ import annotations
 import click
 from click.shell_completion import ShellComplete, get_completion_class
 
+from ..standard import tell
+
 EPILOG = """
 \b
 To have it in every new shell:
@@ -23,4 +25,4 @@ def completion(ctx: click.Context, shell: str) -> None:
     assert kind is not None
     script = kind(ctx.find_root().command, {}, "neucodec", "_NEUCODEC_COMPLETE")
     # Bash's own method first runs a bash to ask for its version; there may be none here.
-    click.echo(ShellComplete.source(script))
+    tell(ShellComplete.source(script))

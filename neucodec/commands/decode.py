@@ -241,6 +241,7 @@ class _Decoding:
                 job.target, decoder.samplerate, decoder.channels, format=self.container,
                 subtype=self.subtype, frames=decoder.frames, tags=decoder.tags, clip=self.clip,
                 force=self.outputs.may_overwrite, modified=modification_time(job, self.outputs),
+                sources=[job.source],
             ) as sink,
             console.progress(job.source, expected) as progress,
         ):  # fmt: skip

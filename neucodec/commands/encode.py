@@ -17,9 +17,10 @@ from ..console import Console, counted, shown
 from ..errors import NeucodecError
 from ..models.errors import ModelError
 from ..modes import ENTROPY, RATES
+from ..places import is_special
 from ..places import size as size_of
 from ..plan import Job
-from ..search import PIPE, Kind
+from ..search import Kind
 from .fetching import Codecs
 from .files import (
     Batch,
@@ -295,8 +296,8 @@ class _Encoding:
         """The change of level that is asked for, found by reading the input beforehand."""
         if not self.normalize_loudness:
             return None
-        if job.source == PIPE:
-            raise NeucodecError("--normalize-loudness reads its input twice; give a file, not '-'")
+        if is_special(job.source):
+            raise NeucodecError("--normalize-loudness reads its input twice; give a file, no pipe")
         from ..audio_input import open_audio
         from ..loudness import gain_to
 

@@ -13,10 +13,12 @@ import click
 from ..bitrate import codebooks_for, format_kbps, parse_bitrate
 from ..choice import DEFAULT_MODEL
 from ..console import Console, printable_lines, shown
+from ..ending import interruptible
 from ..errors import NeucodecError
 from ..outfile import output_file
+from ..standard import tell
 from .fetching import OFFLINE, Downloads
-from .options import COUNT, Model, Parsed, device_options, verbosity_options
+from .options import COUNT, Folder, Model, Parsed, device_options, verbosity_options
 
 if TYPE_CHECKING:
     from ..evaluation.codecs import Neural
@@ -72,7 +74,7 @@ BITRATES = Parsed("rates", _parse_bitrates)
     help="opus, vorbis: others, at the real bitrates of the models' files; opus:16kbps at that.",
 )  # fmt: skip
 @click.option(
-    "-o", "--output", metavar="OUT", type=click.Path(path_type=str, file_okay=False),
+    "-o", "--output", metavar="OUT", type=Folder(path_type=str, file_okay=False),
     help="Directory for results.json, results.csv and index.html, the listening page.",
 )  # fmt: skip
 @click.option("-f", "--force", is_flag=True, help="Measure anew what has been measured before.")
@@ -143,7 +145,7 @@ def evaluate(
     from ..workers import available_threads
 
     names = [name for group in metrics for name in group]
-    recordings = find_clips(folder, speech, every)
+    recordings = find_clips(folder, speech, every, console)
     chosen = choose_metrics(names or METRICS, any(clip.speech for clip in recordings))
     for name in dict.fromkeys(name for name, _ in rivals):
         console.detail(f"{name} is by {rival(name).version}")
@@ -165,12 +167,13 @@ def evaluate(
         rows, failed = _measure(trials, jobs or available_threads(), console)
         results = Results(rows, {candidate.name: neural for candidate, neural in codecs}, kept)
         if rows:
-            click.echo(printable_lines(results.text()))
+            tell(printable_lines(results.text()))
             if output is not None:
                 listen = page(results, recordings, mono=mono, count=clips, megabytes=page_size)
-                _write(place / "results.json", results.json())
-                _write(place / "results.csv", results.csv())
-                _write(place / "index.html", listen)
+                sources = [clip.path for clip in recordings]
+                _write(place / "results.json", results.json(), sources)
+                _write(place / "results.csv", results.csv(), sources)
+                _write(place / "index.html", listen, sources)
                 console.report(f"{shown(str(place / 'index.html'))}: listen and compare")
     if failed:
         click.get_current_context().exit(1)
@@ -218,7 +221,8 @@ def _load(
     monitor = Downloads(console)
     found = {}
     for card in models:
-        neural = loaded(card, device, monitor, OFFLINE if offline else "")
+        with interruptible():
+            neural = loaded(card, device, monitor, OFFLINE if offline else "")
         found[card.name, neural.codec.fingerprint.hex()] = card, neural
     names = [name for name, _ in found]
     return [
@@ -246,6 +250,6 @@ def _measure(trials: Sequence[Trial], processes: int, console: Console) -> tuple
     return rows, bool(told)
 
 
-def _write(path: Path, text: str) -> None:
-    with output_file(path, force=True) as file:
+def _write(path: Path, text: str, sources: Sequence[str]) -> None:
+    with output_file(path, force=True, sources=sources) as file:
         file.write(text.encode())

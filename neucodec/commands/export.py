@@ -11,8 +11,9 @@ import click
 from ..choice import DEFAULT_MODEL
 from ..console import Console, shown
 from ..errors import NeucodecError
+from ..standard import tell
 from .fetching import Codecs
-from .options import Model, offline_option, verbosity_options
+from .options import File, Folder, Model, offline_option, verbosity_options
 
 if TYPE_CHECKING:
     from ..models.card import Card
@@ -46,12 +47,12 @@ Examples:
     "--output",
     metavar="FOLDER",
     default=".",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=Folder(file_okay=False, path_type=Path),
     help="Where card and weights, or the graphs, go, made if it is not there; else here.",
 )
 @click.option(
     "--recipe",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=File(),
     help="The run's recipe, if it is not the one that its folder keeps.",
 )
 @click.option("--title", default="", help="What lists of models say of it.")
@@ -99,7 +100,7 @@ def export(
     if is_entropy_run(run):
         entry = export_entropy(run, name, output, licence=licence, embed=embed, force=force)
         console.report(f"{name}: {name}.safetensors; this goes onto the card of its codec:")
-        click.echo(entry, nl=False)
+        tell(entry, newline=False)
         return
     from ..training.export import export as write
     from ..training.recipe import Recipe

@@ -9,6 +9,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from ..console import REPORTS, Console, printable
+from ..ending import interruptible
 from ..models.card import Card
 from ..models.monitor import Advance, Monitor
 
@@ -45,10 +46,11 @@ class Codecs:
         with self._lock:
             if card.name not in self._loaded:
                 monitor = Downloads(console)
-                self._loaded[card.name] = load(
-                    card, device, precision=precision, offline=OFFLINE if offline else "",
-                    monitor=monitor, half=half,
-                )  # fmt: skip
+                with interruptible():  # a server may take its time
+                    self._loaded[card.name] = load(
+                        card, device, precision=precision, offline=OFFLINE if offline else "",
+                        monitor=monitor, half=half,
+                    )  # fmt: skip
             return self._loaded[card.name]
 
     def entropy_models(self, console: Console) -> EntropyModels:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 import click
 
@@ -15,10 +15,11 @@ from .. import places
 from ..batch import Runner, Work, one_by_one, run_jobs
 from ..console import Console, counted, shown
 from ..errors import NeucodecError
+from ..pipes import PIPE, as_output
 from ..plan import Job, plan_jobs
 from ..remote import is_remote
 from ..report import open_report
-from ..search import PIPE, Kind, Search, Selection, find_files
+from ..search import ALL, Kind, Search, Selection, find_files
 from ..workers import available_threads, memory
 
 MANY = 64
@@ -67,17 +68,18 @@ def run_batch(
     console: Console,
 ) -> None:
     """Do ``work`` on all that the inputs stand for; exit 1 where some of it failed."""
-    search = find_files(inputs, kind, batch.selection)
+    search = find_inputs(inputs, kind, console, batch.selection)
     try:
         jobs = plan_jobs(inputs, search.files, outputs.output, suffix, kind.suffixes)
     except NeucodecError as error:
         raise click.UsageError(str(error)) from None
-    _refuse_terminals(jobs)
+    refuse_streams(jobs, batch)
     _warn_of_what_is_left_out(search, console)
     from ..outfile import sweep
 
-    here = [job.target for job in jobs if job.target != PIPE and not is_remote(job.target)]
-    if outputs.keep_time and (len(here) < len(jobs) or any(is_remote(j.source) for j in jobs)):
+    here = [j.target for j in jobs if not is_remote(j.target) and not places.is_special(j.target)]
+    not_here = (is_remote(job.source) or places.is_special(job.source) for job in jobs)
+    if outputs.keep_time and (len(here) < len(jobs) or any(not_here)):
         raise click.UsageError("--keep-time is for files on this machine, not for URLs and pipes")
     if swept := sweep(here):
         console.detail(f"{counted(swept, 'file')} removed that a run which was killed had begun")
@@ -137,20 +139,43 @@ def _warn_of_what_is_left_out(search: Search, console: Console) -> None:
             console.warn(name, f"{count} {links} not followed; --follow-links does")
 
 
+def find_inputs(
+    inputs: Sequence[str], kind: Kind, console: Console, selection: Selection = ALL
+) -> Search:
+    """What inputs stand for, and a warning of what was passed over because it is no file."""
+    search = find_files(inputs, kind, selection)
+    for name, count in sorted(search.special.items()):
+        those = "that is a pipe or device" if count == 1 else "that are pipes or devices"
+        console.warn(name, f"{count} passed over {those}; only those given by name are read")
+    return search
+
+
 def target_name(job: Job) -> str:
     """A job's output, to be shown."""
-    return "standard output" if job.target == PIPE else shown(job.target)
+    return shown_output(job.target)
 
 
-def _refuse_terminals(jobs: Sequence[Job]) -> None:
+def shown_output(name: str) -> str:
+    """An output, to be shown."""
+    return "standard output" if name == PIPE else shown(name)
+
+
+def refuse_streams(jobs: Sequence[Job], batch: Batch) -> None:
+    """UsageError where a job would read from a terminal or write to one, or two things would be
+    written to standard output."""
     for job in jobs:
-        if job.source == PIPE and sys.stdin.isatty():
+        if job.source == PIPE and sys.stdin is not None and sys.stdin.isatty():
             raise click.UsageError(
                 "standard input is a terminal; pipe something in, or name a file"
             )
         if job.target == PIPE and sys.stdout.isatty():
             raise click.UsageError(
                 "will not write binary data to a terminal; pipe it on, or give -o FILE"
+            )
+        if job.target == PIPE and batch.report and as_output(batch.report) == PIPE:
+            raise click.UsageError(
+                "--report - and the output would both go to standard output; give one of them the "
+                "name of a file"
             )
 
 
@@ -159,7 +184,7 @@ def is_there(job: Job, outputs: Outputs, is_whole: Callable[[], bool], console: 
 
     ``is_whole`` checks it. Raises NeucodecError where it may not be overwritten.
     """
-    if job.target == PIPE or not places.is_file(job.target):
+    if not places.is_file(job.target):
         return False
     check = outputs.skip_existing or (job.again and not outputs.force)
     if check and is_whole():
@@ -176,10 +201,7 @@ def is_there(job: Job, outputs: Outputs, is_whole: Callable[[], bool], console: 
 
 @contextmanager
 def open_input(source: str) -> Iterator[BinaryIO]:
-    """The bytes of an input."""
-    if source == PIPE:
-        yield sys.stdin.buffer
-        return
+    """The bytes of an input, be it a file, a URL or a pipe."""
     with places.open_to_read(source) as file:
         yield file
 
@@ -187,20 +209,18 @@ def open_input(source: str) -> Iterator[BinaryIO]:
 @contextmanager
 def open_output(job: Job, outputs: Outputs) -> Iterator[BinaryIO]:
     """The output to write; a file appears under its name only when all went well."""
-    if job.target == PIPE:
-        yield cast(BinaryIO, Unbuffered(sys.stdout.buffer))
-        return
     from ..outfile import output_file
 
     make_folder(job)
     modified = modification_time(job, outputs)
-    with output_file(job.target, outputs.may_overwrite, modified=modified) as file:
+    sources = [job.source]
+    with output_file(job.target, outputs.may_overwrite, modified=modified, sources=sources) as file:
         yield file
 
 
 def modification_time(job: Job, outputs: Outputs) -> int | None:
     """That which the output is to have, in nanoseconds; None for that of its making."""
-    if not outputs.keep_time or job.source == PIPE:
+    if not outputs.keep_time:
         return None
     return Path(job.source).stat().st_mtime_ns
 
@@ -223,23 +243,3 @@ def make_folder(job: Job) -> None:
     """Make the directory that a job's output goes to, if the tree of outputs still lacks it."""
     if job.in_tree and not is_remote(job.target):
         Path(job.target).parent.mkdir(parents=True, exist_ok=True)
-
-
-class Unbuffered:
-    """Standard output from which every write gets out at once, as the reader of a pipe wants."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-
-    def write(self, data: bytes) -> int:
-        """Write all of it."""
-        count = self._file.write(data)
-        self._file.flush()
-        return count
-
-    def flush(self) -> None:
-        """Nothing is ever held back."""
-
-    def seekable(self) -> bool:
-        """Even where it could: what stands before our output is not ours."""
-        return False

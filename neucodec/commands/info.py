@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import tempfile
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
@@ -13,9 +11,10 @@ import click
 from ..batch import DONE, Result, run_jobs
 from ..clock import format_spans, format_time
 from ..console import WARNINGS, Console, counted, printable, shown
+from ..places import open_to_seek
 from ..plan import Job
-from ..search import PIPE, find_files
-from .files import NCF, open_input
+from ..standard import tell
+from .files import NCF, find_inputs
 from .options import inputs_argument
 
 if TYPE_CHECKING:
@@ -46,17 +45,15 @@ def info(inputs: tuple[str, ...], as_json: bool, chunks: bool) -> None:
     """
 
     def describe(job: Job, console: Console) -> Result:
-        with open_input(job.source) as file, tempfile.TemporaryFile() as copy:
-            if job.source == PIPE:
-                shutil.copyfileobj(file, copy)
-                copy.seek(0)
-            found = _describe(job.source, copy if job.source == PIPE else file, chunks)
-        click.echo(json.dumps(found) if as_json else _text(found))
+        with open_to_seek(job.source) as file:
+            found = _describe(job.source, file, chunks)
+        tell(json.dumps(found) if as_json else _text(found))
         return DONE
 
-    search = find_files(inputs, NCF)
+    console = Console(WARNINGS)
+    search = find_inputs(inputs, NCF, console)
     jobs = [Job(name, name) for name, _ in search.files]
-    if not run_jobs(jobs, search.failures, describe, Console(WARNINGS)):
+    if not run_jobs(jobs, search.failures, describe, console):
         click.get_current_context().exit(1)
 
 

@@ -6,6 +6,8 @@ from typing import cast
 
 import click
 
+from ..standard import tell
+
 EPILOG = """
 \b
 Examples:
@@ -20,4 +22,4 @@ def man(ctx: click.Context) -> None:
     """Print the manual page, for man to show or to keep."""
     from ..manual import manual_page
 
-    click.echo(manual_page(cast(click.Group, ctx.find_root().command)), nl=False)
+    tell(manual_page(cast(click.Group, ctx.find_root().command)), newline=False)

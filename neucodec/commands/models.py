@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,13 @@ from typing import Any
 import click
 
 from ..console import WARNINGS, Console, is_expected, shown
+from ..ending import interruptible
 from ..models import store
 from ..models.card import Card, cards, entropy_cards
 from ..models.stored import Stored
+from ..standard import tell
 from .fetching import Downloads
-from .options import Weights, verbosity_options
+from .options import File, Weights, verbosity_options
 
 EPILOG = """
 \b
@@ -49,7 +52,7 @@ def list_models(as_json: bool = False) -> None:
     described = [_describe(card) for card in cards().values()]
     if as_json:
         for entry in described:
-            click.echo(json.dumps(entry))
+            tell(json.dumps(entry))
         return
     rows: list[tuple[str, ...]] = [
         ("NAME", "RATE", "CHANNELS", "KBPS", "SIZE", "LICENCE", "HERE", "")
@@ -57,7 +60,7 @@ def list_models(as_json: bool = False) -> None:
     rows += [_row(entry) for entry in described]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
-        click.echo("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip())
+        tell("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip())
 
 
 @models.command()
@@ -91,7 +94,7 @@ def verify(names: tuple[Stored, ...], quiet: int, verbose: int) -> None:
     def check(card: Stored) -> None:
         sha256 = store.check(_here(card))
         if console.verbosity > WARNINGS:
-            click.echo(f"{card.name}: intact, SHA-256 {sha256}")
+            tell(f"{card.name}: intact, SHA-256 {sha256}")
 
     _each(names or filter(store.find, _all()), check, console)
 
@@ -116,7 +119,7 @@ def check_models(names: tuple[Stored, ...], quiet: int, verbose: int) -> None:
             raise click.ClickException(f"{codec.name} has no entropy model")
         _here(codec.entropy)
         model = load(codec, fetch(codec, offline="models check"))
-        click.echo(f"{model.name} {model.fingerprint.hex()} {digest(model)}")
+        tell(f"{model.name} {model.fingerprint.hex()} {digest(model)}")
 
     _each(names or filter(store.find, entropy_cards().values()), check, console)
 
@@ -139,14 +142,14 @@ def remove(names: tuple[Stored, ...], quiet: int, verbose: int) -> None:
 @click.argument("name", type=Weights())
 def path(name: Stored) -> None:
     """Print where the weights of a model are."""
-    click.echo(_here(name).path)
+    tell(os.fsencode(_here(name).path))
 
 
 @models.command()
 @click.argument("name", type=Weights())
 @click.option(
     "--from", "file", metavar="FILE", required=True,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=File(),
     help="A file as its authors have published it, from wherever you have it.",
 )  # fmt: skip
 @verbosity_options
@@ -184,7 +187,8 @@ def _each(names: Iterable[Stored], work: Callable[[Stored], None], console: Cons
     failed = False
     for card in names:
         try:
-            work(card)
+            with interruptible():
+                work(card)
         except Exception as error:
             if not is_expected(error):
                 raise

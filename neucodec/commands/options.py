@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
@@ -12,10 +13,12 @@ from click.shell_completion import CompletionItem
 from ..bitrate import parse_bitrate
 from ..choice import AUTO
 from ..clock import parse_time
+from ..console import shown
 from ..errors import NeucodecError
 from ..models.card import cards, entropy_cards
 from ..models.errors import ModelError
 from ..models.registry import resolve
+from ..pipes import PIPE, is_special
 from ..search import Selection
 from .files import Batch
 
@@ -45,6 +48,36 @@ class Parsed(ParamType):
             self.fail(str(error), param, ctx)
 
 
+class File(click.Path):
+    """A file that is read more than once, which a pipe cannot be."""
+
+    def __init__(self) -> None:
+        super().__init__(exists=True, dir_okay=False, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Refuse what is no file."""
+        if is_special(value):
+            self.fail(f"{shown_pipe(value)} is read more than once; give a file", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class Folder(click.Path):
+    """A directory for several files, which standard output or a pipe cannot take."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Refuse pipes and devices."""
+        if is_special(value):
+            self.fail(
+                f"{shown_pipe(value)} cannot take several files; give a directory", param, ctx
+            )
+        return super().convert(value, param, ctx)
+
+
+def shown_pipe(value: str | Path) -> str:
+    """A pipe or device as it was given, to be shown."""
+    return PIPE if str(value) == PIPE else shown(str(value))
+
+
 class Model(ParamType):
     """A model, by its name or as the path of a checkpoint of one's own; the value is its card."""
 
@@ -52,6 +85,8 @@ class Model(ParamType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Find the card."""
+        if is_special(value):
+            self.fail(f"{shown_pipe(value)} is read more than once; give a file", param, ctx)
         try:
             return resolve(value)
         except ModelError as error:
@@ -192,8 +227,9 @@ def batch_options(command: Command) -> Command:
         click.option(
             "--report",
             metavar="FILE",
-            type=click.Path(path_type=str),
-            help="Append a line of JSON per file: sizes, kbps, seconds, what went wrong.",
+            type=click.Path(path_type=str, allow_dash=True),
+            help="Append a line of JSON per file: sizes, kbps, seconds, what went wrong; '-' for "
+            "standard output.",
         ),
         click.option(
             "--scheduler",

@@ -13,11 +13,12 @@ import click
 
 from ..batch import DONE, Result, run_jobs
 from ..console import Console, shown
+from ..ending import interruptible
 from ..errors import NeucodecError
+from ..pipes import PipeWriter
 from ..plan import Job
-from ..search import find_files
 from .fetching import Codecs
-from .files import DECODABLE, open_input
+from .files import DECODABLE, find_inputs, open_input
 from .options import TIME, Model, device_options, inputs_argument, verbosity_options
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def play(
         command=_command(player), start=start, end=end, model=model,
         codecs=Codecs(device, offline, half="decoder"),
     )  # fmt: skip
-    search = find_files(inputs, DECODABLE)
+    search = find_inputs(inputs, DECODABLE, console)
     jobs = [Job(name, "-") for name, _ in search.files]
     if not run_jobs(jobs, search.failures, work, console):
         click.get_current_context().exit(1)
@@ -133,14 +134,14 @@ class _Playing:
 @contextmanager
 def _player(command: Sequence[str]) -> Iterator[BinaryIO]:
     """What a player reads; it may stop reading whenever its user wants it to."""
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, bufsize=0)
     pipe = cast(BinaryIO, process.stdin)
     try:
         with suppress(BrokenPipeError):
-            yield pipe
-        with suppress(BrokenPipeError):
-            pipe.close()
-        code = process.wait()
+            yield cast(BinaryIO, PipeWriter(pipe))
+        pipe.close()
+        with interruptible():
+            code = process.wait()
     except BaseException:
         process.terminate()
         process.wait()

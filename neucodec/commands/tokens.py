@@ -14,19 +14,23 @@ import click
 from ..batch import DONE, SKIPPED, Result, run_jobs
 from ..console import Console, counted, shown
 from ..errors import NeucodecError
+from ..pipes import as_output, is_special
+from ..places import open_to_seek
 from ..places import size as size_of
 from ..plan import Job, names_file
 from ..report import open_report
-from ..search import find_files
 from .fetching import Codecs
 from .files import (
     NCF,
     Batch,
     Outputs,
+    find_inputs,
     is_there,
     open_input,
     open_output,
+    refuse_streams,
     run_batch,
+    shown_output,
     target_name,
     watch,
 )
@@ -96,10 +100,10 @@ def tokens(
     if kind == "parquet":
         if output is None or skip_existing or keep_time or (batch.jobs or 1) > 1 or batch.scheduler:
             raise click.UsageError(
-                "Parquet files hold many inputs each: give a directory with -o, and neither -j, "
-                "--scheduler, --skip-existing nor --keep-time"
+                "Parquet files hold many inputs each: give a directory with -o, or '-' for one on "
+                "standard output, and neither -j, --scheduler, --skip-existing nor --keep-time"
             )
-        _write_shards(inputs, Path(output), force, shard, batch, codecs, console)
+        _write_parquet(inputs, as_output(output), force, shard, batch, codecs, console)
         return
     outputs = Outputs(output, force, skip_existing, keep_time)
     run_batch(inputs, NCF, batch, outputs, f".{kind}", _Taking(kind, codecs, outputs), console)
@@ -154,9 +158,9 @@ class _Taking:
                 return False
 
 
-def _write_shards(
+def _write_parquet(
     inputs: tuple[str, ...],
-    folder: Path,
+    output: str,
     force: bool,
     size: int,
     batch: Batch,
@@ -169,12 +173,16 @@ def _write_shards(
         raise click.ClickException(
             "Parquet needs PyArrow: pip install 'neucodec-cli[parquet]'"
         ) from None
-    if not force and (there := sorted(folder.glob("tokens-*.parquet"))):
-        raise click.UsageError(f"{shown(str(there[0]))} exists; -f overwrites such files")
-    folder.mkdir(parents=True, exist_ok=True)
-    search = find_files(inputs, NCF, batch.selection)
-    jobs = [Job(name, str(folder)) for name, _ in search.files]
-    shards = _Shards(folder, size, codecs, console)
+    search = find_inputs(inputs, NCF, console, batch.selection)
+    jobs = [Job(name, output) for name, _ in search.files]
+    refuse_streams(jobs, batch)
+    shards: _Shards = _OneStream(output, codecs, console)
+    if not is_special(output):
+        folder = Path(output)
+        if not force and (there := sorted(folder.glob("tokens-*.parquet"))):
+            raise click.UsageError(f"{shown(str(there[0]))} exists; -f overwrites such files")
+        folder.mkdir(parents=True, exist_ok=True)
+        shards = _Shards(output, codecs, console, size)
     with open_report(batch.report) as report:
         fine = run_jobs(
             jobs, search.failures, shards, console, fail_fast=batch.fail_fast, report=report
@@ -186,13 +194,16 @@ def _write_shards(
 
 @dataclass
 class _Shards:
-    """Collects the rows of files, and writes them when there are enough."""
+    """Collects the rows of files, and writes them to files when there are enough."""
 
-    folder: Path
-    size: int
+    output: str
+    """The directory that they go to."""
     codecs: Codecs
     console: Console
+    size: int | None = None
+    """Rows of a file; None for all in one."""
     rows: list[tuple[str, Tokens]] = field(default_factory=list)
+    sources: list[str] = field(default_factory=list)
     written: int = 0
 
     def __call__(self, job: Job, console: Console) -> Result:
@@ -212,11 +223,21 @@ class _Shards:
         held = sum(tokens.codes.size for _, tokens in self.rows)
         other = self.rows and self.rows[0][1].codes.dtype != found.codes.dtype
         if other or held + count > MOST_IN_A_ROW:
-            self.write()
+            self.begin_another()
         self.rows.append((shown(job.source), found))
+        self.sources.append(job.source)
         if len(self.rows) == self.size:
             self.write()
         return done
+
+    @property
+    def target(self) -> str:
+        """Where the rows at hand go."""
+        return str(Path(self.output) / f"tokens-{self.written:05}.parquet")
+
+    def begin_another(self) -> None:
+        """Start a file for codes that do not go into one with those at hand."""
+        self.write()
 
     def write(self) -> None:
         """Write what has been collected, if there is anything."""
@@ -227,25 +248,37 @@ class _Shards:
 
         if not self.rows:
             return
-        path = self.folder / f"tokens-{self.written:05}.parquet"
-        with output_file(path, force=True) as file:
+        with output_file(self.target, force=True, sources=self.sources) as file:
             pyarrow.parquet.write_table(arrow_table(self.rows), file)
-        self.console.report(f"{shown(str(path))}: {counted(len(self.rows), 'file')}")
-        self.rows, self.written = [], self.written + 1
+        self.console.report(f"{shown_output(self.target)}: {counted(len(self.rows), 'file')}")
+        self.rows, self.sources, self.written = [], [], self.written + 1
+
+
+class _OneStream(_Shards):
+    """Collects all rows, and writes them to a pipe."""
+
+    @property
+    def target(self) -> str:
+        """The pipe."""
+        return self.output
+
+    def begin_another(self) -> None:
+        """Refuse: a pipe takes one file."""
+        raise NeucodecError(
+            "its codes do not go into one Parquet file with those before it, of another width or "
+            "too many: give a directory with -o"
+        )
 
 
 @contextmanager
 def _opened(source: str, codecs: Codecs, console: Console) -> Iterator[NcfFile]:
     """A file of which nothing is missing at its end."""
-    import io
-
     from ..integrity import surplus_of
     from ..reader import NcfFile
 
-    with open_input(source) as opened:
-        seekable = opened if opened.seekable() else io.BytesIO(opened.read())
+    with open_to_seek(source) as opened:
         models = codecs.entropy_models(console)
-        with NcfFile(seekable, entropy_models=models) as file:
+        with NcfFile(opened, entropy_models=models) as file:
             if not file.reader.complete:
                 raise NeucodecError("cut off, or its end damaged: decode and encode it again")
             if surplus := surplus_of(file.reader):

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from ..console import WARNINGS, Console, shown
-from .options import COUNT, verbosity_options
+from .options import COUNT, File, Folder, verbosity_options
 
 EPILOG = """
 \b
@@ -24,12 +24,12 @@ what a recipe holds; neucodec export makes a codec of a run.
 
 
 @click.command(epilog=EPILOG)
-@click.argument("recipe", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("recipe", type=File())
 @click.option(
     "-o",
     "--output",
     metavar="RUN",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=Folder(file_okay=False, path_type=Path),
     help="Folder of the run: state, averaged weights, log. Else runs/ and the recipe's name.",
 )
 @click.option("--seed", type=int, help="In place of the recipe's.")

@@ -12,9 +12,9 @@ from ..clock import format_spans, format_time
 from ..console import Console, counted, shown
 from ..errors import NeucodecError
 from ..plan import Job
-from ..search import find_files
+from ..standard import tell
 from .fetching import Codecs
-from .files import NCF, open_input, watch
+from .files import NCF, find_inputs, open_input, watch
 from .options import inputs_argument, offline_option, verbosity_options
 
 if TYPE_CHECKING:
@@ -70,10 +70,10 @@ def verify(inputs: tuple[str, ...], codes: bool, offline: bool, quiet: int, verb
             raise NeucodecError(f"{found.surplus}, which is neither checked nor decoded")
         if not quiet:
             chunks = counted(found.chunks, "chunk")
-            click.echo(f"{shown(job.source)}: whole, {chunks}, {format_time(found.seconds, 1)}")
+            tell(f"{shown(job.source)}: whole, {chunks}, {format_time(found.seconds, 1)}")
         return DONE
 
-    search = find_files(inputs, NCF)
+    search = find_inputs(inputs, NCF, console)
     jobs = [Job(name, name) for name, _ in search.files]
     if not run_jobs(jobs, search.failures, check, console):
         click.get_current_context().exit(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -13,8 +14,11 @@ import soundfile
 
 from ..audio_input import open_audio
 from ..commands.encode import AUDIO
+from ..commands.files import find_inputs
+from ..console import Console
+from ..convert import kind_of
 from ..errors import NeucodecError
-from ..search import find_files
+from ..places import is_special, open_to_seek
 from .metrics import SHORTEST, Audio
 
 
@@ -37,15 +41,17 @@ class Clip:
         return first if slash else ""
 
 
-def find_clips(folder: str, speech: Sequence[str], every: int = 1) -> list[Clip]:
+def find_clips(
+    folder: str, speech: Sequence[str], every: int = 1, console: Console | None = None
+) -> list[Clip]:
     """All audio files below ``folder``, or every n-th of them, sorted.
 
-    Those whose place matches one of the patterns in ``speech`` count as speech. Raises
-    NeucodecError where there are none.
+    Those whose place matches one of the patterns in ``speech`` count as speech. ``console`` is told
+    what is passed over. Raises NeucodecError where there are none.
     """
     if not Path(folder).is_dir():
         raise NeucodecError(f"{folder} is no directory; give one with the recordings in it")
-    search = find_files([folder], AUDIO)
+    search = find_inputs([folder], AUDIO, console or Console())
     if search.failures:
         name, reason = search.failures[0]
         raise NeucodecError(f"{name}: {reason}")
@@ -76,14 +82,15 @@ def read_clip(
     Raises NeucodecError for one that nothing can be measured on: under a second, or nothing but
     zeros (unless ``silent``).
     """
-    if decode is not None and Path(path).suffix.lower() == ".ncf":
-        with Path(path).open("rb") as opened:
-            audio, samplerate = decode(opened)
-    else:
-        with open_audio(str(path)) as file:
-            blocks = list(file.blocks())
-            audio = np.concatenate([np.zeros((0, file.channels), np.float32), *blocks])
-            samplerate = file.samplerate
+    audio, samplerate, _ = measured_clip(path, decode, mono=mono, silent=silent)
+    return audio, samplerate
+
+
+def measured_clip(
+    path: str | Path, decode: Decode | None = None, *, mono: bool = False, silent: bool = False
+) -> tuple[Audio, int, int]:
+    """`read_clip`, and how many bytes the file has, or came through the pipe."""
+    audio, samplerate, size = _read(str(path), decode)
     if len(audio) < SHORTEST * samplerate:
         raise NeucodecError(
             f"{path}: {len(audio) / samplerate:.2f} s is too short: {SHORTEST:g} s and more can be "
@@ -93,4 +100,20 @@ def read_clip(
         raise NeucodecError(f"{path}: digital silence, of which nothing can be measured")
     if mono:
         audio = audio.mean(axis=1, keepdims=True)
-    return audio, samplerate
+    return audio, samplerate, size
+
+
+def _read(name: str, decode: Decode | None) -> tuple[Audio, int, int]:
+    """All of a file or a pipe, whose first bytes tell whether it is to be decoded."""
+    with open_to_seek(name) as opened:
+        size = opened.seek(0, os.SEEK_END)
+        opened.seek(0)
+        head = opened.read(8)
+        opened.seek(0)
+        if decode is not None and kind_of(head) is not None:
+            return *decode(opened), size
+        # By its name libsndfile knows more than by its bytes alone.
+        with open_audio(opened if is_special(name) else name) as file:
+            blocks = list(file.blocks())
+            audio = np.concatenate([np.zeros((0, file.channels), np.float32), *blocks])
+            return audio, file.samplerate, size

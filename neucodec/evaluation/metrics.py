@@ -7,7 +7,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import soxr
 
+from ..ending import end_if_told
 from ..errors import NeucodecError
 from .spectral import Signal, mel_distance, stft_distance
 
@@ -189,6 +190,7 @@ def measure(
 
     found: dict[str, float | None] = {}
     for metric in metrics:
+        end_if_told()
         rate = metric.rate or samplerate
         pair = at(rate)
         if metric.mix:
@@ -218,7 +220,8 @@ def _is_here(package: str) -> bool:
 def _quiet() -> Iterator[None]:
     """Keeps the chatter of metric packages, of which some is written by C code, off standard
     error. Not for several threads at once."""
-    sys.stderr.flush()
+    with suppress(OSError):  # a full disk, of which only messages are lost
+        sys.stderr.flush()
     try:
         kept = os.dup(2)
     except OSError:  # there is none

@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 import soundfile
 
+from ..ending import end_if_told
 from ..loudness import LoudnessMeter
+from ..standard import readable
 from .clips import Clip, read_clip
 from .codecs import Neural, rival
 from .metrics import METRICS, Audio, resampled
@@ -49,6 +51,7 @@ def page(results: Results, clips: Sequence[Clip], *, mono: bool, count: int, meg
     rows = {clip.place: [row for row in results.rows if row.clip == clip.place] for clip in clips}
     called = labels(results.rows)
     for clip in spread([clip for clip in clips if rows[clip.place]], count):
+        end_if_told()
         reference, samplerate = read_clip(clip.path, mono=mono)
         versions = list(_versions(reference, samplerate, rows[clip.place], called, results))
         gains = level_gains([v.audio for v in versions], samplerate)
@@ -58,7 +61,7 @@ def page(results: Results, clips: Sequence[Clip], *, mono: bool, count: int, meg
             break
         room -= size
         recordings.append({
-            "name": clip.place,
+            "name": readable(clip.place),
             "samplerate": samplerate,
             "versions": [
                 {"label": v.label, "role": v.role, "says": v.says, "kbps": v.kbps,
@@ -159,7 +162,9 @@ def _data(results: Results, recordings: Sequence[Mapping[str, Any]]) -> dict[str
             if any(name in mean.scores for mean in results.means)
         },
         "means": [
-            asdict(mean) | {"label": called[mean.codec, mean.matched]} for mean in results.means
+            asdict(mean)
+            | {"kind": readable(mean.kind), "label": called[mean.codec, mean.matched]}
+            for mean in results.means
         ],
         "recordings": recordings,
     }  # fmt: skip

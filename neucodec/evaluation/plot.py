@@ -15,11 +15,17 @@ _LOWEST_DB = -100.0
 
 
 def plot_spectrograms(
-    path: str, signals: Sequence[tuple[str, Audio]], samplerate: int, *, force: bool = False
+    path: str,
+    signals: Sequence[tuple[str, Audio]],
+    samplerate: int,
+    *,
+    force: bool = False,
+    sources: Sequence[str] = (),
 ) -> None:
     """Draw signals [n, channels], each with its title, one below the other to a PNG file.
 
-    Channels are mixed; levels are in dB of a sine at full scale.
+    Channels are mixed; levels are in dB of a sine at full scale. ``sources`` are the files that the
+    signals are from, see `output_file`.
     """
     try:
         from matplotlib.figure import Figure
@@ -38,7 +44,7 @@ def plot_spectrograms(
         axis.set(title=title.replace("$", r"\$"), ylabel="kHz")
     axes[-1].set_xlabel("s")
     figure.colorbar(image, ax=axes, label="dB")
-    with output_file(path, force=force) as file:
+    with output_file(path, force=force, sources=sources) as file:
         figure.savefig(file, format="png", dpi=100)
 
 

@@ -8,6 +8,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from ..console import printable
+from ..standard import readable
 from .codebooks import CodebookUse
 from .metrics import METRICS
 from .trial import Row
@@ -85,7 +87,8 @@ def table(found: Sequence[Mean]) -> str:
     for mean in found:
         scores = [number(mean.scores.get(name), METRICS[name].digits) for name in names]
         rows.append([
-            mean.kind, str(mean.files), called[mean.codec, mean.matched], f"{mean.kbps:.2f}",
+            printable(mean.kind), str(mean.files),
+            called[mean.codec, mean.matched], f"{mean.kbps:.2f}",
             *scores, f"{mean.encode_speed:.0f}x", f"{mean.decode_speed:.0f}x",
         ])  # fmt: skip
     return markdown(rows)
@@ -118,8 +121,18 @@ def markdown(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(lines)
 
 
+def cell(text: str) -> str:
+    """A text as a cell of a CSV file, which is nothing but text to any program."""
+    text = readable(text)
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) else text
+
+
 def csv_text(rows: Sequence[Row]) -> str:
-    """One line for each measurement."""
+    """One line for each measurement.
+
+    Bytes of names that are no UTF-8 stand as in ``\\xff``. Texts that a spreadsheet would take for
+    a formula have an apostrophe before them.
+    """
     names = [n for n in METRICS if any(n in row.scores for row in rows)]
     target = io.StringIO()
     writer = csv.writer(target, lineterminator="\n")
@@ -129,7 +142,8 @@ def csv_text(rows: Sequence[Row]) -> str:
     ])  # fmt: skip
     for row in rows:
         writer.writerow([
-            row.clip, row.kind, row.codec, row.matched, f"{row.bitrate:g}", row.setting,
+            cell(row.clip), cell(row.kind), cell(row.codec), cell(row.matched),
+            f"{row.bitrate:g}", cell(row.setting),
             row.bytes, f"{row.seconds:.3f}", f"{row.kbps:.3f}",
             *("" if (v := row.scores.get(name)) is None else f"{v:.4f}" for name in names),
             f"{row.encode_seconds:.4f}", f"{row.decode_seconds:.4f}",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import __version__
 from ..console import counted, explain, is_expected
+from ..ending import end_if_told
 from ..errors import NeucodecError
 from ..models.monitor import SILENT, Monitor
 from ..outfile import output_file
@@ -132,6 +133,7 @@ class _Runner:
             "weights": candidate.fingerprint,
             "for": self.trial.bitrate,
         }
+        end_if_told()
         row = self._kept(identity)
         if row is None:
             audio, rate = self._audio
@@ -144,6 +146,7 @@ class _Runner:
     def _rival(self, name: str, size: int, matched: str) -> Row:
         other = rival(name)
         identity = {"codec": name, "version": other.version, "size": size}
+        end_if_told()
         row = self._kept(identity)
         if row is None:
             audio, rate = self._audio
@@ -170,7 +173,7 @@ class _Runner:
             scores=measure(audio, decoded, rate, self.metrics), coded=key + suffix,
         )  # fmt: skip
         folder = Path(self.conditions.folder)
-        with output_file(folder / row.coded, force=True) as file:
+        with output_file(folder / row.coded, force=True, sources=[clip.path]) as file:
             file.write(coded.data)
         with output_file(folder / f"{key}.json", force=True) as file:
             file.write(json.dumps(asdict(row)).encode())

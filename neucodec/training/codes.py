@@ -12,6 +12,7 @@ import soxr
 import torch
 
 from ..chunks import Audio, ChunkSplitter, Geometry, Piece
+from ..ending import end_if_told
 from ..level import normalise
 from ..models.codec import AudioChunk, Codec
 from .corpus import Corpus, audio_below
@@ -69,6 +70,7 @@ def write_shards(folder: Path, blocks: Iterable[Codes], count: int, size: int) -
     waiting: list[Codes] = []
     number = len(list(folder.glob("[0-9]*.npy")))
     for block in blocks:
+        end_if_told()
         if number >= count:
             return
         waiting.append(block)
@@ -85,6 +87,7 @@ def held_out(codec: Codec, folder: Path, most_per_file: int = 4) -> Codes:
     """Codes [N, K, F] of all audio files under a folder, some chunks spread over each."""
     parts = []
     for path in audio_below(folder):
+        end_if_told()
         codes = coded_file(codec, path)
         parts.append(codes[:: max(1, -(-len(codes) // most_per_file))])
     return np.concatenate(parts)

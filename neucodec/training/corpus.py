@@ -13,6 +13,7 @@ import numpy.typing as npt
 import soundfile
 import soxr
 
+from ..ending import end_if_told
 from ..errors import NeucodecError
 
 Audio = npt.NDArray[np.float32]
@@ -20,8 +21,12 @@ SUFFIXES = {".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff"}
 
 
 def audio_below(folder: Path) -> list[Path]:
-    """All audio files below a folder, in order; NeucodecError where there are none."""
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    """All audio files below a folder, in order; NeucodecError where there are none.
+
+    Pipes and devices are left out: whoever opens one may wait for ever.
+    """
+    named = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    found = sorted(path for path in named if path.is_file())
     if not found:
         kinds = ", ".join(sorted(SUFFIXES))
         raise NeucodecError(f"no audio under {folder}: give a folder with {kinds}")
@@ -50,6 +55,7 @@ class Corpus:
         weights: dict[str, list[float]] = {}
         for root in roots:
             for path in audio_below(root):
+                end_if_told()
                 audio, rate = self._load(path, cache)
                 kind = path.relative_to(root).parts[0]
                 self.kinds.setdefault(kind, []).append(audio)

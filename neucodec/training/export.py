@@ -72,10 +72,11 @@ def export(
     except ModelError as error:
         raise NeucodecError(str(error)) from None
     cards = folder / "cards" if embed else folder
-    with output_file((folder / "weights" if embed else folder) / card.weights, force) as file:
+    place = (folder / "weights" if embed else folder) / card.weights
+    with output_file(place, force, sources=[path]) as file:
         file.write(weights)
     target = cards / f"{name}.toml"
-    with output_file(target, force) as file:
+    with output_file(target, force, sources=[path]) as file:
         file.write(text.encode())
     return target
 

@@ -49,7 +49,7 @@ def export_entropy(
     except (ValueError, KeyError) as error:
         raise NeucodecError(f"{run}: weights that make no integer model: {error}") from None
     target = (folder / "weights" if embed else folder) / f"{name}.safetensors"
-    with output_file(target, force) as file:
+    with output_file(target, force, sources=[run / AVERAGE]) as file:
         file.write(data)
     return ENTRY.format(
         name=name,

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import signal
-import threading
 import time
 from pathlib import Path
 
@@ -15,6 +13,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from ..ending import signals_noted
 from ..models.codec import Codec
 from ..models.lm.transformer import CodeTransformer
 from ..models.neu import NeuCodec
@@ -140,15 +139,16 @@ class LmTrainer:
     def run(self, minutes_between_saves: float = 4.0) -> None:
         """Train to the recipe's last step, logging JSON lines and checkpointing.
 
-        SIGTERM saves and ends the run after the step at hand.
+        A signal (SIGINT, SIGTERM, SIGHUP) saves and ends the run after the step at hand.
         """
-        stop = threading.Event()
-        before = signal.signal(signal.SIGTERM, lambda *_: stop.set())
         saved = began = time.monotonic()
         bits: list[float] = []
         every = self.recipe.validate
-        with (self.folder / "log.jsonl").open("a", encoding="utf-8") as log:
-            while self.step < self.recipe.steps and not stop.is_set():
+        with (
+            signals_noted() as told,
+            (self.folder / "log.jsonl").open("a", encoding="utf-8") as log,
+        ):
+            while self.step < self.recipe.steps and not told():
                 bits.append(self.train_step())
                 if self.step % every == 0 or self.step == self.recipe.steps:
                     seconds = (time.monotonic() - began) / len(bits)
@@ -162,7 +162,6 @@ class LmTrainer:
                 if time.monotonic() - saved > 60 * minutes_between_saves:
                     self.save()
                     saved = time.monotonic()
-        signal.signal(signal.SIGTERM, before)
         self.save()
 
     def save(self) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from ..ending import signals_noted
 from ..errors import NeucodecError
 from ..models.precision import PRECISIONS
 from ..models.state_dict import fold_weight_norm
@@ -261,13 +260,8 @@ class Trainer:
     def run(self, minutes_between_saves: float = 4.0, quiet: bool = True) -> None:
         """Train to the recipe's last step, logging and checkpointing.
 
-        SIGTERM or SIGINT saves and ends the run after the step at hand.
+        A signal (SIGINT, SIGTERM, SIGHUP) saves and ends the run after the step at hand.
         """
-        stop = threading.Event()
-        before = {
-            number: signal.signal(number, lambda *_: stop.set())
-            for number in (signal.SIGTERM, signal.SIGINT)
-        }
         r, first = self.recipe, distributed.rank() == 0
         seconds = distributed.world() * r.batch * self.system.length / r.sample_rate
         validation = Validation(r, self.system.length, self.system.channels) if first else None
@@ -275,9 +269,12 @@ class Trainer:
             recipe = json.dumps(r.plain(), indent=2)
             (self.folder / RECIPE).write_text(recipe, encoding="utf-8")
         saved = time.monotonic()
-        with Journal(self.folder if first else None, r.log_every, seconds, quiet) as journal:
+        with (
+            signals_noted() as told,
+            Journal(self.folder if first else None, r.log_every, seconds, quiet) as journal,
+        ):
             for audio, counts in self.batches():
-                if self.step >= r.steps or distributed.any_of(stop.is_set(), self.device):
+                if self.step >= r.steps or distributed.any_of(told(), self.device):
                     break
                 journal.add(self.step + 1, self.train_step(audio, counts))
                 if validation and validation.due(self.step):
@@ -285,8 +282,6 @@ class Trainer:
                 if first and time.monotonic() - saved > 60 * minutes_between_saves:
                     self.save()
                     saved = time.monotonic()
-        for number, handler in before.items():
-            signal.signal(number, handler)
         if first:
             self.save()
 
