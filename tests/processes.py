@@ -1,4 +1,4 @@
-"""The command as a process of its own, without the seconds that a new interpreter takes to start."""
+"""The command as a process of its own, without the seconds that an interpreter takes to start."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from multiprocessing import forkserver, resource_tracker
 from typing import Any, NoReturn
 
 import torch  # noqa: F401 - what a process takes longest to import
@@ -49,6 +50,9 @@ def _become(given: dict[str, Any], pipes: list[int]) -> NoReturn:
             if pipe != -1:
                 os.dup2(pipe, number)
         os.closerange(3, 1024)
+        # What watches over this process' pools is not the new one's to talk to.
+        resource_tracker._resource_tracker = resource_tracker.ResourceTracker()
+        forkserver._forkserver = forkserver.ForkServer()
         signal.signal(signal.SIGINT, signal.default_int_handler)
         if given["cwd"] is not None:
             os.chdir(given["cwd"])
@@ -70,6 +74,7 @@ def run(arguments: list[Any], **options: Any) -> subprocess.CompletedProcess[byt
     data = options.pop("input", None)
     if data is not None:
         options["stdin"] = subprocess.PIPE
-    with Forked(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options) as process:
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
+    with Forked(arguments, **options) as process:
         out, err = process.communicate(data)
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)

@@ -16,6 +16,8 @@ import numpy as np
 import pytest
 import soundfile
 from conftest import PATIENCE, MakeClip, Run
+from processes import Forked
+from processes import run as run_forked
 
 from neucodec.batch import Result, attempt
 from neucodec.console import Console
@@ -41,12 +43,8 @@ def noise(seconds: float, rate: int = 16000) -> bytes:
 
 def test_a_live_pipe_through_both_ways() -> None:
     """The first second comes out while the source is still running, and in the end all of it."""
-    encode = subprocess.Popen(
-        [*NEUCODEC, "encode", "-q", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    decode = subprocess.Popen(
-        [*NEUCODEC, "decode", "-q", "-"], stdin=encode.stdout, stdout=subprocess.PIPE
-    )
+    encode = Forked(["encode", "-q", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    decode = Forked(["decode", "-q", "-"], stdin=encode.stdout, stdout=subprocess.PIPE)
     assert encode.stdin and encode.stdout and decode.stdout
     encode.stdout.close()
     watchdog = Timer(PATIENCE, encode.kill)
@@ -112,9 +110,7 @@ def test_no_binary_on_terminals(clip: MakeClip, command: str) -> None:
         ([str(clip()), "-o", "-"], "will not write binary data to a terminal"),
         (["-"], "standard input is a terminal"),
     ):
-        ran = subprocess.run(
-            [*NEUCODEC, command, *args], stdin=terminal, stdout=terminal, stderr=subprocess.PIPE
-        )
+        ran = run_forked([command, *args], stdin=terminal, stdout=terminal)
         assert ran.returncode == 2
         assert complaint in ran.stderr.decode()
     os.close(ours)
@@ -130,8 +126,8 @@ def test_progress_is_for_terminals(clip: MakeClip, tmp_path: Path) -> None:
 
     ours, terminal = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", 24, 100, 0, 0))
-    command = [*NEUCODEC, "encode", str(clip(seconds=3)), "-o", str(tmp_path / "a.ncf")]
-    with subprocess.Popen(command, stderr=terminal) as encode:
+    command = ["encode", clip(seconds=3), "-o", tmp_path / "a.ncf"]
+    with Forked(command, stderr=terminal) as encode:
         os.close(terminal)
         shown = b""
         with suppress(OSError):  # the end, on Linux
@@ -155,8 +151,8 @@ def wait_for(path: Path, pattern: str) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signals_leave_nothing_behind(tmp_path: Path, number: signal.Signals) -> None:
     target = tmp_path / "out.ncf"
-    encode = subprocess.Popen(
-        [*NEUCODEC, "encode", "-", "-o", str(target)],
+    encode = Forked(
+        ["encode", "-", "-o", str(target)],
         stdin=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
@@ -189,8 +185,8 @@ def test_a_reader_that_goes_is_no_error_to_speak_of(run: Run, clip: MakeClip) ->
     encoded = run("encode", "-q", clip(seconds=3), "-o", "-").out
     path = clip("again.ncf.wav")
     path.write_bytes(encoded)
-    decode = subprocess.Popen(
-        [*NEUCODEC, "decode", str(path), "-o", "-"],
+    decode = Forked(
+        ["decode", str(path), "-o", "-"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )

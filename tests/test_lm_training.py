@@ -1,11 +1,11 @@
 """Training of the entropy model: codes from audio, what may see what, and a short run."""
 
 import hashlib
-import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
+import processes
 import pytest
 import soundfile
 import torch
@@ -99,9 +99,9 @@ def test_a_run_becomes_integers_and_a_table_for_the_codecs_card(
 ) -> None:
     trainer = LmTrainer(recipe, tmp_path / "run")
     trainer.save()
-    command = [sys.executable, "-m", "neucodec", "export", tmp_path / "run", "mine", "-o", tmp_path]
-    result = subprocess.run(command, capture_output=True, text=True, check=True)
-    table = tomllib.loads(result.stdout)["entropy"]
+    result = processes.run(["export", tmp_path / "run", "mine", "-o", tmp_path])
+    assert result.returncode == 0, result.stderr
+    table = tomllib.loads(result.stdout.decode())["entropy"]
     data = (tmp_path / "mine.safetensors").read_bytes()
     assert table["sha256"] == hashlib.sha256(data).hexdigest()
     model = IntegerTransformer.load(tmp_path / "mine.safetensors", table["name"])

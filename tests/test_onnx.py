@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import processes
 import pytest
 import torch
 from conftest import Run
@@ -35,10 +34,9 @@ def codec() -> NeuCodec:
 def graphs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Made by the command, in a process of its own."""
     folder = tmp_path_factory.mktemp("onnx") / "graphs"
-    command = [sys.executable, "-m", "neucodec", "export", "--onnx", "-o", str(folder)]
-    ran = subprocess.run(command, capture_output=True, text=True)
-    assert (ran.returncode, ran.stdout) == (0, ""), ran.stderr
-    assert ran.stderr == f"neu2-44khz: {folder / ENCODER} and {folder / DECODER}\n"
+    ran = processes.run(["export", "--onnx", "-o", folder])
+    assert (ran.returncode, ran.stdout) == (0, b""), ran.stderr
+    assert ran.stderr.decode() == f"neu2-44khz: {folder / ENCODER} and {folder / DECODER}\n"
     assert {p.name for p in folder.iterdir()} == {ENCODER, DECODER}
     return {name: runtime.InferenceSession(folder / name) for name in (ENCODER, DECODER)}
 
