@@ -110,6 +110,7 @@ _FIELDS: dict[int, tuple[str, _Kind]] = {
     6: ("tags", _Kind(_encode_tags, _decode_tags)),
     8: ("encoder", _TEXT),
     10: ("average_bitrate", _INTEGER),
+    12: ("channel_mask", _INTEGER),
 }
 _REQUIRED = (1, 3, 5, 13, 15, 17, 19, 21)
 
@@ -144,6 +145,8 @@ def encode_header(header: Header) -> bytes:
 
 def _minor_of(header: Header) -> int:
     """The oldest minor version that specifies all that the file uses."""
+    if header.channel_mask is not None:
+        return 3
     if header.layer != LayerKind.NONE:
         return 2 if header.layer_samples <= MAX_LAYER_SAMPLES_1_2 else 3
     return int(header.entropy != EntropyCoder.NONE or header.average_bitrate is not None)

@@ -19,6 +19,7 @@ from .varint import MAX_VARINT_BYTES, VARINT_LIMIT
 
 FINGERPRINT_BYTES = 8
 MAX_RATE = 2**32 - 1
+MAX_MASK = 2**32 - 1
 MAX_GAIN_DB = 200.0
 MAX_ENCODER_BYTES = 255
 
@@ -96,6 +97,9 @@ class Header:
     """Change of level before encoding, to be undone after decoding; held as a float32."""
     layer: LayerKind = LayerKind.NONE
     """What chunks may hold beside their codes."""
+    channel_mask: int | None = None
+    """The speakers of the channels, as in WAVE_FORMAT_EXTENSIBLE; 0 for none. None where they are
+    those that so many channels usually have."""
     tags: Mapping[str, str] = field(default_factory=dict)
     """Vorbis comments: upper-case names to text."""
     encoder: str = ""
@@ -122,6 +126,8 @@ class Header:
             _check_integer("nominal_bitrate", self.nominal_bitrate, 1, VARINT_LIMIT - 1)
         if self.average_bitrate is not None:
             _check_integer("average_bitrate", self.average_bitrate, 1, VARINT_LIMIT - 1)
+        if self.channel_mask is not None:
+            _check_integer("channel_mask", self.channel_mask, 0, MAX_MASK)
         if self.frames is not None:
             _check_integer("frames", self.frames, 0, VARINT_LIMIT - 1)
         self._check_coding()

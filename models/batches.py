@@ -83,7 +83,8 @@ def decode_together(codec: Codec, chunks: Sequence[CodeChunk]) -> list[Tensor]:
         return list(torch.split(audio, [len(chunk.codes) for chunk in group]))
 
     def alike(chunk: CodeChunk) -> Hashable:
-        return chunk.codes.shape[1:], chunk.before, chunk.frames, chunk.scales is None
+        form = chunk.codes.shape[1:], chunk.before, chunk.frames, chunk.scales is None
+        return *form, chunk.first, chunk.last
 
     return _in_groups(chunks, alike, decode)
 

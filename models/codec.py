@@ -40,7 +40,10 @@ class CodeChunk:
     """Frames of real context before them; encoding gives none."""
     scales: Tensor | None = None
     """[B], float32, where the codec levels chunks itself."""
+    first: bool = False
+    """Whether the signal begins with this chunk."""
     last: bool = False
+    """Whether it ends with this chunk."""
 
 
 class Codec(Protocol):

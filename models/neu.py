@@ -27,6 +27,7 @@ from .phase import Phases
 from .quantise import Quantised, ResidualQuantiser
 from .spectrum import Spectrum
 from .state_dict import read_checkpoint, restore
+from .turning import own_audio, turned
 
 
 @dataclass(frozen=True)
@@ -219,7 +220,7 @@ class NeuCodec:
         self.network = network.to(device).eval().requires_grad_(False)
         self.device = device
         self.batch = batch_for(device)
-        self.window = lru_cache(maxsize=4)(self._window)
+        self.window = lru_cache(maxsize=8)(self._window)
 
     @classmethod
     def load(cls, card: Card, path: Path, device: torch.device) -> NeuCodec:
@@ -250,8 +251,13 @@ class NeuCodec:
     @torch.inference_mode()
     def decode(self, chunk: CodeChunk, state: State = None) -> tuple[Tensor, State]:
         """Audio [B, 1, F * hop + 2 * context], ready to overlap-add."""
-        audio = one_by_one(lambda one: self._decoder(one), chunk.codes.to(self.device))
-        return audio[:, None].cpu(), None
+        # A last chunk that is whole is not known to be the last while the next may still come.
+        last = chunk.last and chunk.frames < self.card.chunk_frames
+        codes, before = turned(chunk.codes, first=chunk.first, last=last)
+        audio = one_by_one(
+            lambda one: self._decoder(one, before, chunk.frames), codes.to(self.device)
+        )[:, None].cpu()
+        return own_audio(audio, codes.shape[-1], before, chunk.frames, self), None
 
     @cached_property
     def _encoder(self) -> NeuEncoder:

@@ -30,7 +30,7 @@ class NeuDecoder:
     def __init__(self, network: Neu) -> None:
         c, trunk = network.config, network.decoder
         self._spectrum = network.spectrum
-        self._frame_weights = lru_cache(maxsize=2)(network.frame_weights)
+        self._frame_weights = lru_cache(maxsize=8)(network.frame_weights)
         device, first = trunk.input.weight.device, exact(trunk.input.weight)
         books = network.quantiser.stages()
         self._entries = torch.cat([book.entries for book in books]).float()
@@ -53,8 +53,12 @@ class NeuDecoder:
         self._level = Linear(3 * level[0], 3 * level[1], device)
         self._direction = [Linear(*layer, device) for layer in direction]
 
-    def __call__(self, codes: Tensor) -> Tensor:
-        """Codes [B, K, F] to windowed audio [B, F * hop + 2 * context], see `Neu.decode`."""
+    def __call__(self, codes: Tensor, before: int = 0, own: int | None = None) -> Tensor:
+        """Codes [B, K, F] to windowed audio [B, F * hop + 2 * context], see `Neu.decode`.
+
+        Of the frames the ``own`` ones from ``before`` on are the chunk's, and decide where its
+        noise begins.
+        """
         batch, count, frames = codes.shape
         places = (codes + self._starts[:count, None]).transpose(1, 2)
         points = F.embedding(places, self._entries).view(batch * frames, -1)
@@ -72,7 +76,8 @@ class NeuDecoder:
         else:
             size = each(size.clamp_(max=7.0).exp_(), self._levels)
         size = size * self._frame_weights(spectra)[:, None]
+        start = Phases.start(codes[..., before:][..., :own]) - before * self._stack
         direction = (each(layer(rows), self._phases.given) for layer in self._direction)
-        real, imaginary = self._phases(*direction, Phases.start(codes))
+        real, imaginary = self._phases(*direction, start)
         spectrum = torch.complex(real.mul_(size), imaginary.mul_(size))
         return limit(self._spectrum.synthesise(spectrum), self._spectrum.hop)

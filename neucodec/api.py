@@ -88,6 +88,7 @@ class ArraySource:
         self.tags: Mapping[str, str] = tags_of(tags)
         self.frames: int | None = len(audio)
         self.channels: int = audio.shape[1]
+        self.channel_mask: int | None = None
 
     def blocks(self, blocksize: int = 65536) -> Iterator[Audio]:
         """The array in float32 blocks [n, channels]."""

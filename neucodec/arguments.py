@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .errors import GivenTypeError, GivenValueError
+from .level import LOUDEST
 
 Content = bytes | bytearray | memoryview
 Given = Content | str | PathLike[Any] | BinaryIO
@@ -70,7 +71,7 @@ def opened(file: Content | BinaryIO) -> BinaryIO:
 
 
 def samples_of(array: npt.ArrayLike) -> npt.NDArray[np.floating[Any]]:
-    """Audio [samples, channels] of floats that float32 can hold.
+    """Audio [samples, channels] of floats, none beyond `level.LOUDEST`.
 
     Raises GivenTypeError and GivenValueError.
     """
@@ -90,10 +91,10 @@ def samples_of(array: npt.ArrayLike) -> npt.NDArray[np.floating[Any]]:
         raise GivenTypeError(f"an array of {audio.dtype}: give floats, full scale being 1")
     if not np.isfinite(audio).all():
         raise GivenValueError("an array with NaN or infinity in it: give finite samples")
-    if audio.dtype.itemsize > 4 and audio.size:
-        most = float(np.abs(audio).max())
-        if most > float(np.finfo(np.float32).max):
-            raise GivenValueError(f"samples up to {most:g}: give floats, full scale being 1")
+    if audio.size and (most := float(np.abs(audio).max())) > LOUDEST:
+        raise GivenValueError(
+            f"samples up to {most:g}: give floats, full scale being 1 and {LOUDEST:g} the most"
+        )
     return audio
 
 

@@ -172,6 +172,7 @@ def open_sink(
     subtype: str = "PCM_16",
     frames: int | None = None,
     tags: Mapping[str, str] | None = None,
+    channel_mask: int | None = None,
     clip: str | None = None,
     force: bool = False,
     modified: int | None = None,
@@ -184,8 +185,9 @@ def open_sink(
     all of the audio softer (and holds it in a temporary file meanwhile), "none" leaves them,
     which only FLOAT can. The default is "none" for floating-point subtypes and "clamp" for
     others. `force` replaces an existing file. `tags` are written where the format has a place
-    for them. `modified` and `sources` are as for `output_file`. Raises NeucodecError for what
-    cannot be written, with what can.
+    for them; so is `channel_mask`, the speakers of the channels if they are not the usual ones.
+    `modified` and `sources` are as for `output_file`. Raises NeucodecError for what cannot be
+    written, with what can.
     """
     forms = {"wav": wav.SUBTYPES, "raw": _RAW_FORMS}
     if format not in SUBTYPES:
@@ -213,7 +215,7 @@ def open_sink(
             if format == "raw":
                 return pcm.PcmWriter(file, form)
             known = frames if exact is None else exact
-            return wav.WavWriter(file, samplerate, channels, form, known, tags or {})
+            return wav.WavWriter(file, samplerate, channels, form, known, tags or {}, channel_mask)
 
         largest = 1.0 if is_float else 1.0 - 2.0 ** (1 - form.bits)
         sink = AudioSink(name, channels, clip, largest, make_writer)

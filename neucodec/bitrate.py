@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import re
 
-from .errors import NeucodecError
+from .errors import NeucodecError, quoted
 from .models.card import Card
 
 _PATTERN = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*(k?)(?:bps|bit/s|b)?", re.IGNORECASE)
+_LARGEST = 1e12  # bit/s
 
 
 def parse_bitrate(text: str) -> float:
     """``8kbps``, ``8k``, ``8000``, ``1.5kbps`` or ``8000bps`` to bit/s."""
     match = _PATTERN.fullmatch(text.strip())
-    if not match or not float(match[1]):
-        raise NeucodecError(f"{text!r} is no bitrate: write it as 8kbps, 8k, 8000 or 1.5kbps")
-    return float(match[1]) * (1000 if match[2] else 1)
+    rate = float(match[1]) * (1000 if match[2] else 1) if match else 0.0
+    if not 0 < rate <= _LARGEST:
+        raise NeucodecError(f"{quoted(text)} is no bitrate: write it as 8kbps, 8k, 8000 or 1.5kbps")
+    return rate
 
 
 def format_kbps(bits_per_second: float) -> str:

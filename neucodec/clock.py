@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 
-from .errors import NeucodecError
+from .errors import NeucodecError, quoted
 
+LONGEST = 1e9
+"""Seconds that a time may have, 31 years; a file holds 48 days."""
 _PATTERN = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d*)?|\.\d+)")
 
 
@@ -14,8 +16,11 @@ def parse_time(text: str) -> float:
     if match := _PATTERN.fullmatch(text.strip()):
         hours, minutes, seconds = (float(part or 0) for part in match.groups())
         if (seconds < 60 or not match[2]) and (minutes < 60 or not match[1]):
-            return 3600 * hours + 60 * minutes + seconds
-    raise NeucodecError(f"{text!r} is no time: write it as 61.5, 1:01.5 or 1:00:00")
+            whole = 3600 * hours + 60 * minutes + seconds
+            if whole > LONGEST:
+                raise NeucodecError(f"{quoted(text)} is too long: at most {LONGEST:.0f} s")
+            return whole
+    raise NeucodecError(f"{quoted(text)} is no time: write it as 61.5, 1:01.5 or 1:00:00")
 
 
 def format_time(seconds: float, digits: int = 0) -> str:

@@ -332,5 +332,6 @@ class ChunkDecoder:
             frames=coded.frames,
             before=coded.before,
             scales=torch.tensor(chunk.scales) if own_scales else None,
+            first=coded.index == 0,
             last=coded.frames < self.geometry.frames,
         )

@@ -101,6 +101,7 @@ def from_ncf(
     header = reader.header
     _check_card(header, model)
     left = ["its tags"] if header.tags else []
+    left += ["the speakers of its channels"] if header.channel_mask is not None else []
     if kind == "ecdc":
         ecdc, more = _to_ecdc(reader, entropy_models)
         return Converted(write_ecdc(ecdc), left + more)

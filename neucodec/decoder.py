@@ -11,6 +11,7 @@ from itertools import chain
 import numpy as np
 
 from .chunks import Audio, Geometry, OverlapAdder
+from .clock import LONGEST
 from .coding import SCALES, ChunkDecoder, unpacked, window_of
 from .entropy_models import SHARED, EntropyModels
 from .errors import NeucodecError
@@ -127,6 +128,8 @@ class Decoder:
         self.geometry = Geometry.of(self.codec.card)
         self.samplerate = o.rate or header.source_rate
         self.channels = 1 if o.mono else header.channels
+        self.channel_mask = None if o.mono else header.channel_mask
+        """The speakers of the channels, as in the header."""
         self.tags: Mapping[str, str] = header.tags
         self.lost_chunks: list[int] = []
         """Indices of those that are damaged or missing, so far."""
@@ -153,6 +156,8 @@ class Decoder:
     def _position(self, seconds: float) -> int:
         if seconds < 0:
             raise NeucodecError(f"{seconds:g} s is before the start: give 0 or more")
+        if not seconds <= LONGEST:
+            raise NeucodecError(f"a time of {seconds:g} s: at most {LONGEST:g} s are possible")
         return round(seconds * self.samplerate)
 
     def _total(self) -> int | None:

@@ -49,6 +49,11 @@ class Source(Protocol):
         """Vorbis comment names to texts."""
         ...
 
+    @property
+    def channel_mask(self) -> int | None:
+        """The speakers of the channels, as `Header.channel_mask` has them."""
+        ...
+
     def blocks(self, blocksize: int = ...) -> Iterator[Audio]:
         """All of it as float32 [n, channels]."""
         ...
@@ -177,6 +182,8 @@ def encode(
     model = entropy_models.choose(card, options.entropy)
     average = averages(card, options, model is not None)
     asked = options.bitrate if average and options.bitrate else nominal
+    # First of all, since it refuses rates that nothing can be done with.
+    resampler = BlockResampler(source.samplerate, card.sample_rate, channels)
     header = Header(
         codec=card.name,
         fingerprint=codec.fingerprint,
@@ -198,10 +205,10 @@ def encode(
         average_bitrate=round(asked) if average else None,
         gain_db=options.gain_db,
         layer=LayerKind.MDCT if card.layer_gain and options.layer else LayerKind.NONE,
+        channel_mask=None if options.mono else source.channel_mask,
         tags=dict(source.tags if options.tags is None else options.tags),
         encoder=f"neucodec {__version__}",
     )
-    resampler = BlockResampler(source.samplerate, card.sample_rate, channels)
     splitter = ChunkSplitter(geometry, channels)
     gain = np.float32(10 ** ((header.gain_db or 0) / 20))
     frames = 0

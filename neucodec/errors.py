@@ -26,3 +26,8 @@ class NcfDamageWarning(UserWarning):
         """Seconds that are silent instead, as (start, end)."""
         self.cut_off = cut_off
         """Whether the end of the file is missing."""
+
+
+def quoted(text: str, most: int = 40) -> str:
+    """Text from outside in quotes, no longer than a line can have it."""
+    return repr(text) if len(text) <= most else f"{text[:most]!r}..."

@@ -101,10 +101,12 @@ class Prelude:
             self.kept += data
         return data
 
-    def skip(self, count: int) -> None:
-        """Pass over `count` bytes."""
-        while count and (data := self.take(min(count, _SKIP_BYTES))):
-            count -= len(data)
+    def skip(self, count: int) -> int:
+        """Pass over `count` bytes, fewer at the end of the stream; how many they were."""
+        left = count
+        while left and (data := self.take(min(left, _SKIP_BYTES))):
+            left -= len(data)
+        return count - left
 
     def forget(self) -> None:
         """Keep nothing from here on."""

@@ -114,13 +114,19 @@ def damaged_spans(header: Header, indices: list[int], seconds: float) -> Spans:
     return spans
 
 
-def is_whole_ncf(path: str) -> bool:
-    """Whether there is an .ncf of that name, complete and undamaged."""
+def frames_of_whole_ncf(path: str) -> int | None:
+    """Samples per channel of the .ncf of that name; None where it is not complete, or damaged."""
     with open_to_read(path) as file:
         try:
-            return check_ncf(NcfReader(file)).whole
+            reader = NcfReader(file)
+            return reader.frames if check_ncf(reader).whole else None
         except NcfError:
-            return False
+            return None
+
+
+def is_whole_ncf(path: str) -> bool:
+    """Whether there is an .ncf of that name, complete and undamaged."""
+    return frames_of_whole_ncf(path) is not None
 
 
 def is_whole_audio(path: str, samplerate: int, channels: int, frames: int) -> bool:

@@ -12,6 +12,21 @@ Audio = npt.NDArray[np.float32]
 SILENCE = 2.0**-26
 """Below this RMS (-156 dB, under the last bit of 24) a chunk is digital silence."""
 
+LOUDEST = 2.0**16
+"""Samples beyond this (96 dB over full scale) are no audio: a file's levels end there, and
+16-bit integers that were taken for floats do not reach it."""
+
+
+def audible(block: Audio) -> tuple[Audio, int, int]:
+    """A block with 0 for samples that are no audio; how many were NaN or infinite, and how many
+    others were beyond `LOUDEST`."""
+    fine = np.abs(block) <= LOUDEST
+    if fine.all():
+        return block, 0, 0
+    nonfinite = int(np.count_nonzero(~np.isfinite(block)))
+    excessive = int(np.count_nonzero(~fine)) - nonfinite
+    return np.where(fine, block, np.float32(0)), nonfinite, excessive
+
 
 def to_mid_side(audio: Audio) -> Audio:
     """Left and right [2, n] to their half sum and half difference."""

@@ -13,7 +13,7 @@ from .arguments import number, whole_number
 from .bitrate import codebooks_for
 from .chunks import Audio, ChunkSplitter, Geometry, OverlapAdder, Piece
 from .errors import GivenTypeError, GivenValueError
-from .level import normalise
+from .level import LOUDEST, normalise
 from .models.card import Card
 from .token_checks import checked_tokens
 
@@ -103,6 +103,10 @@ class Model:
             )
         if not bool(torch.isfinite(audio).all()):
             raise GivenValueError("audio with NaN or infinity in it: give finite samples")
+        if (most := float(audio.abs().max())) > LOUDEST:
+            raise GivenValueError(
+                f"samples up to {most:g}: give floats, full scale being 1 and {LOUDEST:g} the most"
+            )
         batch, channels, samples = audio.shape
         lacking = -channels % self.card.channels
         count = self._count(channels, bitrate, codebooks)
@@ -147,8 +151,8 @@ class Model:
             before = min(start, g.code_context)
             seen = codes[..., start - before : start + own + g.code_context]
             level = None if scales is None else scales[:, index]
-            last = index == len(starts) - 1
-            audio, state = self._decode(seen, own, before, level, last, state)
+            ends = index == 0, index == len(starts) - 1
+            audio, state = self._decode(seen, own, before, level, ends, state)
             joined = audio.reshape(-1, audio.shape[-1]).numpy()
             parts.append(adder.push(index, joined, own))
         parts.append(adder.finish())
@@ -192,15 +196,23 @@ class Model:
         return coded, coded.scales if scale is None else scale, state
 
     def _decode(
-        self, codes: Tensor, own: int, before: int, scale: Tensor | None, last: bool, state: State
+        self,
+        codes: Tensor,
+        own: int,
+        before: int,
+        scale: Tensor | None,
+        ends: tuple[bool, bool],
+        state: State,
     ) -> tuple[Tensor, State]:
-        """Audio [streams of the batch, channels, width] of a chunk."""
+        """Audio [streams of the batch, channels, width] of a chunk; ``ends`` says whether it is the
+        first, the last."""
         from .models.codec import CodeChunk
 
         levelled = self.card.level == "rms"
         chunk = CodeChunk(
-            codes=codes, frames=own, before=before, scales=None if levelled else scale, last=last
-        )
+            codes=codes, frames=own, before=before, scales=None if levelled else scale,
+            first=ends[0], last=ends[1],
+        )  # fmt: skip
         audio, state = self.codec.decode(chunk, state)
         if levelled and scale is not None:
             audio = audio * scale[:, None, None]

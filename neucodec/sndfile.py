@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import BinaryIO, TypeVar
 
 import soundfile
@@ -31,7 +30,6 @@ TAGS = {
 
 _UNKNOWN_FRAMES = 1 << 62  # libsndfile says 2**63 - 1
 _ID3V1_BYTES = 128
-_MP3_HEAD_BYTES = 4096
 _STRETCH = 64  # more than a frame's bitrate can lie above a file's mean: 320 to 8 kbit/s
 
 _T = TypeVar("_T")
@@ -40,18 +38,11 @@ _T = TypeVar("_T")
 class SequentialFile(soundfile.SoundFile):  # type: ignore[misc]
     """A SoundFile that is read or written from start to end and never seeks."""
 
-    behind: BinaryIO | None = None
     guesses_length = False
 
     def seekable(self) -> bool:
         """Keep python-soundfile from seeking to where it already is."""
         return False
-
-    def close(self) -> None:
-        """Close the file and the one behind it."""
-        super().close()
-        if self.behind:
-            self.behind.close()
 
     def check(self) -> None:
         """Raise what the Python file behind it, if there is one, ran into."""
@@ -66,8 +57,19 @@ class SequentialFile(soundfile.SoundFile):  # type: ignore[misc]
     @property
     def vorbis_tags(self) -> dict[str, str]:
         """The tags that libsndfile knows, by their Vorbis comment names."""
-        texts = {tag: getattr(self, name).strip() for tag, name in TAGS.items()}
+        texts = {tag: _mended(getattr(self, name).strip()) for tag, name in TAGS.items()}
         return {tag: text for tag, text in texts.items() if text}
+
+
+def _mended(text: str) -> str:
+    """A text in which control characters show that it was written in the Windows code page, and
+    read as Latin-1."""
+    if not any("\x80" <= c <= "\x9f" for c in text):
+        return text
+    try:
+        return text.encode("latin-1").decode("cp1252")
+    except UnicodeError:
+        return text
 
 
 class GuardedFile:
@@ -149,32 +151,30 @@ class _StretchedFile(GuardedFile):
         return data
 
 
-def open_path(path: Path) -> SequentialFile:
-    """Open the file at `path` for reading; errors as in `open_file`.
-
-    By its name libsndfile also knows MP3 files that begin in the middle of a frame.
-    """
-    file = path.open("rb")
-    try:
-        if path.suffix.lower() == ".raw":  # by that name python-soundfile asks for a format
-            sound = open_file(file)
-        else:
-            name = os.fsencode(path) if os.name == "posix" else str(path)
-            sound = _with_whole_length(SequentialFile(name, "r"), file)
-    except BaseException:
-        file.close()
-        raise
-    sound.behind = file
-    return sound
-
-
-def open_file(file: BinaryIO) -> SequentialFile:
+def open_file(file: BinaryIO, *, states_length: bool = True) -> SequentialFile:
     """Open a seekable `file`, from its first byte on, for reading.
 
-    Raises soundfile.SoundFileError where libsndfile does not know it, or the file's own error.
+    `states_length` says whether MPEG audio in it begins with the number of its frames; where it
+    does not, libsndfile's guess is not believed. Raises soundfile.SoundFileError where libsndfile
+    does not know it, or the file's own error.
     """
     file.seek(0)
-    return _with_whole_length(_open_guarded(GuardedFile(file)), file)
+    sound = _open_guarded(GuardedFile(file))
+    sound.guesses_length = sound.frames >= _UNKNOWN_FRAMES
+    if sound.format != "MP3" or states_length:
+        return sound
+    sound.guesses_length = True
+    try:
+        stretched = _open_guarded(_StretchedFile(file))
+    except soundfile.SoundFileError:
+        sound.close()
+        file.seek(0)
+        sound = _open_guarded(GuardedFile(file))
+        sound.guesses_length = True
+        return sound
+    sound.close()
+    stretched.guesses_length = True
+    return stretched
 
 
 def _open_guarded(file: GuardedFile) -> SequentialFile:
@@ -185,38 +185,3 @@ def _open_guarded(file: GuardedFile) -> SequentialFile:
         raise
     sound.check()
     return sound
-
-
-def _with_whole_length(sound: SequentialFile, file: BinaryIO) -> SequentialFile:
-    """`sound`, opened again where it would end at a guessed length; `file` is the same file."""
-    sound.guesses_length = sound.frames >= _UNKNOWN_FRAMES
-    if sound.format != "MP3" or _states_length(file):
-        return sound
-    sound.guesses_length = True
-    position = file.tell()
-    try:
-        stretched = _open_guarded(_StretchedFile(file))
-    except soundfile.SoundFileError:
-        file.seek(position)
-        return sound
-    sound.close()
-    stretched.guesses_length = True
-    return stretched
-
-
-def _states_length(file: BinaryIO) -> bool:
-    """Whether an MP3 file's first frame holds the number of frames (Xing, Info or VBRI)."""
-    position = file.tell()
-    file.seek(0)
-    head = file.read(10)
-    while head[:3] == b"ID3" and len(head) == 10:
-        size = (head[6] << 21) + (head[7] << 14) + (head[8] << 7) + head[9]  # 7 bits each
-        file.seek(size + (10 if head[5] & 16 else 0), os.SEEK_CUR)
-        head = file.read(10)
-    head += file.read(_MP3_HEAD_BYTES)
-    file.seek(position)
-    for name in (b"Xing", b"Info"):
-        start = head.find(name)
-        if start >= 0:
-            return bool(int.from_bytes(head[start + 4 : start + 8], "big") & 1)
-    return b"VBRI" in head

@@ -19,6 +19,7 @@ from ..models.card import card_names
 from ..models.precision import PRECISIONS
 from ..places import size as size_of
 from ..plan import Job, names_file
+from ..speakers import FLAC_MASKS
 from .fetching import Codecs
 from .files import (
     DECODABLE,
@@ -240,8 +241,8 @@ class _Decoding:
             open_sink(
                 job.target, decoder.samplerate, decoder.channels, format=self.container,
                 subtype=self.subtype, frames=decoder.frames, tags=decoder.tags, clip=self.clip,
-                force=self.outputs.may_overwrite, modified=modification_time(job, self.outputs),
-                sources=[job.source],
+                channel_mask=decoder.channel_mask, force=self.outputs.may_overwrite,
+                modified=modification_time(job, self.outputs), sources=[job.source],
             ) as sink,
             console.progress(job.source, expected) as progress,
         ):  # fmt: skip
@@ -281,6 +282,9 @@ class _Decoding:
             console.warn(name, f"cut off, or its end damaged: {format_time(seconds, 1)} decoded")
         if decoder.surplus:
             console.warn(name, f"{decoder.surplus}: not decoded; --strict refuses such files")
+        mask = decoder.channel_mask
+        if mask and self.container == "flac" and mask not in FLAC_MASKS.get(decoder.channels, ()):
+            console.warn(name, f"FLAC has no place for its speakers (mask {mask:#x}); WAV has")
         if sink.clipped and (self.clip or _clip_of(self.subtype)) != "none":
             self._warn_of_clipping(name, sink, console)
 

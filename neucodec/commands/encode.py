@@ -20,6 +20,7 @@ from ..modes import ENTROPY, RATES
 from ..places import is_special
 from ..places import size as size_of
 from ..plan import Job
+from ..remote import is_remote
 from ..search import Kind
 from .fetching import Codecs
 from .files import (
@@ -116,6 +117,11 @@ refused with a list of those that are not.
     help="Encode at -16 LUFS, the level that DAC was made for, and have decoding bring back the "
     "input's own. Reads files twice, so it cannot read a pipe.",
 )  # fmt: skip
+@click.option(
+    "--strict", is_flag=True,
+    help="Fail where an input is cut off, contradicts itself, or has more in it than is encoded; "
+    "else that is warned of.",
+)  # fmt: skip
 @click.option("--no-tags", is_flag=True, help="Leave the input's tags (title, artist) behind.")
 @click.option(
     "--tag", "tags", type=TAG, multiple=True,
@@ -146,6 +152,7 @@ def encode(
     batch: Batch,
     mono: bool,
     normalize_loudness: bool,
+    strict: bool,
     no_tags: bool,
     tags: tuple[tuple[str, str], ...],
     raw: bool,
@@ -185,7 +192,7 @@ def encode(
         model=named, codecs=Codecs(device, offline, half="encoder"),
         bitrate=bitrate, codebooks=codebooks,
         rate_mode=rate_mode, entropy=entropy, layer=layer,
-        mono=mono, normalize_loudness=normalize_loudness, threads=threads,
+        mono=mono, normalize_loudness=normalize_loudness, strict=strict, threads=threads,
         keep_tags=not no_tags, tags=tags, raw=raw_format,
         outputs=outputs,
     )  # fmt: skip
@@ -224,6 +231,7 @@ class _Encoding:
     layer: bool
     mono: bool
     normalize_loudness: bool
+    strict: bool
     threads: int | None
     keep_tags: bool
     tags: tuple[tuple[str, str], ...]
@@ -231,7 +239,7 @@ class _Encoding:
     outputs: Outputs
 
     def __call__(self, job: Job, console: Console) -> Result:
-        if is_there(job, self.outputs, lambda: _is_whole(job.target), console):
+        if is_there(job, self.outputs, lambda: self._is_done(job), console):
             return SKIPPED
         if self.raw is None and Path(job.source).suffix.lower() == ".ncf":
             raise NeucodecError("this is an .ncf already; neucodec decode makes audio of it")
@@ -260,9 +268,11 @@ class _Encoding:
                 )
                 took = time.perf_counter() - began
                 unchanged()
-            if audio.nonfinite:
-                samples = counted(audio.nonfinite, "sample")
-                console.warn(job.source, f"{samples} infinite or NaN, taken as silence")
+                doubts = _doubts(audio)
+                if doubts and self.strict:
+                    raise NeucodecError(f"{doubts[0]}; encode without --strict to take it so")
+            for doubt in doubts:
+                console.warn(job.source, doubt)
         console.report(f"{shown(job.source)}: {_outcome(report, took)}")
         return replace(
             DONE,
@@ -271,6 +281,23 @@ class _Encoding:
             audio_seconds=report.seconds,
             kbps=report.kbps,
         )
+
+    def _is_done(self, job: Job) -> bool:
+        """Whether the target is whole, and of all of the source as that is now.
+
+        A source that is cut off is never done: the rest of it may come, or a warning is due.
+        Sources at URLs are not looked at for that, nor what an attempt of this run has made.
+        """
+        from ..audio_input import open_audio
+        from ..integrity import frames_of_whole_ncf
+
+        frames = frames_of_whole_ncf(job.target)
+        if frames is None:
+            return False
+        if not self.outputs.skip_existing or is_remote(job.source) or is_special(job.source):
+            return True
+        with open_audio(job.source, raw=self.raw) as audio:
+            return not audio.cut_off and audio.frames in (None, frames)
 
     def _choose(self, job: Job, channels: int, console: Console) -> Card:
         card = choose_model(self.bitrate, channels)
@@ -309,10 +336,15 @@ class _Encoding:
         return {name: value for name, value in (tags | dict(self.tags)).items() if value}
 
 
-def _is_whole(path: str) -> bool:
-    from ..integrity import is_whole_ncf
-
-    return is_whole_ncf(path)
+def _doubts(audio: AudioSource) -> list[str]:
+    """What to know of an input that has been read to its end, a line each."""
+    doubts = list(audio.doubts)
+    if audio.nonfinite:
+        doubts.append(f"{counted(audio.nonfinite, 'sample')} infinite or NaN, taken as silence")
+    if audio.excessive:
+        samples = counted(audio.excessive, "sample")
+        doubts.append(f"{samples} more than 96 dB above full scale, taken as silence")
+    return doubts
 
 
 def _opened(job: Job, audio: AudioSource, seconds: float | None) -> str:

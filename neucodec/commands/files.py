@@ -191,7 +191,7 @@ def is_there(job: Job, outputs: Outputs, is_whole: Callable[[], bool], console: 
         console.detail(f"{shown(job.source)}: skipped, {shown(job.target)} is there")
         return True
     if outputs.skip_existing:
-        console.detail(f"{shown(job.source)}: {shown(job.target)} is damaged, made again")
+        console.detail(f"{shown(job.source)}: {shown(job.target)} is not whole, made again")
     elif not outputs.force:
         raise NeucodecError(
             f"{shown(job.target)} exists; -f overwrites it, --skip-existing passes over it"

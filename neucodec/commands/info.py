@@ -80,6 +80,7 @@ def _describe(name: str, file: BinaryIO, list_chunks: bool) -> dict[str, Any]:
         "fingerprint": header.fingerprint.hex(),
         "sample_rate": header.source_rate,
         "channels": header.channels,
+        "channel_mask": header.channel_mask,
         "frames": reader.frames,
         "seconds": round(seconds, 6),
         "bytes": size,
@@ -147,6 +148,7 @@ def _text(found: dict[str, Any]) -> str:
                   f"{found['codebook_size']} entries, weights {found['fingerprint']}"),
         ("audio", f"{found['sample_rate']} Hz, {counted(found['channels'], 'channel')}, "
                   f"{format_time(seconds, 3)} ({samples})"),
+        ("speakers", _speakers(found["channel_mask"])),
         ("bitrate", ", ".join(bitrates)),
         ("size", f"{counted(found['bytes'], 'byte')}{smaller}"),
         ("chunks", f"{found['chunk_count']} of "
@@ -163,6 +165,12 @@ def _text(found: dict[str, Any]) -> str:
         text.append(f"  {'chunk':>7} {'start':>10} {'offset':>10} {'bytes':>7}  codebooks")
         text += [_chunk_line(chunk) for chunk in found["chunks"]]
     return "\n".join(text)
+
+
+def _speakers(mask: int | None) -> str:
+    if mask is None:
+        return ""
+    return f"mask {mask:#x}" if mask else "none"
 
 
 def _entropy(found: dict[str, Any]) -> str:

@@ -14,13 +14,16 @@ from ..bitrate import parse_bitrate
 from ..choice import AUTO
 from ..clock import parse_time
 from ..console import shown
-from ..errors import NeucodecError
+from ..errors import NeucodecError, quoted
 from ..models.card import cards, entropy_cards
 from ..models.errors import ModelError
 from ..models.registry import resolve
 from ..pipes import PIPE, is_special
 from ..search import Selection
 from .files import Batch
+
+_MOST = 2**32 - 1
+"""Of anything that is counted."""
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -130,13 +133,15 @@ class Weights(Model):
 def _parse_tag(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals or not name or not all(" " <= c <= "}" for c in name):
-        raise NeucodecError(f"{text!r} is no tag: write it as NAME=VALUE, as in ARTIST=Nina")
+        raise NeucodecError(f"{quoted(text)} is no tag: write it as NAME=VALUE, as in ARTIST=Nina")
     return name.upper(), value
 
 
 def _parse_count(text: str) -> int:
-    if not text.isdecimal() or not int(text):
-        raise NeucodecError(f"{text!r} is not a whole number of 1 or more")
+    if not text.isdecimal() or not text.strip("0"):
+        raise NeucodecError(f"{quoted(text)} is not a whole number of 1 or more")
+    if len(text) > len(str(_MOST)) or int(text) > _MOST:
+        raise NeucodecError(f"{quoted(text)} is too much: at most {_MOST} is possible")
     return int(text)
 
 

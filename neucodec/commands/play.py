@@ -121,7 +121,11 @@ class _Playing:
             with (
                 _player(self.command) as pipe,
                 open_sink(
-                    pipe, decoder.samplerate, decoder.channels, frames=decoder.frames
+                    pipe,
+                    decoder.samplerate,
+                    decoder.channels,
+                    frames=decoder.frames,
+                    channel_mask=decoder.channel_mask,
                 ) as sink,
             ):
                 for block in decoder.blocks():

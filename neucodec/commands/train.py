@@ -32,7 +32,7 @@ what a recipe holds; neucodec export makes a codec of a run.
     type=Folder(file_okay=False, path_type=Path),
     help="Folder of the run: state, averaged weights, log. Else runs/ and the recipe's name.",
 )
-@click.option("--seed", type=int, help="In place of the recipe's.")
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="In place of the recipe's.")
 @click.option("--steps", type=COUNT, help="In place of the recipe's.")
 @click.option("--threads", type=COUNT, help="CPU threads; else as many as there are.")
 @click.option("-d", "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1.")

@@ -1,0 +1,122 @@
+"""Which speaker each channel is for: WAV's channel masks, and the orders of other containers.
+
+Audio is held in the order of WAVE_FORMAT_EXTENSIBLE: the channels of a mask, its lowest bit
+first. A container with an order of its own is brought into that one when it is read.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+DEFAULT_MASKS = {1: 0x4, 2: 0x3, 3: 0x7, 4: 0x33, 5: 0x37, 6: 0x3F, 7: 0x70F, 8: 0x63F}
+"""Masks by number of channels: what is meant where nothing is said. FLAC has fixed the same orders
+(RFC 9639, section 9.1.3), and Vorbis and Opus have the same speakers."""
+FLAC_MASKS = {
+    **{channels: (mask,) for channels, mask in DEFAULT_MASKS.items()},
+    4: (0x33, 0x603),
+    5: (0x37, 0x607),
+    6: (0x3F, 0x60F),
+}
+"""Masks that FLAC's fixed orders stand for: it does not tell back and side speakers apart."""
+
+# The Vorbis I specification, section 4.3.9, which RFC 7845 takes over for Opus (mapping family 1):
+# which of the container's channels is which of WAV's.
+_XIPH_ORDERS = {
+    3: (0, 2, 1),
+    5: (0, 2, 1, 3, 4),
+    6: (0, 2, 1, 5, 3, 4),
+    7: (0, 2, 1, 6, 5, 3, 4),
+    8: (0, 2, 1, 7, 5, 6, 3, 4),
+}
+
+# Core Audio's layout tags by their upper 16 bits, as their channels' labels
+# (CoreAudioBaseTypes.h; Apple's Core Audio Format Specification, "Channel Layout Chunk").
+_LABELS = {
+    "L": 1, "R": 2, "C": 3, "LFE": 4, "Ls": 5, "Rs": 6, "Lc": 7, "Rc": 8, "Cs": 9, "Lsd": 10,
+    "Rsd": 11, "Rls": 33, "Rrs": 34,
+}  # fmt: skip
+_LAYOUT_TAGS = {
+    101: "L R", 108: "L R Ls Rs", 109: "L R Ls Rs C", 110: "L R Ls Rs C Cs", 113: "L R C",
+    114: "C L R", 115: "L R C Cs", 116: "C L R Cs", 117: "L R C Ls Rs", 118: "L R Ls Rs C",
+    119: "L C R Ls Rs", 120: "C L R Ls Rs", 121: "L R C LFE Ls Rs", 122: "L R Ls Rs C LFE",
+    123: "L C R Ls Rs LFE", 124: "C L R Ls Rs LFE", 125: "L R C LFE Ls Rs Cs",
+    126: "L R C LFE Ls Rs Lc Rc", 127: "C Lc Rc L R Ls Rs LFE", 128: "L R C LFE Ls Rs Rls Rrs",
+    129: "L R Ls Rs C LFE Lc Rc", 131: "L R Cs", 132: "L R Ls Rs", 133: "L R LFE",
+    134: "L R LFE Cs", 135: "L R LFE Ls Rs", 136: "L R C LFE", 137: "L R C LFE Cs",
+    138: "L R Ls Rs LFE", 139: "L R Ls Rs C Cs", 140: "L R Ls Rs C Rls Rrs",
+    141: "C L R Ls Rs Cs", 142: "C L R Ls Rs Cs LFE", 143: "C L R Ls Rs Rls Rrs",
+    144: "C L R Ls Rs Rls Rrs Cs", 148: "L R Ls Rs C Lc Rc",
+}  # fmt: skip
+_BY_DESCRIPTIONS, _BY_BITMAP = 0, 1 << 16
+_MOST_DESCRIPTIONS = 255
+_REAR = {33: 4, 34: 5}  # labels to bits; with them the surrounds (5, 6) stand at the sides
+_SIDE = {5: 9, 6: 10}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The speakers of a source's channels."""
+
+    mask: int | None = None
+    """A WAV channel mask; 0 where the source says that its channels are for no speakers; None
+    where it says nothing."""
+    order: tuple[int, ...] | None = None
+    """For each channel in the order of WAV the source's own; None where they are the same."""
+
+
+NOTHING_SAID = Layout()
+
+
+def kept_mask(mask: int | None, channels: int) -> int | None:
+    """The mask to keep with the audio; None where it says no more than the number of channels."""
+    if mask is None or mask == DEFAULT_MASKS.get(channels, 0):
+        return None
+    if not mask:
+        return 0 if channels > 2 else None
+    return mask if 0 < mask < 1 << 32 and mask.bit_count() == channels else None
+
+
+def xiph_layout(channels: int) -> Layout:
+    """That of Vorbis, and of Opus in mapping families 0 and 1."""
+    return Layout(DEFAULT_MASKS.get(channels), _XIPH_ORDERS.get(channels))
+
+
+def core_audio_layout(chunk: bytes, channels: int) -> Layout:
+    """That which the `chan` chunk of a CAF file says, or the `CHAN` chunk of an AIFF file.
+
+    Layouts with channels that WAV has no speaker for keep their order, and have no mask.
+    """
+    if len(chunk) < 12:
+        return NOTHING_SAID
+    tag, bitmap, count = struct.unpack(">III", chunk[:12])
+    if tag == _BY_BITMAP:
+        mask = bitmap if bitmap.bit_count() == channels else None
+        return Layout(mask)
+    if tag == _BY_DESCRIPTIONS:
+        count = min(count, _MOST_DESCRIPTIONS, (len(chunk) - 12) // 20)
+        labels = [struct.unpack_from(">I", chunk, 12 + 20 * k)[0] for k in range(count)]
+    else:
+        labels = [_LABELS[name] for name in _LAYOUT_TAGS.get(tag >> 16, "").split()]
+        labels = labels if tag & 0xFFFF == channels else []
+    return _by_labels(labels) if len(labels) == channels else NOTHING_SAID
+
+
+def _by_labels(labels: list[int]) -> Layout:
+    """Labels 1 to 18 are the bits of WAV's mask in order, but for surrounds before rear ones."""
+    has_rear = 33 in labels or 34 in labels
+    bits = []
+    for label in labels:
+        if label in _REAR:
+            bits.append(_REAR[label])
+        elif has_rear and label in _SIDE:
+            bits.append(_SIDE[label])
+        elif 1 <= label <= 18:
+            bits.append(label - 1)
+        else:
+            return NOTHING_SAID
+    if len(set(bits)) < len(bits):
+        return NOTHING_SAID
+    order = tuple(sorted(range(len(bits)), key=bits.__getitem__))
+    mask = sum(1 << bit for bit in bits)
+    return Layout(mask, None if order == tuple(range(len(bits))) else order)
