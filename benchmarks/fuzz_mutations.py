@@ -12,7 +12,9 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from neucodec.formats import NcfReader
+import numpy as np
+
+from neucodec.formats import NcfReader, adaptive_intervals, encode_intervals
 from neucodec.formats.varint import encode_varint, read_varint, zigzag
 
 _BITS = (7, 8, 14, 16, 20, 22, 26, 31, 32, 48, 63)
@@ -242,6 +244,31 @@ def composed(rng: random.Random, fixed: dict[int, int] | None = None) -> tuple[b
     return data + struct.pack("<I", zlib.crc32(data)), b"" if not values[25] else scales
 
 
+def _values(header: bytes) -> dict[int, int]:
+    """The integers of a header that was composed."""
+    at, end, found = _PREFIX, len(header) - 4, {}
+    while at < end:
+        number, at = read_varint(header, at)
+        length, at = read_varint(header, at)
+        if number in _LIMITS:
+            found[number] = read_varint(header, at)[0]
+        at += length
+    return found
+
+
+def _repeated(streams: int, books: int, frames: int, size: int, rng: random.Random) -> bytes:
+    """A payload under adaptive coding that stands for the same code ever again, which is what takes
+    the fewest bytes; empty where making it takes too long."""
+    if not (size > 2 and books and streams * books * frames * frames < 1 << 24):
+        return b""
+    codes = np.full((streams * books, frames), rng.randrange(size))
+    left, width = (
+        part.reshape(streams, books, frames).transpose(2, 1, 0).reshape(-1)
+        for part in adaptive_intervals(codes, size)
+    )
+    return encode_intervals(left, width)
+
+
 NEU2 = bytes.fromhex("9a7270941a59479b")
 
 
@@ -256,6 +283,10 @@ def greedy(rng: random.Random, fixed: dict[int, int] | None = None) -> bytes:
     most, data, lengths = rng.choice((100, 400, 3000, 9900)), header, []
     flat = rng.choice((b"", bytes(1), bytes(8), bytes(40), rng.randbytes(30), b"\xff" * 12))
     books = rng.choice((0, 0, 1, 2, 16, 32, 127, 255))
+    values = _values(header)
+    if values[27] == 1 and rng.random() < 0.5:
+        books = min(books, values[13])
+        flat = _repeated(values[11], books, values[19], values[15], rng) or flat
     layer = rng.choice((b"", b"\0", bytes(9), rng.randbytes(9), b"\xa0" + bytes(12)))
     kind = rng.randrange(3)
     while len(data) < most and len(lengths) < 4000:

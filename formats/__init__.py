@@ -2,6 +2,7 @@
 
 from .adaptive import AdaptiveStepper, adaptive_intervals, can_adapt
 from .bits import pack_codes, unpack_codes
+from .budget import pays_for
 from .chunk import Chunk, coded_streams, encode_chunk
 from .errors import NcfError
 from .fields import SIGNATURE
@@ -65,6 +66,7 @@ __all__ = [
     "layer_width",
     "most_bands",
     "pack_codes",
+    "pays_for",
     "scale_to_byte",
     "transform_length",
     "transforms",

@@ -21,6 +21,9 @@ MAX_STREAM_CODES = 2**14
 """Of a stream of a chunk under an entropy coder: a few bytes of payload may stand for as many."""
 MAX_CHUNK_CODES = 2**21
 """The same over all streams, three times what 255 channels take at the highest bitrate."""
+FREE_CODES, CODES_PER_BYTE = 2**12, 48
+"""What a payload under adaptive coding may stand for, of a few bytes and with each byte more. The
+same code ever again takes a byte for 22 of them in chunks of 150 frames."""
 MAX_LAYER_CODEBOOKS = 127
 MAX_LAYER_RATE = 2**19
 MAX_LAYER_SAMPLES = 2**24
@@ -45,6 +48,11 @@ def check_budget(header: Header) -> None:
         _check(header.layer_samples, MAX_LAYER_SAMPLES, "samples over all streams with layers")
         _check(header.codebooks, MAX_LAYER_CODEBOOKS, "codebooks with layers")
         _check(header.sample_rate, MAX_LAYER_RATE, "Hz with layers")
+
+
+def pays_for(payload_bytes: int, codes: int) -> bool:
+    """Whether a payload under adaptive coding is long enough to stand for so many codes."""
+    return codes <= FREE_CODES + CODES_PER_BYTE * payload_bytes
 
 
 def _check(value: int, most: int, noun: str) -> None:

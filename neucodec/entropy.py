@@ -26,6 +26,7 @@ from .formats import (
     encode_intervals,
     intervals_of,
     pack_codes,
+    pays_for,
     unpack_codes,
 )
 
@@ -37,7 +38,7 @@ Codes = npt.NDArray[np.int64]
 
 MOST_STREAMS = 128
 """Streams that a model decodes in step."""
-_FEW = 4
+_FEW = 12
 """Chunks that are decoded one by one rather than in step."""
 
 
@@ -156,7 +157,8 @@ def encode_payload(codes: Codes, bits: int, model: EntropyModel | None) -> tuple
     # For each frame, for each codebook, for each stream.
     left, width = (part.transpose(2, 1, 0).reshape(-1) for part in model.intervals(codes))
     coded = encode_intervals(left, width)
-    return (coded, False) if len(coded) < len(raw) else (raw, True)
+    paid = model.coder != EntropyCoder.ADAPTIVE or pays_for(len(coded), codes.size)
+    return (coded, False) if len(coded) < len(raw) and paid else (raw, True)
 
 
 def decode_payloads(
@@ -168,7 +170,7 @@ def decode_payloads(
     for at, chunk in enumerate(chunks):
         if chunk.raw or model is None:
             found[at] = _unpacked(chunk, header)
-        elif chunk.codebooks <= model.codebooks:
+        elif chunk.codebooks <= model.codebooks and _is_paid_for(chunk, header):
             together.append((at, chunk))
     if together and model is not None:
         together.sort(key=lambda pair: -pair[1].codebooks)
@@ -177,6 +179,12 @@ def decode_payloads(
         for (at, _), codes in zip(together, decoded, strict=True):
             found[at] = codes
     return found
+
+
+def _is_paid_for(chunk: Chunk, header: Header) -> bool:
+    """Whether the payload may stand for as many codes as it is said to."""
+    codes = len(coded_streams(header, chunk)) * chunk.codebooks * chunk.frames
+    return header.entropy != EntropyCoder.ADAPTIVE or pays_for(len(chunk.payload), codes)
 
 
 def codes_of(

@@ -14,7 +14,7 @@ Spans = list[tuple[float, float]]
 FindUndecodable = Callable[[list[Chunk]], list[int]]
 """Indices of those intact chunks whose payloads are not codes."""
 _BLOCK = 65536
-_CHUNKS = 64
+_CHUNKS = 128
 
 
 @dataclass(frozen=True)
