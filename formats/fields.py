@@ -159,7 +159,7 @@ def read_header(window: Window) -> tuple[Header, tuple[int, int]]:
     """
     if not window.fill(len(SIGNATURE)):
         raise NcfError("not an .ncf file (it is empty)")
-    start = bytes(window.data)
+    start = bytes(window.data[: len(SIGNATURE)])
     if not start.startswith(SIGNATURE):
         if SIGNATURE.startswith(start):
             raise NcfError(f".ncf header is cut off after {len(start)} bytes")

@@ -64,7 +64,8 @@ class NcfReader:
         self._from_scan: ChunkTable | None = None
         self._end: int | None = None  # of the trailer
         self._rest: bytes | None = None
-        window = Window(file, file.tell() if self.seekable else 0, seekable=self.seekable)
+        start = file.tell() if self.seekable else 0
+        window = Window(file, start, seekable=self.seekable, ahead=0 if self.seekable else _AHEAD)
         self.header, self.version = read_header(window)
         self._first = window.offset
         self._pipe = None if self.seekable else window
@@ -92,15 +93,21 @@ class NcfReader:
         for run in self._stream():
             yield (None, run.count) if isinstance(run, Silence) else (run.chunk, 1)
 
+    def locate(self) -> None:
+        """Find out where chunks stand and how many there are: by the trailer, or else by searching
+        the whole file. Raises io.UnsupportedOperation for a pipe."""
+        self._located()
+
     def table(self) -> list[ChunkEntry]:
-        """Where each chunk stands: by the trailer, or else by searching the whole file.
+        """Where each chunk stands, see `locate`.
 
         A search finds intact chunks alone, so that entries may be fewer than chunk_count.
-        Raises io.UnsupportedOperation for a pipe.
         """
+        return self._located().entries()
+
+    def _located(self) -> ChunkTable:
         self._require_seekable()
-        table = self._scan() if self._from_trailer is None else self._from_trailer
-        return table.entries()
+        return self._scan() if self._from_trailer is None else self._from_trailer
 
     def read_chunk(self, index: int) -> Chunk | None:
         """Chunk by its index, None where it is damaged or missing.
@@ -182,6 +189,9 @@ class NcfReader:
         if stream.trailer:
             self._take(stream.trailer)
             self._end = window.offset + stream.trailer.length
+            if not self.seekable:
+                held = bytes(window.data[stream.trailer.length :][:_LOOK])
+                self._rest = held or None
         if not self.complete:
             self.chunk_count = stream.expected
         self.damaged = stream.missing + list(range(stream.expected, self.chunk_count or 0))

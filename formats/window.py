@@ -15,8 +15,8 @@ class Readable(Protocol):
 class Window:
     """The bytes of a stream from ``offset`` on, as far as they have been asked for.
 
-    Of a pipe it never reads past what it was asked for, so that a live one is not waited upon in
-    vain; of a file it may take ``ahead`` bytes at a time.
+    Of a file it takes ``ahead`` bytes at a time; of a pipe as many as it has just then, so that a
+    live one is not waited upon in vain, or what it was asked for where a pipe cannot tell.
     """
 
     def __init__(self, file: Any, offset: int, *, seekable: bool, ahead: int = 0) -> None:
@@ -24,7 +24,11 @@ class Window:
         self.offset = offset
         self._file = file
         self._seekable = seekable
-        self._ahead = ahead if seekable else 0
+        self._ahead = ahead
+        # Gives what there is, and waits only where there is nothing.
+        self._read = file.read if seekable else getattr(file, "read1", file.read)
+        if not seekable and self._read == file.read:
+            self._ahead = 0
 
     def fill(self, count: int) -> int:
         """Hold ``count`` bytes or more, fewer only at the end of the stream; return how many."""
@@ -32,7 +36,7 @@ class Window:
             if self._seekable:
                 # Others may have moved the file since.
                 self._file.seek(self.offset + len(self.data))
-            block = self._file.read(max(count - len(self.data), self._ahead))
+            block = self._read(max(count - len(self.data), self._ahead))
             if block is None:
                 raise BlockingIOError("the input has no data yet: open it in blocking mode")
             if not block:

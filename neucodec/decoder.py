@@ -143,7 +143,7 @@ class Decoder:
         self._first = self._position(o.start or 0.0)
         self._last = None if o.end is None else self._position(o.end)
         if reader.seekable:
-            reader.table()  # finds the end, so that lengths are known from here on
+            reader.locate()  # finds the end, so that lengths are known from here on
         if self.frames == 0 and o.start:
             length = (self._total() or 0) / self.samplerate
             raise NeucodecError(f"the start, {o.start:g} s, is past the end, {length:g} s")

@@ -74,7 +74,7 @@ class NcfFile:
                 raise NeucodecError("not seekable: read it with Decoder, or copy it to a file")
             self.card = codec.card if codec else card_for(self.reader.header)
             check_header(self.reader.header, self.card)
-            self.reader.table()
+            self.reader.locate()
             self._check_end()
         except BaseException:
             self.close()

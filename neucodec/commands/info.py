@@ -63,8 +63,9 @@ def _describe(name: str, file: BinaryIO, list_chunks: bool) -> dict[str, Any]:
     from ..integrity import contents_of, damaged_spans, length_of, surplus_of
 
     reader, size = NcfReader(file), file.seek(0, os.SEEK_END)
-    header, entries = reader.header, reader.table()
-    chunks = [_describe_chunk(reader, entry) for entry in entries] if list_chunks else None
+    header = reader.header
+    reader.locate()
+    chunks = [_describe_chunk(reader, entry) for entry in reader.table()] if list_chunks else None
     held = contents_of(reader) if header.entropy != EntropyCoder.NONE else None
     seconds = length_of(reader)
     pcm_bytes = 2 * header.channels * seconds * header.source_rate
