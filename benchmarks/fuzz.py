@@ -196,7 +196,8 @@ def bytes_cases() -> Case:
                     or codes.size == 0
                     or 0 <= codes.min() <= codes.max() < (reader.header.codebook_size)
                 ), "a code outside of its codebook"
-            for chunk in chunks[:4]:
+            little = sum(codes.size for codes in together.values() if codes is not None) < 20_000
+            for chunk in chunks[: 4 * little]:
                 alone = chunk_codes(chunk, reader.header, model)
                 assert np.array_equal(alone, together[chunk.index]), "other codes by themselves"
             for chunk in chunks:
@@ -221,7 +222,7 @@ def _count_audio(seconds: float) -> None:
 
 def as_neu2(rng: random.Random) -> dict[int, int]:
     """Header fields that the embedded codec's files have, with as many channels as there can be."""
-    channels = rng.choice((1, 2, 24, 64, 255))
+    channels = rng.choice((1, 1, 1, 2, 2, 2, 9, 24, 64, 255))
     fixed = {
         5: 44100, 9: channels, 11: channels, 13: rng.choice((1, 9, 16)), 15: 1024, 17: 512, 19: 86,
         21: 43008, 23: 2560, 25: 1, 27: rng.choice((0, 1)),
@@ -273,7 +274,7 @@ def decode_cases() -> Case:
                     _count_audio(block.size / decoder.samplerate)
                     assert block.shape[1] == decoder.channels, "other channels"
                     assert np.isfinite(block).all(), "samples that are no numbers"
-                    if second > 50:
+                    if second > 50 or _audio > 300:
                         break  # a second each: a file may say that it is long and silent
             except (NcfError, NeucodecError):
                 return "refused"
