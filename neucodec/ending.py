@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import Empty, Queue
 from types import FrameType
-from typing import TypeVar
+from typing import TypeVar, cast
 
 T = TypeVar("T")
 
@@ -92,6 +92,17 @@ def interruptible() -> Iterator[None]:
         yield
     finally:
         _waiting = before and not _told
+
+
+def interruptibly(items: Iterator[T]) -> Iterator[T]:
+    """Give the same items; the waiting for each is `interruptible`, as for a server's."""
+    done = object()
+    while True:
+        with interruptible():
+            item = next(items, done)
+        if item is done:
+            return
+        yield cast(T, item)
 
 
 def take(queue: Queue[T]) -> T:

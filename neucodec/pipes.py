@@ -144,8 +144,8 @@ class PipeWriter(io.RawIOBase):
 
     def write(self, data: ReadableBuffer) -> int:
         """Write all of it."""
-        left = memoryview(data).cast("B")
-        count = len(left)
+        count = memoryview(data).nbytes
+        left = memoryview(data).cast("B") if count else memoryview(b"")
         while left:
             with interruptible():
                 written = self._raw.write(left)

@@ -11,17 +11,15 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import PurePath, PurePosixPath
-from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, TypeVar, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, cast
 
 from . import web
-from .ending import interruptible
+from .ending import interruptible, interruptibly
 from .errors import NeucodecError
 from .models.place import place_inside
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
-
-T = TypeVar("T")
 
 _URL = re.compile(r"[A-Za-z][\w+.-]*(::[A-Za-z][\w+.-]*)*://")
 _WEB = web.SCHEMES
@@ -130,21 +128,11 @@ def walk(url: str) -> Iterator[tuple[PurePath, list[str], list[str]]]:
     fs, path = _found(url)
     with _errors(url):
         listing = web.walk(fs, path) if _scheme(url) in _WEB else _walk_driver(fs, path, url)
-        for place, folders, names in _interruptibly(listing):
+        for place, folders, names in interruptibly(listing):
             for name in (*folders, *names):
                 if "/" in name or place_inside(name) is None:
                     _refuse(url, f"{place}/{name}")
             yield place, folders, names
-
-
-def _interruptibly(steps: Iterator[T]) -> Iterator[T]:
-    """The same, each of which a server may take its time for."""
-    while True:
-        with interruptible():
-            step = next(steps, None)
-        if step is None:
-            return
-        yield step
 
 
 def _walk_driver(

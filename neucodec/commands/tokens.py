@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from ..batch import DONE, SKIPPED, Result, run_jobs
+from ..batch import SKIPPED, Result, run_jobs
 from ..console import Console, counted, shown
 from ..errors import NeucodecError
 from ..pipes import as_output, is_special
-from ..places import open_to_seek
 from ..places import size as size_of
 from ..plan import Job, names_file
 from ..report import open_report
@@ -42,11 +39,9 @@ from .options import (
     output_options,
     verbosity_options,
 )
+from .token_files import opened_codes, result_of, warn_of_layers
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
     from ..reader import NcfFile
     from ..tokens import TokenReader, Tokens
 
@@ -134,14 +129,14 @@ class _Taking:
         if is_there(job, self.outputs, lambda: self._is_whole(job.target), console):
             return SKIPPED
         unchanged = watch(job.source)
-        with _opened(job.source, self.codecs, console) as file:
+        with opened_codes(job.source, self.codecs, console) as file:
             found = TokenReader(file)
             with open_output(job, self.outputs) as target:
                 (write_npy if self.kind == "npy" else write_npz)(found, target)
                 unchanged()
-            _warn_of_layers(job.source, found.layered, console)
+            warn_of_layers(job.source, found.layered, console)
             console.report(f"{shown(job.source)}: {_summary(file, found)} to {target_name(job)}")
-            return _done(job, file, size_of(job.target))
+            return result_of(job, file, size_of(job.target))
 
     def _is_whole(self, path: str) -> bool:
         """Whether there are arrays of that name that can be read to their end."""
@@ -210,7 +205,7 @@ class _Shards:
         from ..tokens import MOST_IN_A_ROW, TokenReader, read_tokens
 
         unchanged = watch(job.source)
-        with _opened(job.source, self.codecs, console) as file:
+        with opened_codes(job.source, self.codecs, console) as file:
             count = math.prod(TokenReader(file).shape)
             if count > MOST_IN_A_ROW:
                 raise NeucodecError(
@@ -218,8 +213,8 @@ class _Shards:
                 )
             found = read_tokens(file)
             unchanged()
-            _warn_of_layers(job.source, found.layered, console)
-            done = _done(job, file, None)
+            warn_of_layers(job.source, found.layered, console)
+            result = result_of(job, file, None)
         held = sum(tokens.codes.size for _, tokens in self.rows)
         other = self.rows and self.rows[0][1].codes.dtype != found.codes.dtype
         if other or held + count > MOST_IN_A_ROW:
@@ -228,7 +223,7 @@ class _Shards:
         self.sources.append(job.source)
         if len(self.rows) == self.size:
             self.write()
-        return done
+        return result
 
     @property
     def target(self) -> str:
@@ -270,47 +265,9 @@ class _OneStream(_Shards):
         )
 
 
-@contextmanager
-def _opened(source: str, codecs: Codecs, console: Console) -> Iterator[NcfFile]:
-    """A file of which nothing is missing at its end."""
-    from ..integrity import surplus_of
-    from ..reader import NcfFile
-
-    with open_to_seek(source) as opened:
-        models = codecs.entropy_models(console)
-        with NcfFile(opened, entropy_models=models) as file:
-            if not file.reader.complete:
-                raise NeucodecError("cut off, or its end damaged: decode and encode it again")
-            if surplus := surplus_of(file.reader):
-                console.warn(source, f"{surplus}: not taken")
-            yield file
-
-
-def _warn_of_layers(source: str, layered: npt.NDArray[np.bool_], console: Console) -> None:
-    if layers := int(layered.sum()):
-        console.warn(
-            source,
-            f"{counted(layers, 'chunk')} with a layer, which is not in the codes; "
-            "encode with --no-layer to have all in codes",
-        )
-
-
 def _summary(file: NcfFile, found: TokenReader) -> str:
     streams, codebooks, frames = found.shape
     return (
         f"{file.header.codec}, {counted(streams, 'stream')}, {counted(codebooks, 'codebook')}, "
         f"{counted(frames, 'frame')}"
-    )
-
-
-def _done(job: Job, file: NcfFile, output_bytes: int | None) -> Result:
-    input_bytes = size_of(job.source)
-    seconds = file.frames / file.samplerate
-    kbps = input_bytes * 8 / 1000 / seconds if input_bytes and seconds else None
-    return replace(
-        DONE,
-        input_bytes=input_bytes,
-        output_bytes=output_bytes,
-        audio_seconds=seconds,
-        kbps=kbps,
     )

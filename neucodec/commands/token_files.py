@@ -1,0 +1,62 @@
+"""The .ncf files whose codes are taken, and what is said of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ..batch import DONE, Result
+from ..console import Console, counted
+from ..errors import NeucodecError
+from ..places import open_to_seek
+from ..places import size as size_of
+from ..plan import Job
+from .fetching import Codecs
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from ..reader import NcfFile
+
+
+@contextmanager
+def opened_codes(source: str, codecs: Codecs, console: Console) -> Iterator[NcfFile]:
+    """A file of which nothing is missing at its end."""
+    from ..integrity import surplus_of
+    from ..reader import NcfFile
+
+    with open_to_seek(source) as opened:
+        models = codecs.entropy_models(console)
+        with NcfFile(opened, entropy_models=models) as file:
+            if not file.reader.complete:
+                raise NeucodecError("cut off, or its end damaged: decode and encode it again")
+            if surplus := surplus_of(file.reader):
+                console.warn(source, f"{surplus}: not taken")
+            yield file
+
+
+def warn_of_layers(source: str, layered: npt.NDArray[np.bool_], console: Console) -> None:
+    """Say of a file whose codes are not all of its sound that it is one."""
+    if layers := int(layered.sum()):
+        console.warn(
+            source,
+            f"{counted(layers, 'chunk')} with a layer, which is not in the codes; "
+            "encode with --no-layer to have all in codes",
+        )
+
+
+def result_of(job: Job, file: NcfFile, output_bytes: int | None) -> Result:
+    """Return the figures of a file whose codes were taken."""
+    input_bytes = size_of(job.source)
+    seconds = file.frames / file.samplerate
+    kbps = input_bytes * 8 / 1000 / seconds if input_bytes and seconds else None
+    return replace(
+        DONE,
+        input_bytes=input_bytes,
+        output_bytes=output_bytes,
+        audio_seconds=seconds,
+        kbps=kbps,
+    )
