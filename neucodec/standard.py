@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import io
 import os
-import re
 import sys
 from contextlib import suppress
 
 import click
 
 from .ending import interruptible
-
-_BYTES = re.compile("[\udc80-\udcff]")
 
 
 def prepare() -> None:
@@ -74,8 +71,10 @@ def readable(text: str) -> str:
 
     Python has such bytes as lone surrogates, which nothing but its names of files may hold.
     """
-    text = _BYTES.sub(lambda found: f"\\x{ord(found[0]) - 0xDC00:02x}", text)
-    return text.encode(errors="backslashreplace").decode()
+    try:
+        return text.encode(errors="surrogateescape").decode(errors="backslashreplace")
+    except UnicodeEncodeError:  # halves of characters, which no file system has
+        return text.encode(errors="backslashreplace").decode()
 
 
 def settle() -> str | None:
