@@ -14,6 +14,7 @@ from .chunks import Geometry
 from .entropy import codes_of
 from .entropy_models import SHARED, EntropyModels
 from .errors import NeucodecError
+from .fileio import read_up_to
 from .formats import Chunk, Header, NcfReader, NcfWriter, ScaleKind, pack_codes
 from .formats import dac as dac_format
 from .formats import ecdc as ecdc_format
@@ -30,6 +31,8 @@ Load = Callable[[Card], "Codec"]
 
 ECDC_MODELS = {"encodec_24khz": "encodec-24khz", "encodec_48khz": "encodec-48khz"}
 """What the package ``encodec`` calls its models, and we."""
+MOST_BYTES = 1 << 28
+"""Of a file of codes."""
 QUIETEST = -70.0
 """LUFS that the package ``dac`` gives for anything quieter."""
 _SHORT = 8
@@ -57,9 +60,18 @@ def as_ncf(file: BinaryIO, load: Load, model: Card | None = None) -> BinaryIO:
     if kind_of(head) not in ("ecdc", "dac"):
         return file
     target = io.BytesIO()
-    to_ncf(file.read(), target, load, model)
+    to_ncf(read_whole(file), target, load, model)
     target.seek(0)
     return target
+
+
+def read_whole(file: BinaryIO) -> bytes:
+    """All bytes of a file that is converted in memory; NeucodecError where there are too many, as
+    from a pipe or a server that never ends."""
+    data = read_up_to(file, MOST_BYTES + 1)
+    if len(data) > MOST_BYTES:
+        raise NeucodecError(f"more than {MOST_BYTES} bytes: a day of codes has fewer")
+    return data
 
 
 def to_ncf(data: bytes, target: BinaryIO, load: Load, model: Card | None = None) -> Header:

@@ -9,15 +9,17 @@ import zipfile
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import BinaryIO, cast
 
 import fsspec.asyn
 import pytest
 from conftest import MakeClip, Run
 from servers import Script, Server
 
-from neucodec import remote, web
+from neucodec import convert, remote, web
 from neucodec.commands.files import watch
 from neucodec.errors import NeucodecError
+from neucodec.formats.dac import MAGIC
 from neucodec.models.place import place_inside
 from neucodec.search import Kind, find_files
 
@@ -232,3 +234,20 @@ def test_what_a_server_leaves_unfinished_is_not_printed(
     assert reading(f"{server.url}/a.wav") == "sound"
     fsspec.asyn.get_loop().call_exception_handler({"message": "Unclosed connection"})
     assert caplog.text == ""
+
+
+class Endless:
+    """A file of codes that never ends."""
+
+    def peek(self, size: int) -> bytes:
+        return MAGIC + bytes(size)
+
+    def read(self, size: int = -1) -> bytes:
+        assert 0 <= size < 1 << 20
+        return bytes(size)
+
+
+def test_codes_without_an_end_are_not_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(convert, "MOST_BYTES", 10_000)
+    with pytest.raises(NeucodecError, match="more than 10000 bytes: a day of codes has fewer"):
+        convert.as_ncf(cast(BinaryIO, Endless()), lambda card: pytest.fail("no codec is due"))

@@ -123,11 +123,13 @@ class _Converting:
     outputs: Outputs
 
     def __call__(self, job: Job, console: Console) -> Result:
+        from ..convert import read_whole
+
         if is_there(job, self.outputs, lambda: self._is_whole(job.target), console):
             return SKIPPED
         unchanged = watch(job.source)
         with open_input(job.source) as file:
-            data = file.read()
+            data = read_whole(file)
         unchanged()
 
         def load(card: Card) -> Codec:
