@@ -131,8 +131,8 @@ class PcmSource(AudioSource):
             self._left -= len(data)
         whole = len(data) - len(data) % self._align
         if cut := len(data) - whole:
-            count = "1 byte at its end is" if cut == 1 else f"{cut} bytes at its end are"
-            self.doubts.append(f"{count} no whole sample")
+            short = "1 byte at its end is" if cut == 1 else f"{cut} bytes at its end are"
+            self.doubts.append(f"{short} no whole sample")
         if not whole and self._header:
             self._look_behind(self._header)
         return pcm.decode(data[:whole], self._form).reshape(-1, self.channels)

@@ -169,8 +169,8 @@ def _following(section: Section, end: int) -> int | None:
             break
     if section.at(at, 3) == b"ID3" and frame_bytes(section.at(skip_id3(section, at), 4)):
         return at
-    place = find_frame(section, at, _LEEWAY)
-    return None if place is None or _ends_soon(section, place) else place
+    found = find_frame(section, at, _LEEWAY)
+    return None if found is None or _ends_soon(section, found) else found
 
 
 def _ends_soon(section: Section, at: int) -> bool:
