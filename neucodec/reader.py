@@ -144,9 +144,11 @@ class NcfFile:
         self._check_open()
         if whence not in (0, 1, 2):
             raise GivenValueError(f"whence is {whence}: give 0, 1 or 2")
-        from_here = (0, self._position, self.frames)[whence]
-        most = self.frames - from_here
-        self._position = from_here + whole_number("frames", frames, -from_here, most)
+        step = whole_number("frames", frames, -(1 << 63))
+        position = (0, self._position, self.frames)[whence] + step
+        if not 0 <= position <= self.frames:
+            raise GivenValueError(f"seeks to sample {position}: give 0 to {self.frames}")
+        self._position = position
         return self._position
 
     def read(self, frames: int = -1) -> Audio:
