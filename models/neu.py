@@ -124,7 +124,7 @@ class Neu(nn.Module):
         self.bands = Bands(bins, c.bands) if c.bands else None
         levels = c.bands or bins
         fading = c.fade_frames * c.stack
-        steps = (torch.arange(fading) + 0.5) / max(1, fading)
+        steps = (torch.arange(fading, device="cpu") + 0.5) / max(1, fading)
         self.register_buffer("rise", (steps * torch.pi / 2).sin().square(), persistent=False)
         self.encoder = Trunk(
             c.stack * (levels + 2 * c.phase_bins),

@@ -47,7 +47,7 @@ class Phases(nn.Module):
         angle = np.cumsum(np.pi + STEP * (2 * drawn - 1), axis=1)[:, given - fade :]
         noise = torch.from_numpy(np.stack([np.cos(angle), np.sin(angle)]))
         self.register_buffer("noise", noise.float(), persistent=False)
-        known = torch.arange(fade, 0, -1, dtype=torch.float32) / (fade + 1)
+        known = torch.arange(fade, 0, -1, dtype=torch.float32, device="cpu") / (fade + 1)
         self.register_buffer("known", known, persistent=False)
 
     @staticmethod

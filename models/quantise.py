@@ -37,7 +37,10 @@ class Codebook(nn.Module):
         super().__init__()
         self.down = nn.Linear(latent, dim)
         self.up = nn.Linear(dim, latent)
-        self.register_buffer("entries", torch.randn(size, dim))
+        entries = torch.empty(size, dim)
+        if not entries.is_meta:  # drawing numbers for a sketch imports all of torch's compiler
+            entries.normal_()
+        self.register_buffer("entries", entries)
         # Running averages of how many points each entry wins, and of those points' sum.
         self.register_buffer("counts", torch.ones(size), persistent=False)
         self.register_buffer("sums", self.entries.clone(), persistent=False)

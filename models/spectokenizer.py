@@ -178,8 +178,8 @@ class Decoder(nn.Module):
 def window_of(hop: int, overlap: int) -> Tensor:
     """Window [2 * hop] of analysis and of synthesis: neighbours' squares sum to one."""
     if not overlap:
-        return torch.hann_window(2 * hop, dtype=torch.float32).sqrt()
-    at = torch.arange(2 * hop, dtype=torch.float32) + 0.5
+        return torch.hann_window(2 * hop, dtype=torch.float32, device="cpu").sqrt()
+    at = torch.arange(2 * hop, dtype=torch.float32, device="cpu") + 0.5
     risen = (torch.minimum(at, 2 * hop - at) - (hop - overlap) / 2) / overlap
     return torch.sin(torch.pi / 2 * risen.clamp(0, 1))
 

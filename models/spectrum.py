@@ -21,7 +21,7 @@ class Spectrum(nn.Module):
         if size != 4 * hop:
             raise ValueError(f"window of {size} samples needs a hop of {size // 4}, not {hop}")
         self.size, self.hop = size, hop
-        self.register_buffer("window", torch.hann_window(size), persistent=False)
+        self.register_buffer("window", torch.hann_window(size, device="cpu"), persistent=False)
 
     def analyse(self, audio: Tensor) -> Tensor:
         """Audio [B, (F - 1) * hop + size] to a complex spectrum [B, F, size / 2 + 1]."""
