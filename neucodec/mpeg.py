@@ -156,7 +156,7 @@ def _following(section: Section, end: int) -> int | None:
         head = section.at(at, _APE_BYTES)
         if head[:3] == b"TAG":
             at += _ID3V1_BYTES
-        elif head[:8] == b"APETAGEX":
+        elif head[:8] == b"APETAGEX" and len(head) == _APE_BYTES:
             size = int.from_bytes(head[12:16], "little")
             at += _APE_BYTES + size if head[23] & 0x20 else _APE_BYTES
         elif head[:11] == b"LYRICSBEGIN":
