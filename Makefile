@@ -7,7 +7,7 @@ TORCH ?= torch==2.13.0
 FILE ?=
 BITRATE ?= 8kbps
 
-.PHONY: demo test lint types man check clean
+.PHONY: demo test test-all lint types man check clean
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -19,6 +19,10 @@ demo: $(VENV)/installed
 	$(BIN)/python examples/demo.py --bitrate $(BITRATE) $(if $(FILE),"$(FILE)")
 
 test: $(VENV)/installed
+	$(BIN)/pytest --numprocesses auto -m "not slow"
+
+# Those too that are slow by nature: exports, examples, wheels, clusters.
+test-all: $(VENV)/installed
 	$(BIN)/pytest --numprocesses auto
 
 lint: $(VENV)/installed
@@ -35,7 +39,7 @@ types: $(VENV)/installed
 man: $(VENV)/installed
 	$(BIN)/neucodec man > docs/neucodec.1
 
-check: lint types test
+check: lint types test-all
 
 clean:
 	rm -rf $(VENV) build demo *.egg-info
