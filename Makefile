@@ -19,11 +19,11 @@ demo: $(VENV)/installed
 	$(BIN)/python examples/demo.py --bitrate $(BITRATE) $(if $(FILE),"$(FILE)")
 
 test: $(VENV)/installed
-	$(BIN)/pytest --numprocesses auto -m "not slow"
+	$(BIN)/pytest --numprocesses auto --dist worksteal -m "not slow"
 
 # Those too that are slow by nature: exports, examples, wheels, clusters.
 test-all: $(VENV)/installed
-	$(BIN)/pytest --numprocesses auto
+	$(BIN)/pytest --numprocesses auto --dist worksteal
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

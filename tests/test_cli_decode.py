@@ -20,7 +20,7 @@ def encoded(run: Run, clip: MakeClip) -> Encoded:
 
     def encoded(**options: object) -> Path:
         path = clip(**options)
-        assert run("encode", path, "-f").code == 0
+        assert run("encode", path, "-f", "--entropy", "adaptive").code == 0
         path.unlink()
         return path.with_suffix(".ncf")
 

@@ -90,6 +90,7 @@ def test_a_file_named_like_a_pipe(
     assert found[0] == "./-"
 
 
+@pytest.mark.slow
 def test_files_at_once_give_what_one_after_the_other_gives(
     run: Run, clip: MakeClip, tmp_path: Path
 ) -> None:

@@ -64,6 +64,7 @@ def test_a_live_pipe_through_both_ways() -> None:
     assert len(samples) == 2 * 60000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", [card.name for card in cards().values() if card.embedded])
 def test_every_model_of_the_package_codes_in_a_process_of_its_own(
     clip: MakeClip, tmp_path: Path, model: str

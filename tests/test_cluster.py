@@ -151,6 +151,7 @@ def test_a_cluster_without_workers_is_waited_for_and_then_named(
     assert f"{empty.scheduler_address} has no workers; start some with 'dask worker" in failure
 
 
+@pytest.mark.slow
 def test_the_example(run: Run, clip: MakeClip, tmp_path: Path) -> None:
     """A scheduler and two workers by Dask's own commands."""
     for number in range(3):

@@ -95,6 +95,7 @@ def test_signals_of_any_length_match_the_peer(samples: int, tmp_path: Path) -> N
     compare(model, ours, signal(samples, 44100, batch=2, seed=samples), 4)
 
 
+@pytest.mark.slow
 def test_the_full_size_model_matches_the_peer(tmp_path: Path) -> None:
     model = theirs(DAC_44KHZ)
     ours = Dac.load(saved(model, tmp_path), DAC_44KHZ)

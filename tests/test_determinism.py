@@ -32,7 +32,13 @@ from neucodec.models.batches import decode_together, encode_together
 from neucodec.models.codec import AudioChunk, CodeChunk
 
 EVERY = pytest.mark.parametrize("name", NAMES)
-STREAMS = pytest.mark.parametrize("channels", [1, 2, 6])
+STREAMS = pytest.mark.parametrize(
+    ("name", "channels"),
+    [
+        *((name, count) for name in NAMES for count in (1, 2)),
+        *(pytest.param(name, 6, marks=pytest.mark.slow) for name in EMBEDDED),
+    ],
+)
 APART = [name for name in NAMES if name != "encodec-24khz"]
 """Codecs whose chunks do not depend on each other."""
 
@@ -137,7 +143,6 @@ class Read(ArraySource):
             at += length
 
 
-@EVERY
 @STREAMS
 def test_bytes_do_not_depend_on_how_samples_come_in(name: str, channels: int) -> None:
     found = codec(name)
@@ -156,7 +161,6 @@ def test_bytes_do_not_depend_on_how_samples_come_in(name: str, channels: int) ->
     assert encoded([999, 20000], True, 2) == whole
 
 
-@EVERY
 @STREAMS
 def test_samples_do_not_depend_on_how_a_file_is_read(name: str, channels: int) -> None:
     class Pipe(io.BytesIO):
@@ -180,7 +184,7 @@ def test_samples_do_not_depend_on_how_a_file_is_read(name: str, channels: int) -
 
 
 @pytest.mark.parametrize("name", EMBEDDED)
-@pytest.mark.parametrize("channels", [1, 2, 6])
+@pytest.mark.parametrize("channels", [1, 2, pytest.param(6, marks=pytest.mark.slow)])
 def test_average_rates_layers_and_squeezed_codes_are_the_same_in_any_grouping(
     name: str, channels: int
 ) -> None:

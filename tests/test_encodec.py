@@ -138,6 +138,7 @@ def test_segments_are_cross_faded_as_the_peer_does(pairs: Any, samples: int) -> 
     torch.testing.assert_close(ours.decode_segments(found), decoded, atol=1e-5, rtol=0)
 
 
+@pytest.mark.slow
 @FULL
 def test_full_size_models_match_the_peer_at_every_published_bitrate(
     config: Any, tmp_path: Path
@@ -267,6 +268,7 @@ def test_overlapping_segments_of_one_signal_join_to_that_signal() -> None:
     torch.testing.assert_close(overlap_add(parts, 480), audio)
 
 
+@pytest.mark.slow
 @FULL
 def test_sizes_are_the_published_ones(config: Any) -> None:
     with torch.device("meta"):

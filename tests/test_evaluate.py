@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,13 @@ from neucodec.evaluation.trial import Row
 
 FAST = ("--metrics", "mel,si-sdr", "-j", "1", "-b", "4kbps")
 """What needs no other package and little time."""
+
+
+@pytest.fixture(autouse=True)
+def here(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measure in this process, which has everything imported, unless a test is of several."""
+    if not request.node.get_closest_marker("slow"):
+        monkeypatch.setattr("neucodec.evaluation.run._pool", ThreadPoolExecutor)
 
 
 @pytest.fixture
@@ -103,6 +111,7 @@ def test_names_that_are_no_text_or_would_be_formulas(
     assert r"=1+2/odd\\xff.wav" in (out / "index.html").read_text("utf-8")
 
 
+@pytest.mark.slow
 def test_a_second_run_goes_on_from_what_is_there(run: Run, corpus: Path, tmp_path: Path) -> None:
     out = tmp_path / "report"
     assert run("evaluate", corpus, *FAST, "-o", out).code == 0
@@ -118,6 +127,7 @@ def test_a_second_run_goes_on_from_what_is_there(run: Run, corpus: Path, tmp_pat
     assert all(path.stat().st_mtime_ns > time for path, time in times.items())
 
 
+@pytest.mark.slow
 def test_the_number_of_processes_changes_nothing(run: Run, corpus: Path, tmp_path: Path) -> None:
     for jobs in "12":
         ran = run("evaluate", corpus, *FAST, "-j", jobs, "-o", tmp_path / jobs, "--clips", "0")

@@ -49,6 +49,7 @@ def data_of(page: Path) -> dict[str, Any]:
     return data
 
 
+@pytest.mark.slow
 def test_everything_is_in_one_file(report: Path) -> None:
     text = re.sub(r'<script type="text/plain".*?</script>', "", report.read_text(), flags=re.S)
     assert not re.search(r"\bsrc=|<link|@import|url\(", text)
@@ -99,6 +100,7 @@ def test_recordings_are_of_all_kinds() -> None:
     assert len(spread(clips("speech", 3), 9)) == 3
 
 
+@pytest.mark.slow
 def test_the_page_keeps_within_its_size(report: Path, tmp_path: Path) -> None:
     folder, out = report.parents[1] / "clips", tmp_path / "report"
     shutil.copytree(report.parent / "measurements", out / "measurements")
@@ -146,6 +148,7 @@ def page(browser: Any, report: Path) -> Iterator[Any]:
     assert [e for e in errors if not e.startswith("blob:")] == []
 
 
+@pytest.mark.slow
 def test_playing_and_switching_keep_the_position(page: Any) -> None:
     page.evaluate("window.ear = player.context.createAnalyser(); player.output.connect(ear)")
     loudest = (
@@ -186,6 +189,7 @@ OFFLINE = """async () => {
 """What the player puts out in 3 s of which it switches every half, sample by sample."""
 
 
+@pytest.mark.slow
 def test_switching_is_without_a_gap_and_at_the_same_sample(page: Any) -> None:
     packed, versions = page.evaluate(OFFLINE)
     heard = np.frombuffer(base64.b64decode(packed), np.float32)
@@ -204,6 +208,7 @@ def test_switching_is_without_a_gap_and_at_the_same_sample(page: Any) -> None:
     assert np.diff(sounding).max() < 0.001 * RATE  # nor a gap in between
 
 
+@pytest.mark.slow
 def test_one_hears_what_one_chooses(page: Any) -> None:
     """The reference and its spectrogram, then a version and its spectrogram."""
     picture = "document.getElementById('spectrum-version').toDataURL()"
@@ -221,6 +226,7 @@ def test_one_hears_what_one_chooses(page: Any) -> None:
     assert [gain > 0 for gain in gains] == [False, False, False, False, True, False]
 
 
+@pytest.mark.slow
 def test_keys_move_within_and_between_recordings(page: Any) -> None:
     page.keyboard.press("ArrowRight")
     assert page.evaluate("player.position") == pytest.approx(1)
@@ -241,6 +247,7 @@ def read_download(page: Any, button: str, tmp_path: Path) -> list[dict[str, str]
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_blind_ratings(page: Any, report: Path, tmp_path: Path) -> None:
     page.click("[data-mode=blind]")
     assert page.locator("#sliders .rating").count() == 6
@@ -270,6 +277,7 @@ def test_blind_ratings(page: Any, report: Path, tmp_path: Path) -> None:
     assert page.locator("#blind-results tr").count() == 1 + len(versions)
 
 
+@pytest.mark.slow
 def test_abx(page: Any, tmp_path: Path) -> None:
     page.click("[data-mode=abx]")
     page.select_option("#abx-version", label="vorbis matched to 2 kbps")
@@ -285,6 +293,7 @@ def test_abx(page: Any, tmp_path: Path) -> None:
     assert {row["version"] for row in rows} == {"vorbis matched to 2 kbps"}
 
 
+@pytest.mark.slow
 def test_curves_and_table(page: Any) -> None:
     page.click("[data-mode=figures]")
     page.select_option("#curve-kind", "speech")

@@ -12,6 +12,8 @@ import pytest
 import soundfile
 from conftest import PATIENCE
 
+pytestmark = pytest.mark.slow  # starts processes of their own, with all that they import
+
 EXAMPLES = Path(__file__).parents[1] / "examples"
 NEEDS = {"onnx_chunk.py": ("onnx", "onnxscript", "onnxruntime")}
 ARGUMENTS = {"make_clip.py": ("clip.wav", "--seconds", "4"), "token_dataset.py": (".",)}

@@ -76,7 +76,13 @@ class Batch:
         self.pipe.write_bytes(4 * SECOND)
 
 
-@pytest.mark.parametrize("options", [[], ["-j2"]], ids=["alone", "two at once"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param([], id="alone"),
+        pytest.param(["-j2"], id="two at once", marks=pytest.mark.slow),
+    ],
+)
 def test_killed_in_the_middle_of_a_file(run: Run, tmp_path: Path, options: list[str]) -> None:
     batch = Batch(tmp_path, *options)
     killed = batch.begin()
@@ -132,6 +138,7 @@ def is_free(path: Path) -> bool:
         return True
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the process by Linux's /proc")
 def test_a_process_of_the_pool_killed_in_the_middle_of_a_file(tmp_path: Path) -> None:
     batch = Batch(tmp_path, "-j2", "-q")

@@ -79,21 +79,23 @@ def test_the_transform_is_the_one_of_the_specification() -> None:
 @pytest.mark.parametrize("hz", [1500, 3000.7, 6000, 11000])
 def test_a_tone_comes_back_with_its_phase(hz: float) -> None:
     wanted = tone(hz)
-    data = neucodec.encode(wanted, RATE, bitrate="8kbps")
+    data = neucodec.encode(wanted, RATE, bitrate="8kbps", entropy="adaptive")
     assert error_db(decoded(data)[:, 0], wanted) < -20
     # Codes alone keep a band of noise about where it was.
-    blurred = decoded(neucodec.encode(wanted, RATE, bitrate="8kbps", layer=False))[:, 0]
+    blurred = decoded(
+        neucodec.encode(wanted, RATE, bitrate="8kbps", entropy="adaptive", layer=False)
+    )[:, 0]
     assert error_db(blurred, wanted) > -3
 
 
 def test_a_tone_takes_no_more_than_the_codes_that_it_replaces() -> None:
-    data = neucodec.encode(tone(3000, 6), RATE, bitrate="8kbps")
+    data = neucodec.encode(tone(3000, 6), RATE, bitrate="8kbps", entropy="adaptive")
     assert len(data) * 8 / 6 < 8100
 
 
 def test_clicks_over_silence_stay_clicks() -> None:
     wanted = clicks()
-    found = decoded(neucodec.encode(wanted, RATE, bitrate="8kbps"))[:, 0]
+    found = decoded(neucodec.encode(wanted, RATE, bitrate="8kbps", entropy="adaptive"))[:, 0]
     at = np.flatnonzero(wanted)[1:-1]
     assert (found[at] > 0.4).all()
     around = np.concatenate([found[k + 500 : k + 10000] for k in at])
@@ -110,7 +112,7 @@ def test_what_is_no_tone_and_no_click_has_no_layer() -> None:
 def test_a_layer_beside_codes_leaves_them_what_is_below_it() -> None:
     """A whistle over a rumble: the one is the layer's, the other the codes'."""
     rumble = np.convolve(noise(4), np.hanning(400) / 100, mode="same")
-    data = neucodec.encode(rumble + tone(4000, 4), RATE, bitrate="8kbps")
+    data = neucodec.encode(rumble + tone(4000, 4), RATE, bitrate="8kbps", entropy="adaptive")
     both = [chunk for chunk in chunks(data) if chunk.layer and chunk.codebooks]
     assert len(both) >= 3
     found = decoded(data)[:, 0]
@@ -123,7 +125,7 @@ def test_a_layer_beside_codes_leaves_them_what_is_below_it() -> None:
 @pytest.mark.parametrize(("left", "right"), [(1, 0), (0, 1), (1, 1), (1, 0.5), (1, -1)])
 def test_a_tone_stays_where_it_is_in_stereo(left: float, right: float) -> None:
     wanted = np.outer(tone(5000), (left, right))
-    found = decoded(neucodec.encode(wanted, RATE, bitrate="8kbps"))
+    found = decoded(neucodec.encode(wanted, RATE, bitrate="8kbps", entropy="adaptive"))
     inner = slice(4000, -4000)
     assert np.sum((found - wanted)[inner] ** 2) < 0.01 * np.sum(wanted[inner] ** 2)
 
@@ -131,7 +133,7 @@ def test_a_tone_stays_where_it_is_in_stereo(left: float, right: float) -> None:
 @pytest.mark.parametrize("seconds", [0.03, 0.3, 1.0, 1.01, 2.4])
 def test_lengths_are_exact_and_ends_are_kept(seconds: float) -> None:
     wanted = tone(3000, seconds)
-    found = decoded(neucodec.encode(wanted, RATE, bitrate="8kbps"))
+    found = decoded(neucodec.encode(wanted, RATE, bitrate="8kbps", entropy="adaptive"))
     assert found.shape == (len(wanted), 1)
     if seconds > 0.1:
         error = (found[:, 0] - wanted)[1000:-1000]
@@ -139,7 +141,7 @@ def test_lengths_are_exact_and_ends_are_kept(seconds: float) -> None:
 
 
 def test_a_part_sounds_as_the_whole_does_there() -> None:
-    data = neucodec.encode(tone(3000) + 0.3 * clicks(), RATE, bitrate="8kbps")
+    data = neucodec.encode(tone(3000) + 0.3 * clicks(), RATE, bitrate="8kbps", entropy="adaptive")
     whole = decoded(data)
     with neucodec.open(io.BytesIO(data)) as file:
         file.seek(50000)
@@ -225,7 +227,7 @@ def spoilt(data: bytes, at: int) -> bytes:
 
 
 def test_a_layer_that_is_none_costs_its_chunk_alone() -> None:
-    data = neucodec.encode(tone(3000), RATE, bitrate="8kbps")
+    data = neucodec.encode(tone(3000), RATE, bitrate="8kbps", entropy="adaptive")
     bad = spoilt(data, 1)
     found = NcfReader(io.BytesIO(bad))
     assert undecodable(list(found), found.header, SHARED.of(found.header)) == [1]
@@ -238,7 +240,7 @@ def test_a_layer_that_is_none_costs_its_chunk_alone() -> None:
 
 def test_a_layer_is_kept_within_its_share_of_the_bits() -> None:
     """Where a chunk would need more coefficients than that, codes alone are the better choice."""
-    data = neucodec.encode(tone(3000), RATE, bitrate="8kbps")
+    data = neucodec.encode(tone(3000), RATE, bitrate="8kbps", entropy="adaptive")
     header = NcfReader(io.BytesIO(data)).header
     assert header.layer == LayerKind.MDCT
     many = sum(tone(hz, 1.05) for hz in range(1000, 9000, 37)).astype(np.float32)[None, :45568]

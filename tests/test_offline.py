@@ -10,6 +10,7 @@ import ncf_examples as ncf
 import numpy as np
 import pytest
 from conftest import MakeClip, Run
+from huggingface_hub.utils import close_session
 from servers import Server
 
 from neucodec.commands import play
@@ -47,10 +48,12 @@ def network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Server]
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
     for name in ("NEUCODEC_OFFLINE", "HF_HUB_OFFLINE", "NO_PROXY", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
+    close_session()  # of the Hub's client, which remembers its proxy
     with Server() as proxy:
         for name in ("HTTPS_PROXY", "HTTP_PROXY", "https_proxy", "http_proxy"):
             monkeypatch.setenv(name, proxy.url)
         yield proxy
+    close_session()
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from neucodec.models.onnx import DECODER, ENCODER, export_onnx
 pytest.importorskip("onnx", reason="exports with the package onnx")
 pytest.importorskip("onnxscript", reason="exports with the package onnxscript")
 runtime = pytest.importorskip("onnxruntime", reason="runs graphs with onnxruntime")
+pytestmark = pytest.mark.slow  # torch traces whole networks
 
 
 @pytest.fixture(scope="module")

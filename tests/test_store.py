@@ -159,6 +159,7 @@ def test_what_the_hub_does_not_have(hub: Hub, source: Source, reason: str) -> No
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_two_processes_fetch_one_file_of_the_hub(hub: Hub, tmp_path: Path) -> None:
     script = """
 import sys

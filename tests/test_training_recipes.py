@@ -88,7 +88,13 @@ def distance(trainer: Trainer) -> float:
     return float(np.mean(distances))
 
 
-@pytest.mark.parametrize("name", codec_recipes())
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name == "neu2-44khz" else pytest.param(name, marks=pytest.mark.slow)
+        for name in codec_recipes()
+    ],
+)
 def test_a_recipe_learns_resumes_and_exports_a_codec_that_codes(
     name: str, corpus: Path, tmp_path: Path, clip: MakeClip, run: Run
 ) -> None:
@@ -131,6 +137,7 @@ def test_a_recipe_learns_resumes_and_exports_a_codec_that_codes(
     assert soundfile.info(tmp_path / "a.wav").frames == soundfile.info(song).frames
 
 
+@pytest.mark.slow
 def test_two_processes_learn_one_codec(corpus: Path, tmp_path: Path) -> None:
     """As torchrun starts them, over gloo."""
     recipe = narrow("encodec-24khz", corpus)

@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 from conftest import PATIENCE, MakeClip
 
+pytestmark = pytest.mark.slow  # builds and installs a wheel
+
 ROOT = Path(__file__).parents[1]
 Command = Callable[..., str]
 
