@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .losses import stft
+
 BANDS, LOWEST = 32, 50.0
 SECONDS = 0.08
 """Length of a window; hops are a quarter of it."""
@@ -60,8 +62,8 @@ class AuditoryDistance(nn.Module):
         """Audio [B, T] at about unit level to levels [B, bands, F]: as ViSQOL has it, ten times the
         logarithm of an amplitude."""
         size = len(self.window)
-        spectrum = torch.fft.rfft(audio.unfold(-1, size, size // 4) * self.window)
-        power = spectrum.real.square() + spectrum.imag.square()
+        real, imaginary = torch.view_as_real(stft(audio, self.window)).unbind(-1)
+        power = real.square() + imaginary.square()
         energy = power @ self.filters * (2 / size**2)
         return 5 * (energy + 1e-7).log10().transpose(1, 2)
 

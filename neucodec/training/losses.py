@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -35,8 +36,35 @@ def mel_filters(sample_rate: int, window: int, bands: int) -> Tensor:
 
 def stft(audio: Tensor, window: Tensor) -> Tensor:
     """Complex STFT [B, F, bins] with hops of a quarter window, not centred."""
-    size = len(window)
-    return torch.fft.rfft(audio.unfold(-1, size, size // 4) * window)
+    spectrum: Tensor = _Stft.apply(audio, window)  # type: ignore[no-untyped-call]
+    return spectrum
+
+
+class _Stft(torch.autograd.Function):
+    """Its gradient is one real transform and four shifted sums; torch's own takes a complex
+    transform of twice the size, and scatters sample by sample."""
+
+    @staticmethod
+    def forward(ctx: Any, audio: Tensor, window: Tensor) -> Tensor:
+        ctx.save_for_backward(window)
+        ctx.length = audio.shape[-1]
+        size = len(window)
+        return torch.fft.rfft(audio.unfold(-1, size, size // 4) * window)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        (window,) = ctx.saved_tensors
+        size, hop = len(window), len(window) // 4
+        # The first and last bin have no twin above, so they count twice as much as irfft has it.
+        gradient = gradients[0].clone()
+        gradient[..., 0] *= 2
+        gradient[..., -1] *= 2
+        frames = torch.fft.irfft(gradient, n=size, norm="forward") * (window / 2)
+        batch, count, _ = frames.shape
+        out = frames.new_zeros(batch, ctx.length)
+        for k, part in enumerate(frames.split(hop, dim=-1)):
+            out[:, k * hop : (k + count) * hop] += part.reshape(batch, -1)
+        return out, None
 
 
 class SpectralLoss(nn.Module):
@@ -89,9 +117,12 @@ class SpectralLoss(nn.Module):
         mel, phase = reference.new_zeros(()), reference.new_zeros(())
         for size, weight in (weights or dict.fromkeys(self.BANDS, 1.0)).items():
             window, filters = getattr(self, f"window{size}"), getattr(self, f"filters{size}")
-            spectra = [stft(audio, window) for audio in (reference, decoded)]
+            # By unbind(), whose gradient is one copy; that of .real and .imag is two and zeros.
+            spectra = [
+                torch.view_as_real(stft(audio, window)).unbind(-1) for audio in (reference, decoded)
+            ]
             # |s| by hand: the gradient of abs() is not finite at zero.
-            powers = [s.real.square() + s.imag.square() for s in spectra]
+            powers = [real.square() + imaginary.square() for real, imaginary in spectra]
             mels = [((p + 1e-10).sqrt() @ filters).clamp_min(1e-5).log10() for p in powers]
             mel = mel + weight * (mels[0] - mels[1]).abs().mean()
             if size in self.complex_windows:
@@ -99,8 +130,8 @@ class SpectralLoss(nn.Module):
                 gains = [(p[..., low] / size + 1e-6).pow(-0.35) / math.sqrt(size) for p in powers]
                 emphasis = getattr(self, f"emphasis{size}")
                 real, imaginary = (
-                    [getattr(s, part)[..., low] * g for s, g in zip(spectra, gains, strict=True)]
-                    for part in ("real", "imag")
+                    [s[part][..., low] * g for s, g in zip(spectra, gains, strict=True)]
+                    for part in (0, 1)
                 )
                 worth = self._worth(real, imaginary)
                 for a, b in (real, imaginary):

@@ -101,6 +101,9 @@ class Recipe:
     least_coherence: float = 1.0
     """Bins count in the complex distance as far as they are coherent with the reference's, but no
     less than this; 1 counts all alike (neu)."""
+    layer_share: float = 0.0
+    """Share of items that a stand-in for the waveform layer mends before the losses see them
+    (neu)."""
     weights: dict[str, float] = field(default_factory=dict)
     """Of the losses, where they differ from the system's."""
     shares: dict[str, float] = field(default_factory=dict)

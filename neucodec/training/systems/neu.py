@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import ClassVar
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from ...models.card import Card
@@ -15,8 +16,9 @@ from ..auditory import AuditoryDistance
 from ..disturbance import Disturbance
 from ..losses import SpectralLoss
 from ..recipe import Recipe
+from ..waveform import WaveformLayer
 from .chunked import ChunkedSystem
-from .system import configured, count_parameters
+from .system import Decoded, configured, count_parameters
 
 
 class NeuSystem(ChunkedSystem):
@@ -40,6 +42,7 @@ class NeuSystem(ChunkedSystem):
         )
         self.auditory = AuditoryDistance(recipe.sample_rate) if self.weights["auditory"] else None
         self.disturbance = Disturbance(recipe.sample_rate) if self.weights["disturbance"] else None
+        self.layer = WaveformLayer(recipe.sample_rate) if recipe.layer_share else None
         self.codebooks, self.hop = self.config.codebooks, self.network.hop
         self.context = self.network.context
         self.shared = self.config.fade_frames  # type: ignore[misc]
@@ -53,6 +56,15 @@ class NeuSystem(ChunkedSystem):
         if not self.training:
             return self.network.synthesise(latent)
         return self.network.synthesise(latent, Phases.anywhere(latent))
+
+    def forward(self, audio: Tensor, counts: Tensor) -> Decoded:
+        """Code audio [B, 1, T]; in training some items have the waveform layer over the decode."""
+        coded = super().forward(audio, counts)
+        if self.training and self.layer:
+            using = torch.rand(len(audio)) < self.recipe.layer_share
+            sums = self.layer(coded.reference[:, 0], coded.decoded[:, 0], using.to(audio.device))
+            coded.decoded = sums[:, None]
+        return coded
 
     def distances(
         self, reference: Tensor, decoded: Tensor, rng: np.random.Generator
