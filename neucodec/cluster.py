@@ -39,6 +39,9 @@ _PATIENCE = 60.0
 """Seconds within which a scheduler answers."""
 _WORKER_PATIENCE = 300.0
 """Seconds within which it has its first worker: machines take a while to start."""
+_LOST_SECONDS = 60.0
+"""So long a result that is ready may take to arrive. One that takes longer was lost with its
+worker, and Dask has missed that."""
 _LOOK_SECONDS = 0.02
 """How often it is looked whether a job has ended."""
 _AHEAD = 2
@@ -100,6 +103,13 @@ class Cluster:
                 future = next(ended)
                 job, mark = under_way.pop(future)
                 answer = _answer(future, job)
+                if answer is None:
+                    future.cancel()
+                    afar = _as_seen_from_afar(job)
+                    future = client.submit(_do, recipe, afar, mark, pure=False)
+                    under_way[future] = job, mark
+                    ended.add(future)
+                    continue
                 distributed.Event(mark, client).clear()
                 if answer.no_use is not None:
                     raise click.ClickException(answer.no_use)
@@ -148,16 +158,19 @@ def _as_seen_from_afar(job: Job) -> Job:
     return replace(job, source=source, target=target)
 
 
-def _answer(future: Future, job: Job) -> _Answer:
-    """What a worker handed over, or what is to be said where none could."""
+def _answer(future: Future, job: Job) -> _Answer | None:
+    """What a worker handed over, or what is to be said where none could; None for a lost result."""
     try:
-        answer: _Answer = future.result()
+        answer: _Answer = future.result(_LOST_SECONDS)
     except distributed.KilledWorker as error:
         return _failed(job, f"{error.allowed_failures + 1} workers died over it: out of memory?")
     except (ImportError, AttributeError, pickle.UnpicklingError) as error:
         reason = f"the workers lack this version of neucodec: {error}"
         return _Answer(Result(Outcome.FAILED), no_use=reason)
     except Exception as error:
+        late = isinstance(error, (TimeoutError, asyncio.TimeoutError))
+        if late and future.status != "error":
+            return None
         if future.status in ("cancelled", "lost"):
             return _Answer(Result(Outcome.FAILED), no_use="the scheduler has gone")
         return _failed(job, f"{type(error).__name__} on a worker: {error}")

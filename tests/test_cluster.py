@@ -83,6 +83,26 @@ def test_what_a_killed_worker_had_is_done_by_another(
     assert all(Path(job.target).exists() for job in made)
 
 
+def test_a_result_that_is_lost_is_made_again(
+    scheduler: str, jobs: MakeJobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result, lost = distributed.Future.result, [True]
+
+    def late(future: distributed.Future, timeout: float | None = None) -> object:
+        if lost and timeout is not None:
+            lost.clear()
+            raise TimeoutError
+        return result(future, timeout)
+
+    monkeypatch.setattr(distributed.Future, "result", late)
+    made, lines = jobs("text", "slow"), Lines()
+    assert run_jobs(
+        made, [], Copying(), Console(), runner=Cluster(scheduler, nothing), report=lines
+    )
+    assert not lost
+    assert all(Path(job.target).exists() for job in made)
+
+
 def test_an_output_that_another_run_has_made_is_not_taken_for_ones_own(
     scheduler: str, jobs: MakeJobs
 ) -> None:
