@@ -75,6 +75,13 @@ class Cluster:
         under_way: dict[Future, tuple[Job, str]] = {}
         with _connected(self._address, console) as client, console.files(total) as progress:
             ended = distributed.as_completed(loop=client.loop)
+
+            def begin(job: Job, mark: str) -> None:
+                # Each is a task of its own, also where one like it was done before.
+                future = client.submit(_do, recipe, _as_seen_from_afar(job), mark, pure=False)
+                under_way[future] = job, mark
+                ended.add(future)
+
             more = True
             while more or under_way:
                 room = max(1, _AHEAD * sum(client.nthreads().values()))
@@ -89,12 +96,8 @@ class Cluster:
                         console.fail(job.source, error)
                         yield job, Result(Outcome.FAILED, error=explain(error, job.source))
                         continue
-                    # Each is a task of its own, also where one like it was done before.
-                    mark, begun = f"neucodec-{run}-{begun}", begun + 1
-                    afar = _as_seen_from_afar(job)
-                    future = client.submit(_do, recipe, afar, mark, pure=False)
-                    under_way[future] = job, mark
-                    ended.add(future)
+                    begin(job, f"neucodec-{run}-{begun}")
+                    begun += 1
                 if not under_way:
                     continue
                 while not ended.has_ready():
@@ -105,10 +108,7 @@ class Cluster:
                 answer = _answer(future, job)
                 if answer is None:
                     future.cancel()
-                    afar = _as_seen_from_afar(job)
-                    future = client.submit(_do, recipe, afar, mark, pure=False)
-                    under_way[future] = job, mark
-                    ended.add(future)
+                    begin(job, mark)
                     continue
                 distributed.Event(mark, client).clear()
                 if answer.no_use is not None:
