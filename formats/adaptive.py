@@ -9,6 +9,7 @@ rule. All of it is in integers.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,6 +20,8 @@ from .range_coder import SMALLEST_CODEBOOK, TOTAL, TOTAL_BITS
 Integers = npt.NDArray[np.int64]
 Rows = slice | npt.NDArray[np.int64]
 
+_FEW_SEEN = 16
+"""Up to this many different codes, lists are searched faster than arrays."""
 MAX_FRAMES = 2**16
 """Frames of a chunk for which all products below fit into 63 bits."""
 
@@ -166,6 +169,7 @@ class AdaptiveLook:
         self._rights = base[:, None] * (seen + 1) + step[:, None] * until + spare[:, None]
         self._parts = base, step, spare
         self._lists: list[list[int]] | None = None
+        self._small: list[list[list[int]]] = []
         self._most = int(seen[0, -1]) - 1 if len(seen) else 0
 
     def find(self, rows: Rows, targets: Integers) -> tuple[Integers, Integers, Integers]:
@@ -185,13 +189,25 @@ class AdaptiveLook:
         return codes, left, width
 
     def find_one(self, row: int, target: int) -> tuple[int, int, int]:
-        """The same of one stream, quickly."""
+        """The same of one stream, quickly: by lists, unless many different codes have come."""
         if self._lists is None:
             self._lists = [part.tolist() for part in self._parts]
-        base, step, spare = (part[row] for part in self._lists)
-        passed = int(self._rights[row].searchsorted(target, "right"))
-        next_, before = int(self._seen[row, passed]), int(self._before[row, passed])
-        code = max(0, min((target - step * before - spare) // base, next_, self._most))
-        left = base * code + step * before + (spare if code else 0)
-        width = base + (0 if code else spare)
-        return code, left, width + step * int(self._times[row, passed]) * (code == next_)
+            if self._seen.shape[1] <= _FEW_SEEN:
+                arrays = self._rights, self._seen, self._before, self._times
+                self._small = [array.tolist() for array in arrays]
+        bases, steps, spares = self._lists
+        base, step, spare = bases[row], steps[row], spares[row]
+        if self._small:
+            rights, seen, befores, all_times = self._small
+            passed = bisect_right(rights[row], target)
+            next_, before, times = seen[row][passed], befores[row][passed], all_times[row][passed]
+        else:
+            passed = int(self._rights[row].searchsorted(target, "right"))
+            next_, before = int(self._seen[row, passed]), int(self._before[row, passed])
+            times = int(self._times[row, passed])
+        code = min((target - step * before - spare) // base, next_, self._most)
+        if code > 0:
+            left, width = base * code + step * before + spare, base
+        else:
+            code, left, width = 0, step * before, base + spare
+        return code, left, width + step * times if code == next_ else width

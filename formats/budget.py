@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 MAX_CHUNK_BYTES = 2**22
 MAX_CHUNK_SAMPLES = 2**26
 """Of a chunk over all channels, at the model's rate and at the source's."""
-MAX_STREAM_CODES = 2**14
+MAX_STREAM_CODES = 2**13
 """Of a stream of a chunk under an entropy coder: a few bytes of payload may stand for as many."""
-MAX_CHUNK_CODES = 2**21
-"""The same over all streams, three times what 255 channels take at the highest bitrate."""
-FREE_CODES, CODES_PER_BYTE = 2**12, 48
+MAX_CHUNK_CODES = 2**20
+"""The same over all streams, half as many again as 255 channels take at the highest bitrate."""
+FREE_CODES, CODES_PER_BYTE = 2**10, 32
 """What a payload under adaptive coding may stand for, of a few bytes and with each byte more. The
 same code ever again takes a byte for 22 of them in chunks of 150 frames."""
 MAX_LAYER_CODEBOOKS = 127

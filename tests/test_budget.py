@@ -90,13 +90,13 @@ def peak_of(work: Callable[[], object]) -> int:
     [
         replace(ALL, entropy=EntropyCoder.ADAPTIVE),
         replace(
-            ALL, entropy=EntropyCoder.ADAPTIVE, codebooks=250, chunk_frames=32, hop=512,
+            ALL, entropy=EntropyCoder.ADAPTIVE, codebooks=125, chunk_frames=32, hop=512,
             chunk_stride=16384, overlap=0, codebook_size=256,
         ),
-        replace(HEADER, entropy=EntropyCoder.ADAPTIVE, codebooks=190, codebook_size=65536),
+        replace(HEADER, entropy=EntropyCoder.ADAPTIVE, codebooks=95, codebook_size=65536),
         replace(
-            HEADER, entropy=EntropyCoder.ADAPTIVE, codebooks=1, chunk_frames=2**14, hop=1,
-            chunk_stride=2**14, overlap=0, codebook_size=65536,
+            HEADER, entropy=EntropyCoder.ADAPTIVE, codebooks=1, chunk_frames=2**13, hop=1,
+            chunk_stride=2**13, overlap=0, codebook_size=65536,
         ),
     ],
     ids=["255 channels", "codebooks, too", "entries", "frames"],

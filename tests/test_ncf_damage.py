@@ -279,7 +279,7 @@ LARGE = ncf.header(
     streams=255,
     codebooks=255,
     codebook_size=65536,
-    chunk_frames=28,
+    chunk_frames=16,
     entropy=EntropyCoder.ADAPTIVE,
 )
 CLAIM = struct.pack("<HB", 0, 255) + b"\x01" * 255 + b"\x80\x80\xd0\x01"
