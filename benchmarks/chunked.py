@@ -30,7 +30,7 @@ from networks import signal
 from published import codes_in, from_ncf, small, to_ncf
 
 from neucodec.models.codec import Codec
-from neucodec.models.encodec import ENCODEC_24KHZ
+from neucodec.models.families.encodec.network import ENCODEC_24KHZ
 
 Peer = tuple[Codec, Callable[[Tensor], Tensor], Callable[[Tensor], Tensor], int]
 

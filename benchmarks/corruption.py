@@ -22,12 +22,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 
 import neucodec
-from neucodec.choice import DEFAULT_MODEL
-from neucodec.chunks import Geometry
-from neucodec.decoder import DecodeOptions, Decoder, card_for
+from neucodec.coding.chunks import Geometry
+from neucodec.coding.decoder import DecodeOptions, Decoder, card_for
+from neucodec.coding.default_model import DEFAULT_MODEL
 from neucodec.errors import NeucodecError
 from neucodec.formats import NcfError, NcfReader
-from neucodec.models.card import find_card
+from neucodec.models.catalogue.card import find_card
 
 GEOMETRY = Geometry.of(find_card(DEFAULT_MODEL))
 

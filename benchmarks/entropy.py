@@ -26,10 +26,10 @@ import numpy.typing as npt
 import torch
 
 from neucodec import load_model
-from neucodec.entropy import Adaptive, EntropyModel, Learned, encode_payload
+from neucodec.coding.entropy import Adaptive, EntropyModel, Learned, encode_payload
 from neucodec.formats import RangeDecoder, encode_intervals
-from neucodec.models.lm.registry import fetch, load
-from neucodec.training.codes import held_out
+from neucodec.models.lm.load import fetch, load
+from neucodec.training.entropy_model.shards import held_out
 
 Codes = npt.NDArray[np.int64]
 
@@ -88,7 +88,7 @@ def peer(chunks: int, books: int) -> None:
         build_stable_quantized_cdf,
     )
 
-    from neucodec.models.lm import encodec as ours_lm
+    from neucodec.models.lm import encodec_lm as ours_lm
 
     torch.manual_seed(0)
     theirs = LMModel(n_q=32, card=1024, dim=200, num_heads=8, num_layers=5).eval()

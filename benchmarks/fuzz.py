@@ -29,8 +29,9 @@ import fuzz_mutations as mutations
 import numpy as np
 from fuzz_model import model_of
 
-from neucodec.entropy import chunk_codes, codes_of, encode_payload, undecodable
-from neucodec.entropy_models import SHARED
+from neucodec.coding.entropy import chunk_codes, codes_of, encode_payload, undecodable
+from neucodec.coding.entropy_models import SHARED
+from neucodec.coding.integrity import check_ncf
 from neucodec.errors import NeucodecError
 from neucodec.formats import (
     Chunk,
@@ -47,7 +48,6 @@ from neucodec.formats import (
     transform_length,
     transforms,
 )
-from neucodec.integrity import check_ncf
 from neucodec.models.errors import ModelError
 
 SMALL = 10_000
@@ -236,9 +236,9 @@ def decode_cases() -> Case:
     import torch
 
     from neucodec.api import ArraySource, load_model
-    from neucodec.decoder import DecodeOptions, Decoder
-    from neucodec.encoder import EncodeOptions
-    from neucodec.encoder import encode as encode_source
+    from neucodec.coding.decoder import DecodeOptions, Decoder
+    from neucodec.coding.encoder import EncodeOptions
+    from neucodec.coding.encoder import encode as encode_source
 
     torch.set_num_threads(1)
     codec = load_model().codec
@@ -300,8 +300,8 @@ def decode_cases() -> Case:
 
 def peers_cases() -> Case:
     """Files of the packages encodec and descript-audio-codec."""
-    from neucodec.formats.dac import DacFile, read_dac, write_dac
-    from neucodec.formats.ecdc import Ecdc, Segment, read_ecdc, write_ecdc
+    from neucodec.formats.peers.dac import DacFile, read_dac, write_dac
+    from neucodec.formats.peers.ecdc import Ecdc, Segment, read_ecdc, write_ecdc
 
     rng = np.random.default_rng(0)
     files: list[bytes] = []
@@ -350,8 +350,8 @@ def cards_cases() -> Case:
     """Model cards."""
     from importlib.resources import files
 
-    from neucodec.chunks import Geometry
-    from neucodec.models.card import Card
+    from neucodec.coding.chunks import Geometry
+    from neucodec.models.catalogue.card import Card
 
     folder = files("neucodec.models") / "cards"
     texts = [path.read_text(encoding="utf-8") for path in sorted(folder.iterdir(), key=str)]

@@ -19,18 +19,18 @@ from fuzz_pickles import grown, shared
 from safetensors.torch import save
 
 from neucodec.api import ArraySource
-from neucodec.decoder import DecodeOptions, Decoder
-from neucodec.encoder import EncodeOptions
-from neucodec.encoder import encode as encode_source
+from neucodec.coding.decoder import DecodeOptions, Decoder
+from neucodec.coding.encoder import EncodeOptions
+from neucodec.coding.encoder import encode as encode_source
 from neucodec.formats import NcfReader
-from neucodec.models.dac import Dac, DacConfig
-from neucodec.models.encodec import Encodec, EncodecConfig
 from neucodec.models.errors import ModelError
-from neucodec.models.neu import Neu, NeuConfig
-from neucodec.models.own import card_at
-from neucodec.models.registry import load
+from neucodec.models.families.dac.network import Dac, DacConfig
+from neucodec.models.families.encodec.network import Encodec, EncodecConfig
+from neucodec.models.families.neu.codec import Neu, NeuConfig
+from neucodec.models.load import load
+from neucodec.models.local_checkpoint import card_at
+from neucodec.training.codecs import system_of
 from neucodec.training.recipe import Recipe
-from neucodec.training.systems import system_of
 
 KWARGS = {
     "encoder_dim": 2, "encoder_rates": [2, 4], "latent_dim": 8, "decoder_dim": 8,

@@ -9,8 +9,8 @@ from itertools import cycle
 import numpy as np
 import numpy.typing as npt
 
-from neucodec.entropy import EntropyModel
-from neucodec.entropy_models import SHARED
+from neucodec.coding.entropy import EntropyModel
+from neucodec.coding.entropy_models import SHARED
 from neucodec.formats import EntropyCoder, Header, RowLook
 
 Codes = npt.NDArray[np.int64]

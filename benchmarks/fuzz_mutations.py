@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from neucodec.formats import NcfReader, adaptive_intervals, encode_intervals
-from neucodec.formats.varint import encode_varint, read_varint, zigzag
+from neucodec.formats.entropy.varint import encode_varint, read_varint, zigzag
 
 _BITS = (7, 8, 14, 16, 20, 22, 26, 31, 32, 48, 63)
 INTEGERS = sorted({0, 1, 2, 3, *(max(0, (1 << bits) + k) for bits in _BITS for k in (-1, 0, 1))})

@@ -31,7 +31,7 @@ import fuzz_pickles
 import fuzz_servers
 from fuzz import keep
 
-from neucodec.console import explain, is_expected
+from neucodec.terminal.console import explain, is_expected
 
 SLOW_SECONDS = 2.0
 MEMORY = 500_000_000

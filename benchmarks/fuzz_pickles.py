@@ -12,12 +12,12 @@ from typing import Any
 import fuzz_mutations as mutations
 import numpy as np
 
-from neucodec.convert import to_ncf
 from neucodec.errors import NeucodecError
 from neucodec.formats import NcfError
-from neucodec.formats.dac import VERSION, DacFile, read_dac, write_dac
-from neucodec.formats.ecdc import Ecdc, Segment, read_ecdc, write_ecdc
-from neucodec.models.card import Card
+from neucodec.formats.peers.dac import VERSION, DacFile, read_dac, write_dac
+from neucodec.formats.peers.ecdc import Ecdc, Segment, read_ecdc, write_ecdc
+from neucodec.interchange.peers import to_ncf
+from neucodec.models.catalogue.card import Card
 
 _LEAVES = (
     b"K\x01",

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from fuzz_mutations import INTEGERS, bytes_at_random
 
-from neucodec import remote, web
-from neucodec.models import download as downloads
-from neucodec.models.download import download
-from neucodec.search import Kind, find_files
+from neucodec.files import remote, web
+from neucodec.jobs.input_files import Kind, find_files
+from neucodec.models.catalogue import download as downloads
+from neucodec.models.catalogue.download import download
 
 _MOST_READ = 1 << 20
 _WAVS = Kind("audio files", frozenset({".wav"}))

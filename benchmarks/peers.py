@@ -28,7 +28,7 @@ import numpy as np
 import soundfile
 from speed import Cost, compile_package, run, sound
 
-from neucodec.choice import DEFAULT_MODEL
+from neucodec.coding.default_model import DEFAULT_MODEL
 
 PROGRAMS = Path(__file__).with_name("peer_programs.py")
 OURS = [sys.executable, "-m", "neucodec"]
@@ -36,7 +36,7 @@ NAMES = ("dac-44khz", "encodec-24khz", "encodec-48khz", DEFAULT_MODEL)
 Command = list[str]
 HAS_BFLOAT16 = """
 import sys, torch
-from neucodec.models.precision import in_bfloat16
+from neucodec.models.parts.precision import in_bfloat16
 sys.exit(not in_bfloat16("auto", torch.device("cpu")))
 """
 """For a process of its own: what this one holds in memory counts among what it starts."""

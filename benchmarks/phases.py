@@ -22,9 +22,9 @@ import soundfile
 import soxr
 
 import neucodec
-from neucodec.choice import DEFAULT_MODEL
+from neucodec.coding.default_model import DEFAULT_MODEL
 from neucodec.evaluation.clips import find_clips
-from neucodec.models.card import find_card
+from neucodec.models.catalogue.card import find_card
 
 EDGES = (100, 500, 1000, 2000, 3000, 5500, 8000, 12000, 16000)
 """Of the bands, Hz."""

@@ -24,10 +24,10 @@ import soxr
 import torch
 
 import neucodec
-from neucodec.choice import DEFAULT_MODEL
+from neucodec.coding.default_model import DEFAULT_MODEL
 from neucodec.evaluation.clips import find_clips
-from neucodec.models.card import find_card
-from neucodec.training.losses import mel_filters, stft
+from neucodec.models.catalogue.card import find_card
+from neucodec.training.losses.spectral import mel_filters, stft
 
 SIZE, HOP = 512, 128
 NEAR = 0.02

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 import neucodec
-from neucodec.choice import DEFAULT_MODEL
-from neucodec.models.card import find_card
+from neucodec.coding.default_model import DEFAULT_MODEL
+from neucodec.models.catalogue.card import find_card
 
 RATE = 44100
 SECONDS = 4

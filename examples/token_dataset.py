@@ -16,7 +16,7 @@ import torch
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 import neucodec
-from neucodec.tokens import read_tokens
+from neucodec.interchange.tokens import read_tokens
 
 
 class TokenDataset(IterableDataset[torch.Tensor]):

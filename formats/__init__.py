@@ -1,13 +1,20 @@
 """Bytes on disk: the .ncf container and its reader. NumPy only, never torch."""
 
-from .adaptive import AdaptiveStepper, adaptive_intervals, can_adapt
-from .bits import pack_codes, unpack_codes
-from .budget import pays_for
-from .chunk import Chunk, coded_streams, encode_chunk
-from .errors import NcfError
-from .fields import SIGNATURE
-from .header import EntropyCoder, Header, LayerKind, ScaleKind
-from .mdct_layer import (
+from neucodec.formats.entropy.adaptive import AdaptiveStepper, adaptive_intervals, can_adapt
+from neucodec.formats.entropy.packed_codes import pack_codes, unpack_codes
+from neucodec.formats.entropy.range_coder import (
+    Look,
+    RangeDecoder,
+    RowLook,
+    SingleDecoder,
+    encode_intervals,
+    intervals_of,
+)
+from neucodec.formats.ncf.budget import pays_for
+from neucodec.formats.ncf.chunk import Chunk, coded_streams, encode_chunk
+from neucodec.formats.ncf.header import EntropyCoder, Header, LayerKind, ScaleKind
+from neucodec.formats.ncf.header_bytes import SIGNATURE
+from neucodec.formats.ncf.layer import (
     BAND,
     LAYER_SIZES,
     MAX_BANDS,
@@ -20,18 +27,12 @@ from .mdct_layer import (
     transform_length,
     transforms,
 )
-from .range_coder import (
-    Look,
-    RangeDecoder,
-    RowLook,
-    SingleDecoder,
-    encode_intervals,
-    intervals_of,
-)
-from .reader import NcfReader
-from .scale import byte_to_scale, scale_to_byte
-from .table import ChunkEntry
-from .writer import NcfWriter
+from neucodec.formats.ncf.reader import NcfReader
+from neucodec.formats.ncf.scale import byte_to_scale, scale_to_byte
+from neucodec.formats.ncf.trailer import ChunkEntry
+from neucodec.formats.ncf.writer import NcfWriter
+
+from .errors import NcfError
 
 __all__ = [
     "BAND",

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-from .card import Card
+from neucodec.models.catalogue.card import Card
 
 State = object
 """What a codec carries from one chunk to the next; None before the first, and for ever where
@@ -57,7 +57,7 @@ class Codec(Protocol):
     fingerprint: bytes
     """8 bytes that tell these weights from others: what a file that needs them carries."""
     batch: int
-    """How many chunks are best coded at once, see `neucodec.models.batches`."""
+    """How many chunks are best coded at once, see `neucodec.models.batching`."""
 
     def encode(
         self, chunk: AudioChunk, codebooks: int, state: State = None

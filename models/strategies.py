@@ -1,6 +1,6 @@
 """Networks behind the one interface of all codecs, one class for each way in which chunks meet.
 
-What the card calls the strategy; `neucodec.models.card.STRATEGIES` has them in words.
+What the card calls the strategy; `neucodec.models.catalogue.card.STRATEGIES` has them in words.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ from typing import Generic, Protocol, TypeVar, cast
 import torch
 from torch import Tensor, nn
 
-from .batches import apart, batch_for, one_by_one
-from .card import Card
+from neucodec.models.catalogue.card import Card
+from neucodec.models.parts.causal_state import Step, StreamState
+from neucodec.models.parts.fingerprint import fingerprint
+from neucodec.models.parts.single_thread import single_thread
+
+from .batching import apart, batch_for, one_by_one
 from .codec import AudioChunk, CodeChunk, State
-from .fingerprint import fingerprint
-from .single_thread import single_thread
-from .stream import Step, StreamState
 
 
 class Plain(Protocol):

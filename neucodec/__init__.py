@@ -22,8 +22,8 @@ __version__ = "0.8.0"
 if TYPE_CHECKING:
     from .api import decode, encode, load_model, open
     from .errors import NcfDamageWarning, NeucodecError
+    from .file import NcfFile
     from .model import Model, Tokens
-    from .reader import NcfFile
 
 __all__ = [
     "Model",
@@ -41,7 +41,7 @@ __all__ = [
 _HOMES = {
     "Model": "model",
     "NcfDamageWarning": "errors",
-    "NcfFile": "reader",
+    "NcfFile": "file",
     "NeucodecError": "errors",
     "Tokens": "model",
 }

@@ -13,10 +13,11 @@ from collections.abc import Sequence
 
 import click
 
+from neucodec.terminal.console import Console
+from neucodec.terminal.signals import PIPE_GONE, Ended, end_if_told, leave, signals_end_the_run
+from neucodec.terminal.standard_streams import forget, message, prepare, settle
+
 from .cli import cli
-from .console import Console
-from .ending import PIPE_GONE, Ended, end_if_told, leave, signals_end_the_run
-from .standard import forget, message, prepare, settle
 
 
 def main(args: Sequence[str] | None = None) -> int:

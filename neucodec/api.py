@@ -14,33 +14,25 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from .arguments import (
-    Given,
-    is_path,
-    number,
-    opened,
-    path_of,
-    samples_of,
-    tags_of,
-    whole_number,
-)
-from .bitrate import parse_bitrate
-from .choice import DEFAULT_MODEL
-from .convert import as_ncf
+from neucodec.audio.loudness import gain_to
+from neucodec.coding.bitrate import parse_bitrate
+from neucodec.coding.decoder import DecodeOptions, Decoder, card_for
+from neucodec.coding.default_model import DEFAULT_MODEL
+from neucodec.coding.encoder import EncodeOptions
+from neucodec.coding.encoder import encode as encode_source
+from neucodec.coding.entropy_models import SHARED, EntropyModels
+from neucodec.interchange.peers import as_ncf
+from neucodec.models.catalogue.card import Card
+from neucodec.models.codec import Codec
+from neucodec.models.load import load
+
+from .arguments import Given, is_path, number, opened, path_of, samples_of, tags_of, whole_number
 from .damage import warn_of_damage
-from .decoder import DecodeOptions, Decoder, card_for
-from .encoder import EncodeOptions
-from .encoder import encode as encode_source
-from .entropy_models import SHARED, EntropyModels
 from .errors import GivenTypeError, GivenValueError
 from .failures import as_one_kind
+from .file import NcfFile
 from .formats import NcfReader
-from .loudness import gain_to
 from .model import Model
-from .models.card import Card
-from .models.codec import Codec
-from .models.registry import load
-from .reader import NcfFile
 
 Audio = npt.NDArray[np.float32]
 

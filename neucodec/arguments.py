@@ -13,8 +13,9 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 import numpy.typing as npt
 
+from neucodec.coding.levels import LOUDEST
+
 from .errors import GivenTypeError, GivenValueError
-from .level import LOUDEST
 
 Content = bytes | bytearray | memoryview
 Given = Content | str | PathLike[Any] | BinaryIO

@@ -7,22 +7,23 @@ from typing import Any
 
 import click
 
+from neucodec.commands.compare import compare
+from neucodec.commands.completion import completion
+from neucodec.commands.convert import convert
+from neucodec.commands.decode import decode
+from neucodec.commands.encode import encode
+from neucodec.commands.evaluate import evaluate
+from neucodec.commands.export import export
+from neucodec.commands.info import info
+from neucodec.commands.man import man
+from neucodec.commands.models import models
+from neucodec.commands.play import play
+from neucodec.commands.tokens import tokens
+from neucodec.commands.train import train
+from neucodec.commands.verify import verify
+from neucodec.terminal.signals import PIPE_GONE, Ended
+
 from . import __version__
-from .commands.compare import compare
-from .commands.completion import completion
-from .commands.convert import convert
-from .commands.decode import decode
-from .commands.encode import encode
-from .commands.evaluate import evaluate
-from .commands.export import export
-from .commands.info import info
-from .commands.man import man
-from .commands.models import models
-from .commands.play import play
-from .commands.tokens import tokens
-from .commands.train import train
-from .commands.verify import verify
-from .ending import PIPE_GONE, Ended
 
 EXAMPLES = """
 \b

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import warnings
 
-from .clock import format_spans
-from .decoder import Decoder
+from neucodec.coding.decoder import Decoder
+from neucodec.terminal.timecode import format_spans
+
 from .errors import NcfDamageWarning
 
 

@@ -6,9 +6,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from neucodec.models.errors import ModelError
+
 from .errors import NeucodecError
 from .formats import NcfError
-from .models.errors import ModelError
 
 
 class FileError(NeucodecError, NcfError):

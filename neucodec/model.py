@@ -9,18 +9,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from neucodec.coding.bitrate import codebooks_for
+from neucodec.coding.chunks import Audio, ChunkSplitter, Geometry, OverlapAdder, Piece
+from neucodec.coding.levels import LOUDEST, normalise
+from neucodec.models.catalogue.card import Card
+
 from .arguments import number, whole_number
-from .bitrate import codebooks_for
-from .chunks import Audio, ChunkSplitter, Geometry, OverlapAdder, Piece
 from .errors import GivenTypeError, GivenValueError
-from .level import LOUDEST, normalise
-from .models.card import Card
 from .token_checks import checked_tokens
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from .models.codec import Codec, CodeChunk, State
+    from neucodec.models.codec import Codec, CodeChunk, State
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +135,7 @@ class Model:
         """
         import torch
 
-        from .coding import window_of
+        from neucodec.coding.chunk_coding import window_of
 
         card, g = self.card, self._geometry
         samples = checked_tokens(tokens, card, g)
@@ -182,8 +183,9 @@ class Model:
         """Codes [streams of the batch, codebooks, frames] of a chunk, their scales, the state."""
         import torch
 
+        from neucodec.models.codec import AudioChunk
+
         from .formats import byte_to_scale
-        from .models.codec import AudioChunk
 
         audio, scale = piece.audio, None
         if self.card.level == "rms":
@@ -206,7 +208,7 @@ class Model:
     ) -> tuple[Tensor, State]:
         """Audio [streams of the batch, channels, width] of a chunk; ``ends`` says whether it is the
         first, the last."""
-        from .models.codec import CodeChunk
+        from neucodec.models.codec import CodeChunk
 
         levelled = self.card.level == "rms"
         chunk = CodeChunk(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from neucodec.coding.chunks import Geometry
+from neucodec.models.catalogue.card import Card
+
 from .arguments import whole_number
-from .chunks import Geometry
 from .errors import GivenTypeError, GivenValueError
-from .models.card import Card
 
 if TYPE_CHECKING:
     from .model import Tokens

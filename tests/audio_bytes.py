@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from neucodec.audio_input import open_audio
+from neucodec.audio.input import open_audio
 
 Audio = npt.NDArray[np.float32]
 

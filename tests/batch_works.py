@@ -10,10 +10,10 @@ from pathlib import Path
 
 import click
 
-from neucodec.batch import DONE, SKIPPED, Result
-from neucodec.console import Console
-from neucodec.ending import end_if_told
-from neucodec.plan import Job
+from neucodec.jobs.output_names import Job
+from neucodec.jobs.run import DONE, SKIPPED, Result
+from neucodec.terminal.console import Console
+from neucodec.terminal.signals import end_if_told
 
 
 class Lines:

@@ -15,13 +15,13 @@ import pytest
 import soundfile
 
 from neucodec.__main__ import main
-from neucodec.models import registry
-from neucodec.models.card import Card
+from neucodec.jobs.output_names import Job
+from neucodec.models import load
+from neucodec.models.catalogue.card import Card
+from neucodec.models.catalogue.weights_store import EMBEDDED, Found
 from neucodec.models.codec import Codec
-from neucodec.models.lm import registry as entropy_registry
+from neucodec.models.lm import load as entropy_registry
 from neucodec.models.lm.frequencies import FrequencyModel
-from neucodec.models.store import EMBEDDED, Found
-from neucodec.plan import Job
 
 # Tensors are small here: more threads would only wait for each other, above all on a busy machine.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -53,7 +53,7 @@ class Loaded:
     def __init__(self) -> None:
         self._codecs: dict[tuple[object, ...], Codec] = {}
         self._entropy_models: dict[Path, FrequencyModel] = {}
-        self._build, self._load = registry.build, entropy_registry.load
+        self._build, self._load = load.build, entropy_registry.load
 
     def build(
         self,
@@ -72,7 +72,7 @@ class Loaded:
         return self._codecs[key]
 
     def load(self, card: Card, found: Found) -> FrequencyModel:
-        """See `neucodec.models.lm.registry.load`."""
+        """See `neucodec.models.lm.load.load`."""
         if found.path.parent != EMBEDDED:
             return self._load(card, found)
         if found.path not in self._entropy_models:
@@ -91,8 +91,8 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
         out, err = io.BytesIO(), io.BytesIO()
         with monkeypatch.context() as patch:
             # A process of its own would do nothing else with torch; this one does.
-            patch.setattr("neucodec.models.start.start_torch", lambda: None)
-            patch.setattr(registry, "build", LOADED.build)
+            patch.setattr("neucodec.models.import_torch.start_torch", lambda: None)
+            patch.setattr(load, "build", LOADED.build)
             patch.setattr(entropy_registry, "load", LOADED.load)
             patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
             patch.setattr(sys, "stdout", io.TextIOWrapper(out, "utf-8", write_through=True))

@@ -13,15 +13,15 @@ import torch
 from torch import Tensor
 
 from neucodec.api import ArraySource
-from neucodec.chunks import Audio
-from neucodec.decoder import DecodeOptions, Decoder
-from neucodec.encoder import EncodeOptions, encode
-from neucodec.entropy import codes_of
-from neucodec.entropy_models import SHARED
+from neucodec.coding.chunks import Audio
+from neucodec.coding.decoder import DecodeOptions, Decoder
+from neucodec.coding.encoder import EncodeOptions, encode
+from neucodec.coding.entropy import codes_of
+from neucodec.coding.entropy_models import SHARED
 from neucodec.formats import NcfReader
-from neucodec.models.card import find_card
+from neucodec.models.catalogue.card import find_card
 from neucodec.models.codec import Codec
-from neucodec.models.registry import build
+from neucodec.models.load import build
 
 
 def small(name: str, path: Path, config: Any, **changes: Any) -> Codec:

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 
 import neucodec
 from neucodec.models.codec import Codec
-from neucodec.models.dac import DAC_44KHZ
-from neucodec.models.encodec import EncodecConfig
+from neucodec.models.families.dac.network import DAC_44KHZ
+from neucodec.models.families.encodec.network import EncodecConfig
 
 EMBEDDED = ("neu2-44khz", "neu-16khz", "specmini-16khz", "neu-44khz")
 

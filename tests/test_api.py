@@ -19,7 +19,7 @@ from test_encodec import MONO, STEREO, a_model, saved
 import neucodec
 import neucodec.api
 from neucodec import Model, NeucodecError
-from neucodec.models.dac import Dac, DacConfig
+from neucodec.models.families.dac.network import Dac, DacConfig
 
 
 @pytest.mark.parametrize("module", [neucodec, neucodec.api])

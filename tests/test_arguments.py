@@ -17,7 +17,7 @@ import torch
 import neucodec
 import neucodec.api
 from neucodec import Model, NcfDamageWarning, NeucodecError, Tokens
-from neucodec.entropy_models import SHARED
+from neucodec.coding.entropy_models import SHARED
 
 RATE = 16000
 SMALL = "specmini-16khz"

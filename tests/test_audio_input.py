@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from neucodec.audio_input import Audio, AudioSource, RawFormat, open_audio
+from neucodec.audio.input import Audio, AudioSource, RawFormat, open_audio
 from neucodec.errors import NeucodecError
 
 posix = pytest.mark.skipif(os.name != "posix", reason="needs named pipes")
@@ -343,7 +343,7 @@ def test_a_named_pipe_is_read_as_a_pipe(tmp_path: Path) -> None:
 @pytest.mark.parametrize("form", ["WAV", "FLAC"])
 def test_standard_input_may_be_a_pipe_or_a_file(tmp_path: Path, form: str) -> None:
     program = (
-        "from neucodec.audio_input import open_audio\n"
+        "from neucodec.audio.input import open_audio\n"
         "with open_audio('-') as source:\n"
         "    print(source.frames, sum(len(block) for block in source.blocks()))"
     )

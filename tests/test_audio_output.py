@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from neucodec import wav
-from neucodec.audio_input import Audio, RawFormat, open_audio
-from neucodec.audio_output import SUBTYPES, open_sink
+from neucodec.audio import wav_writer
+from neucodec.audio.input import Audio, RawFormat, open_audio
+from neucodec.audio.output import SUBTYPES, open_sink
 from neucodec.errors import NeucodecError
 
 if sys.platform != "win32":
@@ -365,7 +365,7 @@ def test_a_file_that_may_not_grow_is_reported_and_removed(
 def test_standard_output_may_be_a_pipe_a_file_or_appended_to(tmp_path: Path, form: str) -> None:
     program = f"""
 import numpy as np
-from neucodec.audio_output import open_sink
+from neucodec.audio.output import open_sink
 audio = np.random.default_rng(0).uniform(-1, 1, (500, 2)).astype(np.float32)
 with open_sink("-", 8000, 2, format="{form}") as sink:
     sink.write(audio)
@@ -386,9 +386,9 @@ with open_sink("-", 8000, 2, format="{form}") as sink:
 @pytest.mark.parametrize("data_bytes", [2**32 - 200, 2**32 - 100, 2**32 - 9, 2**32, 5 * 2**30 + 4])
 @pytest.mark.parametrize("wide", [False, True])
 def test_a_file_beyond_4_gib_becomes_rf64(tmp_path: Path, data_bytes: int, wide: bool) -> None:
-    form = wav.SUBTYPES["FLOAT"]
+    form = wav_writer.SUBTYPES["FLOAT"]
     data_bytes -= data_bytes % 4
-    header = wav.make_header(48000, 1, form, data_bytes, TAGS, wide=wide)
+    header = wav_writer.make_header(48000, 1, form, data_bytes, TAGS, wide=wide)
     path = tmp_path / "long.wav"
     with path.open("wb") as file:
         file.write(header)
@@ -400,9 +400,9 @@ def test_a_file_beyond_4_gib_becomes_rf64(tmp_path: Path, data_bytes: int, wide:
 
 
 def test_the_header_of_a_growing_file_has_room_for_64_bit_sizes() -> None:
-    form = wav.SUBTYPES["FLOAT"]
+    form = wav_writer.SUBTYPES["FLOAT"]
     lengths = {
-        len(wav.make_header(48000, 1, form, data_bytes, TAGS, wide=True))
+        len(wav_writer.make_header(48000, 1, form, data_bytes, TAGS, wide=True))
         for data_bytes in (None, 0, 1000, 2**32 - 100, 2**40)
     }
     assert len(lengths) == 1

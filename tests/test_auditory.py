@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from neucodec.training.auditory import AuditoryDistance, gammatone_filters
+from neucodec.training.losses.auditory import AuditoryDistance, gammatone_filters
 
 RATE = 44100
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from neucodec.models.bands import Bands
+from neucodec.models.families.neu.bands import Bands
 
 
 def test_bands_are_a_bin_wide_at_the_bottom_and_widen_in_proportion_to_frequency() -> None:

@@ -10,9 +10,9 @@ import pytest
 from batch_works import Copying, Lines
 from conftest import MakeJobs
 
-from neucodec.batch import Outcome, run_jobs
-from neucodec.console import Console
-from neucodec.pool import Pool
+from neucodec.jobs.pool import Pool
+from neucodec.jobs.run import Outcome, run_jobs
+from neucodec.terminal.console import Console
 
 posix = pytest.mark.skipif(os.name != "posix", reason="signals of Unix")
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from neucodec.bitrate import codebooks_for, format_kbps, parse_bitrate
+from neucodec.coding.bitrate import codebooks_for, format_kbps, parse_bitrate
 from neucodec.errors import NeucodecError
-from neucodec.models.card import find_card
+from neucodec.models.catalogue.card import find_card
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,8 @@ from conftest import Run
 from safetensors.numpy import load_file
 
 import neucodec
-from neucodec.entropy import Adaptive, codes_of, encode_payload, undecodable
+from neucodec.coding.entropy import Adaptive, codes_of, encode_payload, undecodable
+from neucodec.coding.integrity import check_ncf
 from neucodec.formats import (
     Chunk,
     EntropyCoder,
@@ -34,9 +35,8 @@ from neucodec.formats import (
     transform_length,
     transforms,
 )
-from neucodec.formats.varint import encode_varint
-from neucodec.integrity import check_ncf
-from neucodec.models.card import find_card
+from neucodec.formats.entropy.varint import encode_varint
+from neucodec.models.catalogue.card import find_card
 
 CARD = find_card("neu2-44khz")
 HEADER = Header(
@@ -194,7 +194,7 @@ def test_silence_is_checked_as_fast_as_it_is_read() -> None:
 
 
 def file_of_lengths(start: bytes, chunks: bytes, lengths: list[int]) -> bytes:
-    from neucodec.formats.table import TrailerBuilder
+    from neucodec.formats.ncf.trailer import TrailerBuilder
 
     trailer = TrailerBuilder()
     for length in lengths:

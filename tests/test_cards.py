@@ -11,21 +11,26 @@ from pathlib import Path
 import pytest
 import torch
 
-from neucodec.chunks import Geometry
-from neucodec.models.card import Card, cards
-from neucodec.models.dac import Dac, DacConfig
-from neucodec.models.dac_windows import trim_of
-from neucodec.models.encodec import ENCODEC_24KHZ, ENCODEC_48KHZ, Encodec, EncodecConfig
+from neucodec.coding.chunks import Geometry
+from neucodec.models.catalogue.card import Card, cards
+from neucodec.models.catalogue.weights_source import Source
+from neucodec.models.catalogue.weights_store import EMBEDDED
 from neucodec.models.errors import ModelError
-from neucodec.models.families import configured
-from neucodec.models.hificodec import HifiCodec, HifiCodecConfig
-from neucodec.models.neu import NeuConfig
-from neucodec.models.own import card_at
-from neucodec.models.receptive import convolutions
-from neucodec.models.registry import build
-from neucodec.models.source import Source
-from neucodec.models.spectokenizer import SpecTokenizer, SpecTokenizerConfig
-from neucodec.models.store import EMBEDDED
+from neucodec.models.families.dac.network import Dac, DacConfig
+from neucodec.models.families.dac.receptive_field import convolutions
+from neucodec.models.families.dac.windows import trim_of
+from neucodec.models.families.encodec.network import (
+    ENCODEC_24KHZ,
+    ENCODEC_48KHZ,
+    Encodec,
+    EncodecConfig,
+)
+from neucodec.models.families.hificodec import HifiCodec, HifiCodecConfig
+from neucodec.models.families.neu.codec import NeuConfig
+from neucodec.models.families.spectokenizer.network import SpecTokenizer, SpecTokenizerConfig
+from neucodec.models.families.table import configured
+from neucodec.models.load import build
+from neucodec.models.local_checkpoint import card_at
 
 CARDS = cards()
 NETWORKS = {

@@ -10,9 +10,9 @@ import soundfile
 from audio_bytes import Audio, Pipe, chunk, extensible, heard, pcm16, read, tones, written
 from conftest import Run
 
-from neucodec.audio_input import open_audio
+from neucodec.audio.input import open_audio
+from neucodec.audio.speakers import Layout, core_audio_layout
 from neucodec.formats import NcfReader
-from neucodec.speakers import Layout, core_audio_layout
 
 # The orders of the Vorbis I specification, section 4.3.9, and of RFC 7845 for Opus.
 XIPH = {

@@ -16,13 +16,13 @@ from conftest import MakeClip, Run
 from safetensors.torch import save_file
 from torch import Tensor
 
-from neucodec.models.card import find_card
-from neucodec.models.checkpoint_header import CheckpointHeader, read_header
-from neucodec.models.encodec import Encodec, EncodecConfig
+from neucodec.models.catalogue.card import find_card
 from neucodec.models.errors import ModelError
-from neucodec.models.families import configured
-from neucodec.models.recognition import recognise
-from neucodec.models.state_dict import fold_weight_norm, read_checkpoint, restore
+from neucodec.models.families.encodec.network import Encodec, EncodecConfig
+from neucodec.models.families.recognition import recognise
+from neucodec.models.families.table import configured
+from neucodec.models.parts.checkpoint_header import CheckpointHeader, read_header
+from neucodec.models.parts.state_dict import fold_weight_norm, read_checkpoint, restore
 
 TENSORS = {
     "a.weight": torch.arange(6.0).reshape(2, 3),

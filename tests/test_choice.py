@@ -7,8 +7,8 @@ import os
 import pytest
 from conftest import MakeClip, Run
 
-from neucodec.choice import choose_model
-from neucodec.commands.files import MANY, MOST_PROCESSES, processes_for
+from neucodec.coding.default_model import choose_model
+from neucodec.commands.batch_run import MANY, MOST_PROCESSES, processes_for
 from neucodec.errors import NeucodecError
 
 

@@ -4,8 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from neucodec.chunks import Audio, ChunkSplitter, Geometry, OverlapAdder, extended
-from neucodec.models.spectrum import Spectrum
+from neucodec.coding.chunks import (
+    Audio,
+    ChunkSplitter,
+    Geometry,
+    OverlapAdder,
+    extended,
+)
+from neucodec.models.parts.spectrum import Spectrum
 
 GEOMETRY = Geometry(stride=86 * 512, context=768, overlap=1536, filled=True, hop=512, frames=86)
 CHUNK = GEOMETRY.stride

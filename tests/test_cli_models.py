@@ -25,10 +25,10 @@ from servers import Hub, Server
 
 import neucodec
 from neucodec.errors import NeucodecError
-from neucodec.models.card import Card, find_card
-from neucodec.models.dac import Dac, DacConfig
-from neucodec.models.encodec import Encodec, EncodecConfig
-from neucodec.models.registry import resolve
+from neucodec.models.catalogue.card import Card, find_card
+from neucodec.models.families.dac.network import Dac, DacConfig
+from neucodec.models.families.encodec.network import Encodec, EncodecConfig
+from neucodec.models.load import resolve
 
 NARROW = DacConfig(encoder_width=4, decoder_width=16, rates=(2, 4), latent=8, codebooks=3)
 KWARGS = {
@@ -316,7 +316,7 @@ def test_cards_told_from_dac_files_are_those_of_the_package(tmp_path: Path) -> N
 
 def test_the_card_in_the_documentation_can_be_read() -> None:
     text = (Path(__file__).parent.parent / "docs" / "models.md").read_text(encoding="utf-8")
-    block = text.partition("## What a card holds\n")[2].partition("[models/card.py]")[0]
+    block = text.partition("## What a card holds\n")[2].partition("[models/catalogue/card.py]")[0]
     card = Card.parse("\n".join(line.removeprefix("    ") for line in block.splitlines()), "docs")
     assert (card.name, len(card.sources), card.config["codebooks"]) == ("voice-16khz", 2, 12)
     package = find_card("dac-16khz")

@@ -19,11 +19,11 @@ from conftest import PATIENCE, MakeClip, Run
 from processes import Forked
 from processes import run as run_forked
 
-from neucodec.batch import Result, attempt
-from neucodec.console import Console
-from neucodec.ending import Ended, signals_end_the_run
-from neucodec.models.card import cards
-from neucodec.plan import Job
+from neucodec.jobs.output_names import Job
+from neucodec.jobs.run import Result, attempt
+from neucodec.models.catalogue.card import cards
+from neucodec.terminal.console import Console
+from neucodec.terminal.signals import Ended, signals_end_the_run
 
 NEUCODEC = [sys.executable, "-m", "neucodec"]
 posix = pytest.mark.skipif(os.name != "posix", reason="signals and terminals of Unix")

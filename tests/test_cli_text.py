@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from neucodec.clock import format_spans, format_time, parse_time
-from neucodec.commands.fetching import Downloads
-from neucodec.console import Console, explain, printable_lines, shown
+from neucodec.commands.codec_loader import Downloads
 from neucodec.errors import NeucodecError
+from neucodec.terminal.console import Console, explain, printable_lines, shown
+from neucodec.terminal.timecode import format_spans, format_time, parse_time
 
 
 @pytest.mark.parametrize(

@@ -14,16 +14,16 @@ import pytest
 from batch_works import Copying, Lines
 from conftest import PATIENCE, MakeClip, MakeJobs, Run
 
-from neucodec.batch import Outcome, run_jobs
-from neucodec.console import Console
-from neucodec.plan import Job
+from neucodec.jobs.output_names import Job
+from neucodec.jobs.run import Outcome, run_jobs
+from neucodec.terminal.console import Console
 
 dask = pytest.importorskip("dask")
 distributed = pytest.importorskip("distributed")
 if sys.platform == "win32":
     pytest.skip("kills with signals of Unix", allow_module_level=True)
 
-from neucodec.cluster import Cluster  # noqa: E402
+from neucodec.jobs.cluster import Cluster  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +152,7 @@ def test_encoding_on_the_cluster_gives_what_encoding_here_gives(
 def test_where_there_is_no_cluster(
     run: Run, clip: MakeClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("neucodec.cluster._PATIENCE", 0.5)
+    monkeypatch.setattr("neucodec.jobs.cluster._PATIENCE", 0.5)
     ran = run("encode", clip(), "--scheduler", "tcp://127.0.0.1:1")
     assert ran.code == 1
     assert ran.err.startswith("neucodec: no Dask scheduler answers at tcp://127.0.0.1:1 (")
@@ -162,7 +162,7 @@ def test_where_there_is_no_cluster(
 def test_a_cluster_without_workers_is_waited_for_and_then_named(
     run: Run, clip: MakeClip, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("neucodec.cluster._WORKER_PATIENCE", 0.5)
+    monkeypatch.setattr("neucodec.jobs.cluster._WORKER_PATIENCE", 0.5)
     with distributed.LocalCluster(n_workers=0, dashboard_address=":0") as empty:
         ran = run("encode", clip(), "--scheduler", empty.scheduler_address)
     assert ran.code == 1

@@ -27,15 +27,15 @@ from test_dac import theirs as their_dac
 from test_encodec import saved as saved_encodec
 from test_encodec import theirs as their_encodec
 
-from neucodec.convert import as_ncf, from_ncf, to_ncf
 from neucodec.errors import NeucodecError
 from neucodec.formats import NcfReader
-from neucodec.formats.dac import read_dac
-from neucodec.formats.ecdc import read_ecdc, write_ecdc
-from neucodec.models.card import Card, find_card
+from neucodec.formats.peers.dac import read_dac
+from neucodec.formats.peers.ecdc import read_ecdc, write_ecdc
+from neucodec.interchange.peers import as_ncf, from_ncf, to_ncf
+from neucodec.models.catalogue.card import Card, find_card
 from neucodec.models.codec import Codec
-from neucodec.models.dac import DacConfig
-from neucodec.models.encodec import ENCODEC_24KHZ, ENCODEC_48KHZ
+from neucodec.models.families.dac.network import DacConfig
+from neucodec.models.families.encodec.network import ENCODEC_24KHZ, ENCODEC_48KHZ
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 NARROW = {"filters": 4, "latent": 16}
@@ -112,7 +112,7 @@ def back(data: bytes, kind: str, load: Loaded) -> tuple[bytes, list[str]]:
 
 
 def decoded(data: bytes, load: Loaded) -> np.ndarray:
-    from neucodec.decoder import Decoder
+    from neucodec.coding.decoder import Decoder
 
     reader = NcfReader(as_ncf(io.BytesIO(data), load))
     codec = load(find_card(reader.header.codec))

@@ -19,7 +19,7 @@ from ncf_examples import codes as some_codes
 from networks import peer
 
 from neucodec.formats import NcfError
-from neucodec.formats.dac import DacFile, read_dac, write_dac
+from neucodec.formats.peers.dac import DacFile, read_dac, write_dac
 
 METADATA = {
     "input_db": np.array([-21.5], np.float32),

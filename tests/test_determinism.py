@@ -23,12 +23,12 @@ from small_codecs import EMBEDDED, NAMES, codec, sound
 
 import neucodec
 from neucodec.api import ArraySource
-from neucodec.chunks import Audio, ChunkSplitter, Geometry
-from neucodec.encoder import EncodeOptions, encode
-from neucodec.entropy import chunk_codes, codes_of
-from neucodec.entropy_models import SHARED
+from neucodec.coding.chunks import Audio, ChunkSplitter, Geometry
+from neucodec.coding.encoder import EncodeOptions, encode
+from neucodec.coding.entropy import chunk_codes, codes_of
+from neucodec.coding.entropy_models import SHARED
 from neucodec.formats import NcfReader
-from neucodec.models.batches import decode_together, encode_together
+from neucodec.models.batching import decode_together, encode_together
 from neucodec.models.codec import AudioChunk, CodeChunk
 
 EVERY = pytest.mark.parametrize("name", NAMES)

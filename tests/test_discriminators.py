@@ -6,7 +6,13 @@ import pytest
 import torch
 from networks import peer
 
-from neucodec.training.adversarial import (
+from neucodec.training.discriminators import Features
+from neucodec.training.discriminators.bands import BandDiscriminator
+from neucodec.training.discriminators.patches import PatchDiscriminators
+from neucodec.training.discriminators.period import PeriodDiscriminator
+from neucodec.training.discriminators.scale import ScaleDiscriminators
+from neucodec.training.discriminators.stft import StftDiscriminators
+from neucodec.training.losses.adversarial import (
     feature_matching,
     hinge_discriminator,
     hinge_generator,
@@ -15,13 +21,7 @@ from neucodec.training.adversarial import (
     squares_generator,
     verdicts,
 )
-from neucodec.training.balancer import Balancer
-from neucodec.training.discriminators import Features
-from neucodec.training.discriminators.bands import BandDiscriminator
-from neucodec.training.discriminators.patches import PatchDiscriminators
-from neucodec.training.discriminators.period import PeriodDiscriminator
-from neucodec.training.discriminators.scale import ScaleDiscriminators
-from neucodec.training.discriminators.stft import StftDiscriminators
+from neucodec.training.losses.balancer import Balancer
 
 
 def test_hinge_asks_no_more_than_a_margin_of_one() -> None:

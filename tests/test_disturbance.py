@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from neucodec.training.disturbance import Disturbance, bark, hertz, threshold
+from neucodec.training.losses.disturbance import Disturbance, bark, hertz, threshold
 
 RATE = 16000
 

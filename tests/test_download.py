@@ -15,10 +15,10 @@ import pytest
 from conftest import PATIENCE
 from servers import Script, Server, wait_for
 
-from neucodec.models import download as module
-from neucodec.models.download import download
+from neucodec.models.catalogue import download as module
+from neucodec.models.catalogue.download import download
+from neucodec.models.catalogue.download_progress import Advance, Monitor
 from neucodec.models.errors import ModelError, UnavailableError
-from neucodec.models.monitor import Advance, Monitor
 
 CONTENT = bytes(range(256)) * 2000  # 512 kB
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -278,7 +278,7 @@ def test_a_disk_that_fills_up(server: Server, target: Path) -> None:
     script = """
 import resource, sys
 from pathlib import Path
-from neucodec.models.download import download
+from neucodec.models.catalogue.download import download
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 try:
     download(sys.argv[1], Path(sys.argv[2]))
@@ -302,8 +302,8 @@ def test_two_processes_fetch_one_file(server: Server, target: Path) -> None:
     script = """
 import sys
 from pathlib import Path
-from neucodec.models.download import download
-from neucodec.models.monitor import Monitor
+from neucodec.models.catalogue.download import download
+from neucodec.models.catalogue.download_progress import Monitor
 class Said(Monitor):
     def say(self, text): print(text, flush=True)
 print(download(sys.argv[1], Path(sys.argv[2]), monitor=Said()))

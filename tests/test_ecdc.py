@@ -13,7 +13,7 @@ from ncf_examples import codes as some_codes
 from networks import peer
 
 from neucodec.formats import NcfError
-from neucodec.formats.ecdc import LAYOUTS, Ecdc, Segment, read_ecdc, write_ecdc
+from neucodec.formats.peers.ecdc import LAYOUTS, Ecdc, Segment, read_ecdc, write_ecdc
 
 
 def example(model: str = "encodec_48khz", samples: int = 100_000, codebooks: int = 4) -> Ecdc:

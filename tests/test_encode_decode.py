@@ -12,10 +12,10 @@ import pytest
 
 import neucodec
 from neucodec.api import ArraySource
-from neucodec.chunks import Audio
-from neucodec.decoder import DecodeOptions, Decoder
-from neucodec.encoder import EncodeOptions
-from neucodec.encoder import encode as encode_source
+from neucodec.coding.chunks import Audio
+from neucodec.coding.decoder import DecodeOptions, Decoder
+from neucodec.coding.encoder import EncodeOptions
+from neucodec.coding.encoder import encode as encode_source
 from neucodec.errors import NeucodecError
 from neucodec.formats import NcfReader
 

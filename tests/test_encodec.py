@@ -12,8 +12,13 @@ import torch
 from networks import agree, parameters, peer, randomise, signal, spread
 from torch import Tensor
 
-from neucodec.models.encodec import ENCODEC_24KHZ, ENCODEC_48KHZ, Encodec, overlap_add
-from neucodec.models.seanet import Carry
+from neucodec.models.families.encodec.network import (
+    ENCODEC_24KHZ,
+    ENCODEC_48KHZ,
+    Encodec,
+    overlap_add,
+)
+from neucodec.models.parts.seanet import Carry
 
 # The peers still use the older of PyTorch's two weight norms.
 pytestmark = pytest.mark.filterwarnings("ignore:.*weight_norm. is deprecated:FutureWarning")

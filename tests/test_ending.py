@@ -16,11 +16,17 @@ from typing import BinaryIO
 import pytest
 from conftest import PATIENCE
 
-from neucodec.ending import Ended, end_if_told, interruptible, signals_end_the_run, signals_noted
-from neucodec.outfile import output_file
-from neucodec.pipes import open_to_read, open_to_write
-from neucodec.readahead import in_batches
-from neucodec.workers import in_order
+from neucodec.files.outfile import output_file
+from neucodec.files.pipes import open_to_read, open_to_write
+from neucodec.parallel.read_ahead import in_batches
+from neucodec.parallel.threads import in_order
+from neucodec.terminal.signals import (
+    Ended,
+    end_if_told,
+    interruptible,
+    signals_end_the_run,
+    signals_noted,
+)
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals of Unix")
 TERM = signal.SIGTERM
@@ -157,7 +163,7 @@ def test_a_run_that_does_not_come_to_its_end_is_ended_by_a_later_signal(tmp_path
     script = """if True:
         import signal, sys
         from neucodec import ending
-        from neucodec.outfile import output_file
+        from neucodec.files.outfile import output_file
         ending._PATIENCE = 0.0
         with ending.signals_end_the_run(), output_file(sys.argv[1]) as file:
             file.write(b"half")

@@ -20,11 +20,11 @@ from torch import Tensor
 
 import neucodec
 from neucodec.api import ArraySource
-from neucodec.chunks import Audio
-from neucodec.decoder import DecodeOptions, Decoder
-from neucodec.encoder import EncodeOptions
-from neucodec.encoder import encode as encode_source
-from neucodec.entropy import (
+from neucodec.coding.chunks import Audio
+from neucodec.coding.decoder import DecodeOptions, Decoder
+from neucodec.coding.encoder import EncodeOptions
+from neucodec.coding.encoder import encode as encode_source
+from neucodec.coding.entropy import (
     Adaptive,
     Codes,
     EntropyModel,
@@ -32,8 +32,9 @@ from neucodec.entropy import (
     decode_payloads,
     encode_payload,
 )
-from neucodec.entropy_models import SHARED, EntropyModels
+from neucodec.coding.entropy_models import SHARED, EntropyModels
 from neucodec.errors import NeucodecError
+from neucodec.file import NcfFile
 from neucodec.formats import (
     AdaptiveStepper,
     Chunk,
@@ -43,14 +44,13 @@ from neucodec.formats import (
     NcfWriter,
     encode_intervals,
 )
-from neucodec.models.card import find_card
+from neucodec.models.catalogue.card import find_card
+from neucodec.models.catalogue.weights_store import EMBEDDED
 from neucodec.models.codec import Codec
 from neucodec.models.errors import ModelError
-from neucodec.models.lm import registry
+from neucodec.models.lm import load
 from neucodec.models.lm.frequencies import FrequencyModel, Stepper, fixed_integers
 from neucodec.models.lm.integer import IntegerTransformer
-from neucodec.models.store import EMBEDDED
-from neucodec.reader import NcfFile
 
 
 class Hashed:
@@ -159,7 +159,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is loaded as its entropy model counts codes."""
-    monkeypatch.setattr(registry, "build", lambda card, path: Counted())
+    monkeypatch.setattr(load, "build", lambda card, path: Counted())
     monkeypatch.setattr(SHARED, "_loaded", {})
 
 
@@ -361,7 +361,7 @@ def test_another_version_of_the_model_is_refused(
     data = encoded(codec, 1, "lm")
     other = Counted()
     other.fingerprint = bytes(8)
-    monkeypatch.setattr(registry, "build", lambda card, path: other)
+    monkeypatch.setattr(load, "build", lambda card, path: other)
     monkeypatch.setattr(SHARED, "_loaded", {})
     for any_weights in (False, True):
         with pytest.raises(NeucodecError, match="another version of the entropy model test-lm"):

@@ -9,11 +9,11 @@ import pytest
 from conftest import Run
 
 import neucodec
-from neucodec.entropy import Learned
+from neucodec.coding.entropy import Learned
 from neucodec.formats import Chunk, EntropyCoder, Header, NcfWriter, ScaleKind, encode_intervals
-from neucodec.models.card import find_card
+from neucodec.models.catalogue.card import find_card
 from neucodec.models.lm.frequencies import digest
-from neucodec.models.lm.registry import fetch, load
+from neucodec.models.lm.load import fetch, load
 
 PINNED = {
     "neu2-44khz": (

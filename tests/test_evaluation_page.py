@@ -18,9 +18,9 @@ import soundfile
 from conftest import PATIENCE
 
 from neucodec.__main__ import main
+from neucodec.audio.loudness import LoudnessMeter
 from neucodec.evaluation.clips import Clip
-from neucodec.evaluation.page import level_gains, spread
-from neucodec.loudness import LoudnessMeter
+from neucodec.evaluation.page.listening_page import level_gains, spread
 
 RATE = 44100
 

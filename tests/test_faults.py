@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 from conftest import PATIENCE, MakeClip, Run
 
-from neucodec.fileio import lock
+from neucodec.coding.integrity import check_ncf
+from neucodec.files.byte_streams import lock
+from neucodec.files.outfile import output_file, sweep
 from neucodec.formats import NcfReader
-from neucodec.integrity import check_ncf
-from neucodec.outfile import output_file, sweep
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and pipes of Unix")
 

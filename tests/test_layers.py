@@ -13,14 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import neucodec
-from neucodec.chunks import Audio
-from neucodec.entropy import undecodable
-from neucodec.entropy_models import SHARED
+from neucodec.coding.chunks import Audio
+from neucodec.coding.entropy import undecodable
+from neucodec.coding.entropy_models import SHARED
+from neucodec.coding.mdct import backward, forward
+from neucodec.coding.tones import find_layer
 from neucodec.formats import Chunk, LayerKind, NcfReader, NcfWriter
-from neucodec.mdct import backward, forward
-from neucodec.mdct_layer import find_layer
-from neucodec.models.card import cards
-from neucodec.tokens import read_tokens
+from neucodec.interchange.tokens import read_tokens
+from neucodec.models.catalogue.card import cards
 
 RATE = 44100
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from neucodec.models.limiter import MOST, limit
+from neucodec.models.families.neu.limiter import MOST, limit
 
 HOP = 64
 

@@ -14,9 +14,9 @@ from networks import peer
 from torch import Tensor
 
 from neucodec.models.errors import ModelError
-from neucodec.models.lm import encodec
+from neucodec.models.lm import encodec_lm
 from neucodec.models.lm.arithmetic import sinusoids
-from neucodec.models.lm.encodec import EncodecLm
+from neucodec.models.lm.encodec_lm import EncodecLm
 from neucodec.models.lm.frequencies import TOTAL_BITS, digest, fixed_integers, frequencies
 
 BOOKS, SIZE, FRAMES, WIDTH, LAYERS = 3, 64, 12, 32, 2
@@ -60,7 +60,7 @@ def uniform(shape: tuple[int, ...], seed: int) -> Tensor:
 
 @pytest.fixture(scope="module")
 def model() -> EncodecLm:
-    return EncodecLm("theirs", encodec.quantise(checkpoint()), FRAMES)
+    return EncodecLm("theirs", encodec_lm.quantise(checkpoint()), FRAMES)
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +89,7 @@ def mean_bits(probabilities: Tensor, codes: Tensor) -> Tensor:
 def test_plain_integers_give_the_same_to_the_last_frequency(
     model: EncodecLm, codes: Tensor
 ) -> None:
-    integers = encodec.quantise(checkpoint())
+    integers = encodec_lm.quantise(checkpoint())
     positions = sinusoids(FRAMES, WIDTH).long().numpy()
     rows = frequencies(model, codes[:1])
     expected = reference.encodec_lm(integers, positions, codes[0].numpy())
@@ -148,7 +148,7 @@ def test_integers_cost_little_of_what_the_peers_model_learned() -> None:
     codes = melody(32, 1, FRAMES, SIZE, seed=1000)
     with torch.no_grad():
         exact = mean_bits(their_probabilities(theirs.eval(), codes), codes)
-    ours = EncodecLm("theirs", encodec.quantise(theirs.state_dict()), FRAMES)
+    ours = EncodecLm("theirs", encodec_lm.quantise(theirs.state_dict()), FRAMES)
     cost = mean_bits(frequencies(ours, codes).double() / 2**TOTAL_BITS, codes)
     assert float(exact) < 4  # of 6: it has learned something
     assert float(cost) < 1.01 * float(exact)
@@ -169,4 +169,4 @@ def test_a_checkpoint_of_something_else_is_refused(
 ) -> None:
     state = {k: v for k, v in (checkpoint() | change).items() if v is not None}
     with pytest.raises(ModelError, match=complaint):
-        encodec.quantise(state)
+        encodec_lm.quantise(state)

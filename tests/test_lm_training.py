@@ -14,9 +14,9 @@ import neucodec
 from neucodec.models.lm.config import LmConfig
 from neucodec.models.lm.integer import IntegerTransformer
 from neucodec.models.lm.transformer import CodeTransformer
-from neucodec.training.codes import coded_file
-from neucodec.training.lm_recipe import LmRecipe
-from neucodec.training.lm_trainer import LmTrainer
+from neucodec.training.entropy_model.recipe import LmRecipe
+from neucodec.training.entropy_model.shards import coded_file
+from neucodec.training.entropy_model.trainer import LmTrainer
 
 if sys.version_info >= (3, 11):
     import tomllib

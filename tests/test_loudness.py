@@ -11,12 +11,12 @@ from conftest import MakeClip, Run
 
 import neucodec
 from neucodec.api import ArraySource
-from neucodec.chunks import Audio
-from neucodec.decoder import Decoder
-from neucodec.encoder import EncodeOptions
-from neucodec.encoder import encode as encode_source
+from neucodec.audio.loudness import LoudnessMeter, gain_to, k_weighting
+from neucodec.coding.chunks import Audio
+from neucodec.coding.decoder import Decoder
+from neucodec.coding.encoder import EncodeOptions
+from neucodec.coding.encoder import encode as encode_source
 from neucodec.formats import NcfReader
-from neucodec.loudness import LoudnessMeter, gain_to, k_weighting
 
 
 def tone(seconds: float, rate: int, level_db: float = 0.0, channels: int = 1) -> Audio:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from neucodec.coding.tones import render
 from neucodec.formats import (
     LAYER_SIZES,
     MAX_BANDS,
@@ -21,7 +22,6 @@ from neucodec.formats import (
     layer_width,
     transform_length,
 )
-from neucodec.mdct_layer import render
 
 Streams = list[StreamLayer | None]
 

@@ -10,13 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neucodec.formats import (
-    NcfError,
-    byte_to_scale,
-    pack_codes,
-    scale_to_byte,
-    unpack_codes,
-)
+from neucodec.formats import NcfError, byte_to_scale, pack_codes, scale_to_byte, unpack_codes
 
 
 def test_codes_stand_stream_by_stream_book_by_book_most_significant_bit_first() -> None:

@@ -21,7 +21,7 @@ from neucodec.formats import (
     NcfWriter,
     ScaleKind,
 )
-from neucodec.formats.varint import encode_varint
+from neucodec.formats.entropy.varint import encode_varint
 
 
 def written(header: Header) -> bytes:

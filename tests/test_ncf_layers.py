@@ -21,7 +21,7 @@ from neucodec.formats import (
     ScaleKind,
     encode_chunk,
 )
-from neucodec.formats.chunk import parse_chunk
+from neucodec.formats.ncf.chunk import parse_chunk
 
 MONO = ncf.header(layer=LayerKind.MDCT)
 STEREO = ncf.header(channels=2, streams=2, overlap=512, layer=LayerKind.MDCT)

@@ -12,10 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neucodec.formats import EntropyCoder, Header, LayerKind, NcfError, ScaleKind
-from neucodec.formats.chunk import ChunkHead, parse_chunk
-from neucodec.formats.crc import registers, slice_crcs
-from neucodec.formats.scan import candidates, lookahead
-from neucodec.formats.varint import encode_varint, read_varint, read_varints, unzigzag, zigzag
+from neucodec.formats.entropy.varint import (
+    encode_varint,
+    read_varint,
+    read_varints,
+    unzigzag,
+    zigzag,
+)
+from neucodec.formats.ncf.chunk import ChunkHead, parse_chunk
+from neucodec.formats.ncf.crc import registers, slice_crcs
+from neucodec.formats.ncf.recovery.candidates import candidates, lookahead
 
 # Bytes as heads are made of: small numbers, flags, varints that go on; and heads of chunks with
 # layers, which would come about too seldom.

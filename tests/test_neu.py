@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from neucodec.models.card import find_card
+from neucodec.models.catalogue.card import find_card
 from neucodec.models.codec import AudioChunk, CodeChunk
 from neucodec.models.errors import ModelError
-from neucodec.models.neu import Neu, NeuCodec, NeuConfig
-from neucodec.models.registry import load
+from neucodec.models.families.neu.codec import Neu, NeuCodec, NeuConfig
+from neucodec.models.load import load
 
 CARD = find_card("neu2-44khz")
 WEIGHTS = Path(str(files("neucodec.models"))) / "weights/neu2-44khz.safetensors"

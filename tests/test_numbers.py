@@ -10,11 +10,11 @@ import torch
 from conftest import Run
 
 import neucodec
-from neucodec.audio_input import open_audio
-from neucodec.bitrate import parse_bitrate
-from neucodec.clock import parse_time
+from neucodec.audio.input import open_audio
+from neucodec.coding.bitrate import parse_bitrate
+from neucodec.coding.levels import LOUDEST
 from neucodec.errors import NeucodecError
-from neucodec.level import LOUDEST
+from neucodec.terminal.timecode import parse_time
 
 NINES = "9" * 400
 MORE_NINES = "9" * 5000  # more than Python turns into an integer

@@ -15,7 +15,7 @@ from servers import Server
 
 from neucodec.commands import play
 from neucodec.formats import Chunk, EntropyCoder, NcfWriter, ScaleKind
-from neucodec.models.card import find_card
+from neucodec.models.catalogue.card import find_card
 
 COMMANDS = {
     "encode": ("encode", "clip.wav", "-m", "encodec-24khz", "--entropy", "lm", "-o", "new.ncf"),

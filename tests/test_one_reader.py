@@ -19,7 +19,7 @@ from audio_bytes import (
     written,
 )
 
-from neucodec.audio_input import open_audio
+from neucodec.audio.input import open_audio
 
 SAMPLES = pcm16()
 AUDIO = (np.frombuffer(SAMPLES, "<i2") / np.float32(32768))[:, None]

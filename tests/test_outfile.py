@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from neucodec.errors import NeucodecError
-from neucodec.outfile import output_file, output_path
+from neucodec.files.outfile import output_file, output_path
 
 Write = Callable[..., None]
 Opened = Callable[..., AbstractContextManager[Any]]

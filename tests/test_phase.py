@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from neucodec.models.neu import Neu, NeuConfig
-from neucodec.models.neu_decoder import NeuDecoder
-from neucodec.models.phase import FADE, FRAMES, Phases, spread
-from neucodec.models.spectrum import Spectrum
+from neucodec.models.families.neu.codec import Neu, NeuConfig
+from neucodec.models.families.neu.decoder import NeuDecoder
+from neucodec.models.parts.phase import FADE, FRAMES, Phases, spread
+from neucodec.models.parts.spectrum import Spectrum
 
 BINS, GIVEN, HOP = 1025, 112, 512
 NARROW = NeuConfig(

@@ -14,7 +14,7 @@ import pytest
 from conftest import MakeClip, Run
 
 import neucodec
-from neucodec.pipes import as_input, as_output, descriptor_of, is_special
+from neucodec.files.pipes import as_input, as_output, descriptor_of, is_special
 from neucodec.training.corpus import audio_below
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="names of Unix")

@@ -19,11 +19,11 @@ from test_encodec import MONO, STEREO
 from test_encodec import a_model as encodec
 from torch import Tensor
 
-from neucodec.models.card import find_card
+from neucodec.models.catalogue.card import find_card
 from neucodec.models.codec import Codec
-from neucodec.models.dac import DAC_44KHZ
-from neucodec.models.hificodec import HifiCodec, HifiCodecConfig
-from neucodec.models.registry import build
+from neucodec.models.families.dac.network import DAC_44KHZ
+from neucodec.models.families.hificodec import HifiCodec, HifiCodecConfig
+from neucodec.models.load import build
 
 WEIGHTS = Path(str(files("neucodec.models"))) / "weights"
 

@@ -15,11 +15,11 @@ from published import codes_in, damaged, decoder, from_ncf, small, to_ncf
 from safetensors.torch import save_file
 from test_dac import SMALL, VARIANTS, by_layers, saved, theirs
 
-from neucodec.decoder import Decoder
+from neucodec.coding.decoder import Decoder
 from neucodec.errors import NeucodecError
 from neucodec.formats import NcfReader
 from neucodec.models.codec import Codec
-from neucodec.models.dac import Dac, DacConfig
+from neucodec.models.families.dac.network import Dac, DacConfig
 
 
 @pytest.fixture(autouse=True)

@@ -15,8 +15,8 @@ from test_encodec import MONO, STEREO, a_model, saved, their_codes, theirs
 from torch import Tensor
 
 from neucodec.models.codec import AudioChunk, Codec
-from neucodec.models.encodec import rename
-from neucodec.models.state_dict import read_checkpoint
+from neucodec.models.families.encodec.network import rename
+from neucodec.models.parts.state_dict import read_checkpoint
 from neucodec.models.strategies import StreamCodec, give_up
 
 STRIDE = 24000  # of the mono model

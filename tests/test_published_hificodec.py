@@ -13,7 +13,7 @@ from published import codes_in, damaged, decoder, from_ncf, small, to_ncf
 from safetensors.torch import save_file
 from test_hificodec import Reference
 
-from neucodec.chunks import extended
+from neucodec.coding.chunks import extended
 from neucodec.errors import NeucodecError
 from neucodec.models.codec import Codec
 

@@ -15,11 +15,11 @@ from test_encode_decode import sound
 
 import neucodec
 from neucodec.api import ArraySource
-from neucodec.encoder import EncodeOptions
-from neucodec.encoder import encode as encode_source
+from neucodec.coding.encoder import EncodeOptions
+from neucodec.coding.encoder import encode as encode_source
+from neucodec.coding.rate import AverageRate
 from neucodec.errors import NeucodecError
 from neucodec.formats import NcfReader
-from neucodec.rate import AverageRate
 
 COUNTS = range(1, 17)
 

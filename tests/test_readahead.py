@@ -9,7 +9,7 @@ import pytest
 from conftest import PATIENCE
 from producers import Counted, held_back
 
-from neucodec.readahead import in_batches
+from neucodec.parallel.read_ahead import in_batches
 
 
 def test_batches_are_full_but_for_the_first_and_the_last() -> None:

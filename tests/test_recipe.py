@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from neucodec.errors import NeucodecError
-from neucodec.models.card import find_card
-from neucodec.training.lm_recipe import LmRecipe
+from neucodec.models.catalogue.card import find_card
+from neucodec.training.codecs import system_of
+from neucodec.training.entropy_model.recipe import LmRecipe
 from neucodec.training.recipe import Recipe
-from neucodec.training.systems import system_of
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from conftest import MakeClip, Run
 from servers import Server
 
 from neucodec.errors import NeucodecError
-from neucodec.outfile import output_file
+from neucodec.files.outfile import output_file
 
 web = pytest.mark.skipif(not find_spec("aiohttp"), reason="needs fsspec's driver, aiohttp")
 

@@ -5,8 +5,8 @@ import pytest
 import soxr
 from numpy.typing import NDArray
 
+from neucodec.audio.resample import Audio, BlockResampler
 from neucodec.errors import NeucodecError
-from neucodec.resample import Audio, BlockResampler
 
 RATIOS = [
     (44100, 48000),

@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from neucodec.models.seanet import Conv, Decoder, Encoder, SeanetConfig, reflect
-from neucodec.models.seanet_rows import RowCoder, RowConvolution
-from neucodec.models.signal_rows import Moments, Rows, elu
-from neucodec.models.stream import Carry
+from neucodec.models.families.encodec.seanet_rows import RowCoder, RowConvolution
+from neucodec.models.parts.causal_state import Carry
+from neucodec.models.parts.seanet import Conv, Decoder, Encoder, SeanetConfig, reflect
+from neucodec.models.parts.signal_rows import Moments, Rows, elu
 
 MONO = SeanetConfig(filters=4, latent=16)
 STEREO = SeanetConfig(channels=2, causal=False, group_norm=True, filters=4, latent=16)

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 import neucodec
-from neucodec.chunks import Audio
+from neucodec.coding.chunks import Audio
 from neucodec.models.codec import CodeChunk
-from neucodec.models.turning import turned
+from neucodec.models.signal_ends import turned
 
 
 def coded(audio: Audio, model: neucodec.Model) -> Audio:

@@ -15,14 +15,14 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from neucodec.models.errors import ModelError
-from neucodec.models.spectokenizer import (
+from neucodec.models.families.spectokenizer.network import (
     SPECTOKENIZER_BASE,
     SPECTOKENIZER_MINI,
     SpecTokenizer,
     SpecTokenizerConfig,
 )
-from neucodec.models.spectokenizer_parts import complex_convolution
-from neucodec.models.stream import Carry
+from neucodec.models.families.spectokenizer.parts import complex_convolution
+from neucodec.models.parts.causal_state import Carry
 
 SMALL = replace(SPECTOKENIZER_MINI, channels=(4, 6, 8, 8, 12), codebook_size=64)
 SKIPPING = replace(SMALL, narrow=0, skip=True)

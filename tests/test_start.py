@@ -24,7 +24,7 @@ print("torch._decomp" in sys.modules)
 
 SHARED = """
 import distributed
-from neucodec.models.start import start_torch
+from neucodec.models.import_torch import start_torch
 start_torch()
 import torch
 print(torch.Generator().initial_seed() > 0)
@@ -53,7 +53,7 @@ def test_what_only_compilers_need_is_left_out_of_versions_that_can_do_without(
 
 HEAP = """
 import ctypes
-from neucodec.models.start import one_heap
+from neucodec.models.import_torch import one_heap
 libc = ctypes.CDLL(None)
 class Figures(ctypes.Structure):
     _fields_ = [(name, ctypes.c_size_t) for name in "arena ordblks smblks hblks hblkhd".split()]

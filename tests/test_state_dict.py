@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from neucodec.models.errors import ModelError
-from neucodec.models.state_dict import fold_weight_norm, read_checkpoint, restore
+from neucodec.models.parts.state_dict import fold_weight_norm, read_checkpoint, restore
 
 
 def network() -> nn.Sequential:

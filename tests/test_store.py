@@ -13,11 +13,11 @@ import pytest
 from conftest import PATIENCE
 from servers import COMMIT, Hub, Server, wait_for
 
-from neucodec.models import cache, store
-from neucodec.models.card import Card
+from neucodec.models.catalogue import cache_dirs, weights_store
+from neucodec.models.catalogue.card import Card
+from neucodec.models.catalogue.download_progress import Monitor
+from neucodec.models.catalogue.weights_source import Source
 from neucodec.models.errors import ModelError
-from neucodec.models.monitor import Monitor
-from neucodec.models.source import Source
 
 CONTENT = b"weights " * 50_000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -76,8 +76,8 @@ def files(folder: Path) -> set[str]:
 
 def test_first_use_downloads_and_the_second_does_not(server: Server, tmp_path: Path) -> None:
     small, lines = card(url(server)), Lines()
-    assert store.find(small) is None
-    found = store.fetch(small, monitor=lines)
+    assert weights_store.find(small) is None
+    found = weights_store.fetch(small, monitor=lines)
     assert found.path.read_bytes() == CONTENT
     assert found.path.parent.parent == tmp_path / "ours"
     assert lines.said == [
@@ -85,26 +85,26 @@ def test_first_use_downloads_and_the_second_does_not(server: Server, tmp_path: P
         "(weights: CC BY 4.0, code: MIT, arXiv 1234.56789)"
     ]
     server.requests.clear()
-    assert store.fetch(small, monitor=lines) == store.find(small) == found
+    assert weights_store.fetch(small, monitor=lines) == weights_store.find(small) == found
     assert (len(lines.said), server.requests) == (1, [])
-    assert store.check(found) == SHA256
+    assert weights_store.check(found) == SHA256
 
 
 def test_the_hub_is_asked_once(hub: Hub, tmp_path: Path) -> None:
-    found = store.fetch(card(HUB))
+    found = weights_store.fetch(card(HUB))
     assert found.path.read_bytes() == CONTENT
     assert found.path.is_relative_to(tmp_path / "hub" / "models--voice--small" / "snapshots")
     assert hub.fetched == [""]
     hub.requests.clear()
-    assert store.fetch(card(HUB)) == found
+    assert weights_store.fetch(card(HUB)) == found
     assert hub.requests == []
-    assert store.check(found) == SHA256
+    assert weights_store.check(found) == SHA256
 
 
 def test_other_programs_find_what_we_fetched_from_the_hub(hub: Hub, tmp_path: Path) -> None:
     from huggingface_hub import try_to_load_from_cache
 
-    found = store.fetch(card(HUB))
+    found = weights_store.fetch(card(HUB))
     assert try_to_load_from_cache(
         "voice/small", "model.safetensors", cache_dir=tmp_path / "hub"
     ) == str(found.path)
@@ -113,21 +113,21 @@ def test_other_programs_find_what_we_fetched_from_the_hub(hub: Hub, tmp_path: Pa
 def test_a_revision_of_the_hub(hub: Hub) -> None:
     for revision in ("v2", COMMIT):
         source = Source(repository="voice/small", file="model.safetensors", revision=revision)
-        assert COMMIT in store.fetch(card(source)).path.parts
+        assert COMMIT in weights_store.fetch(card(source)).path.parts
     assert {r.path.split("/")[4] for r in hub.requests} == {"v2"}
 
 
 def test_a_connection_to_the_hub_that_is_cut(hub: Hub) -> None:
     hub.files["voice/small/model.safetensors"] = content = bytes(24 << 20)
     hub.cuts = [23 << 20]
-    assert store.fetch(card(HUB)).path.read_bytes() == content
+    assert weights_store.fetch(card(HUB)).path.read_bytes() == content
     assert hub.fetched == ["", f"bytes={20 << 20}-"]  # the library keeps multiples of 10 MB
 
 
 def test_a_corrupt_file_of_the_hub_is_refused_and_removed(hub: Hub, tmp_path: Path) -> None:
     hub.lie = wrong = CONTENT[:-1] + b"!"
     with pytest.raises(ModelError) as caught:
-        store.fetch(card(HUB))
+        weights_store.fetch(card(HUB))
     assert str(caught.value) == (
         "https://huggingface.co/voice/small/resolve/main/model.safetensors gave a damaged or "
         "another file, which was removed: its SHA-256 is "
@@ -135,14 +135,14 @@ def test_a_corrupt_file_of_the_hub_is_refused_and_removed(hub: Hub, tmp_path: Pa
     )
     assert files(tmp_path / "hub") == {"main"}
     hub.lie = b""
-    assert store.fetch(card(HUB)).path.read_bytes() == CONTENT
+    assert weights_store.fetch(card(HUB)).path.read_bytes() == CONTENT
 
 
 def test_a_hash_on_the_card_goes_before_what_the_hub_says(hub: Hub) -> None:
     pinned = Source(repository="voice/small", file="model.safetensors", sha256="0" * 64)
     with pytest.raises(ModelError, match=r"0{16}… was expected"):
-        store.fetch(card(pinned))
-    assert store.find(card(pinned)) is None
+        weights_store.fetch(card(pinned))
+    assert weights_store.find(card(pinned)) is None
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_a_hash_on_the_card_goes_before_what_the_hub_says(hub: Hub) -> None:
 )
 def test_what_the_hub_does_not_have(hub: Hub, source: Source, reason: str) -> None:
     with pytest.raises(ModelError) as caught:
-        store.fetch(card(source))
+        weights_store.fetch(card(source))
     assert reason in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -183,7 +183,7 @@ assert store.check(store.fetch(card(HUB))) == SHA256
 
 def test_another_source_where_the_first_fails(server: Server, hub: Hub) -> None:
     absent, lines = Source(url=f"{server.url}/gone.pth"), Lines()
-    found = store.fetch(card(absent, HUB), monitor=lines)
+    found = weights_store.fetch(card(absent, HUB), monitor=lines)
     assert found.source == HUB
     assert lines.said[1:] == [
         f"{server.url}/gone.pth: the server answers 404 Not Found; trying "
@@ -194,13 +194,13 @@ def test_another_source_where_the_first_fails(server: Server, hub: Hub) -> None:
 @pytest.mark.parametrize("location", ["http://[::1", "http://h:99999/", "ftp://h/", "/v1/w"])
 def test_another_source_where_the_first_redirects_to_nowhere(hub: Hub, location: str) -> None:
     with Server(redirects={"/v1/w": location}) as server:
-        found = store.fetch(card(Source(url=f"{server.url}/v1/w"), HUB))
+        found = weights_store.fetch(card(Source(url=f"{server.url}/v1/w"), HUB))
     assert found.source == HUB
 
 
 def test_a_corrupt_file_is_no_reason_to_look_elsewhere(server: Server, hub: Hub) -> None:
     with pytest.raises(ModelError, match="gave a damaged or another file"):
-        store.fetch(card(url(server, "00000000"), HUB))
+        weights_store.fetch(card(url(server, "00000000"), HUB))
     assert hub.requests == []
 
 
@@ -217,17 +217,17 @@ def test_offline_by_the_environment(
 ) -> None:
     monkeypatch.setenv(variable, "1")
     with pytest.raises(ModelError) as caught:
-        store.fetch(card(HUB))
+        weights_store.fetch(card(HUB))
     assert str(caught.value) == OFFLINE.format(f"{variable}=1")
     monkeypatch.setenv(variable, "0")
-    found = store.fetch(card(HUB))
+    found = weights_store.fetch(card(HUB))
     monkeypatch.setenv(variable, "1")
-    assert store.fetch(card(HUB)) == found
+    assert weights_store.fetch(card(HUB)) == found
 
 
 def test_offline_by_option(hub: Hub) -> None:
     with pytest.raises(ModelError) as caught:
-        store.fetch(card(HUB), offline="--offline")
+        weights_store.fetch(card(HUB), offline="--offline")
     assert str(caught.value) == OFFLINE.format("--offline")
     assert hub.requests == []
 
@@ -237,7 +237,7 @@ def test_without_a_network(server: Server, monkeypatch: pytest.MonkeyPatch) -> N
     server.__exit__()
     monkeypatch.setenv("HF_ENDPOINT", closed)
     with pytest.raises(ModelError) as caught:
-        store.fetch(card(url(server)))
+        weights_store.fetch(card(url(server)))
     assert re.fullmatch(
         rf"small is not here, and cannot be fetched \({closed}/v1/weights\.pth cannot be reached: "
         rf".+\): bring {closed}/v1/weights\.pth by hand, "
@@ -245,7 +245,7 @@ def test_without_a_network(server: Server, monkeypatch: pytest.MonkeyPatch) -> N
         str(caught.value),
     )
     with pytest.raises(ModelError, match=r"small/resolve/main/model\.safetensors: \S.*\): bring "):
-        store.fetch(card(HUB))
+        weights_store.fetch(card(HUB))
 
 
 def test_a_hub_cache_that_cannot_be_written(
@@ -254,16 +254,16 @@ def test_a_hub_cache_that_cannot_be_written(
     (tmp_path / "file").touch()
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "file" / "hub"))
     with pytest.raises(ModelError, match=r"file.* cannot be written: .*; HF_HOME names another"):
-        store.fetch(card(HUB))
+        weights_store.fetch(card(HUB))
 
 
 @pytest.mark.parametrize("known", ["", SHA256[:8]])
 def test_the_first_use_is_on_record(server: Server, known: str) -> None:
-    found = store.fetch(card(url(server, known)))
+    found = weights_store.fetch(card(url(server, known)))
     assert found.record and found.record.read_text() == f"{SHA256}  weights.pth\n"
     found.path.write_bytes(CONTENT + b"!")
     with pytest.raises(ModelError) as caught:
-        store.check(found)
+        weights_store.check(found)
     assert str(caught.value) == (
         f"{found.path} is damaged or another version: its SHA-256 is "
         f"{hashlib.sha256(CONTENT + b'!').hexdigest()[:16]}…, {SHA256[:16]}… was expected; "
@@ -273,13 +273,13 @@ def test_the_first_use_is_on_record(server: Server, known: str) -> None:
 
 def test_what_the_hub_gives_no_hash_of_is_recorded_at_its_first_use(hub: Hub) -> None:
     hub.told = False
-    found = store.fetch(card(HUB))
+    found = weights_store.fetch(card(HUB))
     assert found.expected == ""
-    assert store.check(found) == found.expected == SHA256
+    assert weights_store.check(found) == found.expected == SHA256
     blob = found.path.resolve()
     blob.write_bytes(CONTENT + b"!")
     with pytest.raises(ModelError, match="is damaged or another version"):
-        store.check(found)
+        weights_store.check(found)
 
 
 def loads(path: Path) -> None:
@@ -291,11 +291,11 @@ def test_a_file_brought_by_hand(hub: Hub, tmp_path: Path) -> None:
     brought = tmp_path / "usb" / "w.bin"
     brought.parent.mkdir()
     brought.write_bytes(CONTENT)
-    added = store.add(card(HUB), brought, loads)
+    added = weights_store.add(card(HUB), brought, loads)
     assert added.path.name == "model.safetensors"
     brought.unlink()
-    assert store.fetch(card(HUB), offline="--offline") == added
-    assert store.check(added) == SHA256
+    assert weights_store.fetch(card(HUB), offline="--offline") == added
+    assert weights_store.check(added) == SHA256
     assert hub.requests == []
 
 
@@ -305,50 +305,50 @@ def test_a_file_brought_by_hand_is_known_by_its_hash_or_name(tmp_path: Path) -> 
     other = Source(url="https://a.example/other.th", sha256="0" * 8)
     brought = tmp_path / "named.th"
     brought.write_bytes(CONTENT)
-    assert store.add(card(named, pinned), brought, loads).source == pinned
-    assert store.add(card(other, HUB, named), brought, loads).source == named
+    assert weights_store.add(card(named, pinned), brought, loads).source == pinned
+    assert weights_store.add(card(other, HUB, named), brought, loads).source == named
     with pytest.raises(ModelError, match=r"not the file of small: its SHA-256 is .*, 00000000… "):
-        store.add(card(other), brought, loads)
+        weights_store.add(card(other), brought, loads)
 
 
 def test_a_file_that_does_not_load_is_not_taken(tmp_path: Path) -> None:
     brought = tmp_path / "model.safetensors"
     brought.write_bytes(b"something else")
     with pytest.raises(ModelError, match="no weights"):
-        store.add(card(HUB), brought, loads)
-    assert store.find(card(HUB)) is None
+        weights_store.add(card(HUB), brought, loads)
+    assert weights_store.find(card(HUB)) is None
     assert not (tmp_path / "ours").exists()
 
 
 def test_removing_leaves_nothing(server: Server, hub: Hub, tmp_path: Path) -> None:
     both = card(url(server), HUB)
-    ours = store.fetch(card(url(server)))
-    theirs = store.fetch(card(HUB))
-    assert store.remove(both) == [ours.path, theirs.path]
-    assert store.find(both) is None
+    ours = weights_store.fetch(card(url(server)))
+    theirs = weights_store.fetch(card(HUB))
+    assert weights_store.remove(both) == [ours.path, theirs.path]
+    assert weights_store.find(both) is None
     assert files(tmp_path / "ours") == set()
     assert files(tmp_path / "hub") == {"main"}
-    assert store.remove(both) == []
+    assert weights_store.remove(both) == []
 
 
 def test_removing_leaves_what_another_revision_has_too(hub: Hub, tmp_path: Path) -> None:
-    found = store.fetch(card(HUB))
+    found = weights_store.fetch(card(HUB))
     other = found.path.parent.parent / ("f" * 40) / found.path.name
     other.parent.mkdir()
     other.symlink_to(Path("..") / ".." / "blobs" / SHA256)
-    store.remove(card(HUB))
+    weights_store.remove(card(HUB))
     assert not found.path.exists()
     assert other.read_bytes() == CONTENT
 
 
 def test_what_nobody_has_published(tmp_path: Path) -> None:
     with pytest.raises(ModelError) as caught:
-        store.fetch(card())
+        weights_store.fetch(card())
     assert str(caught.value) == (
         "nobody has published weights of small: train some, and give their path instead"
     )
     with pytest.raises(ModelError, match="there is nothing to bring"):
-        store.add(card(), tmp_path / "w.pth", loads)
+        weights_store.add(card(), tmp_path / "w.pth", loads)
 
 
 @pytest.mark.parametrize(
@@ -376,7 +376,7 @@ def test_the_cache_is_where_the_platform_wants_it(
     for name, value in variables.items():
         monkeypatch.setenv(name, value.format(tmp_path))
     monkeypatch.setattr(sys, "platform", platform)
-    assert cache.cache_dir() == tmp_path / folder
+    assert cache_dirs.cache_dir() == tmp_path / folder
 
 
 def test_the_hub_s_cache_is_where_its_library_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -385,7 +385,7 @@ def test_the_hub_s_cache_is_where_its_library_has_it(monkeypatch: pytest.MonkeyP
         monkeypatch.setenv(name, value)
     for name in ("HF_HUB_CACHE", "HF_HOME", "XDG_CACHE_HOME"):
         out = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, check=True)
-        assert cache.hub_cache() == Path(out.stdout.decode().strip())
+        assert cache_dirs.hub_cache() == Path(out.stdout.decode().strip())
         monkeypatch.delenv(name)
 
 

@@ -11,7 +11,7 @@ import pytest
 from conftest import MakeClip, Run
 
 import neucodec
-from neucodec.tokens import read_tokens
+from neucodec.interchange.tokens import read_tokens
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
 

@@ -12,11 +12,11 @@ import torch
 from safetensors.torch import load_file
 
 from neucodec.errors import NeucodecError
-from neucodec.models.quantise import ResidualQuantiser
+from neucodec.models.parts.trained_rvq import ResidualQuantiser
 from neucodec.training.corpus import Corpus
-from neucodec.training.journal import LOG, Journal
-from neucodec.training.losses import SpectralLoss, mel_filters
+from neucodec.training.losses.spectral import SpectralLoss, mel_filters
 from neucodec.training.recipe import AdversaryRecipe, Recipe
+from neucodec.training.run_log import LOG, Journal
 from neucodec.training.trainer import Trainer
 
 SHARES = {"spectral": 2.0, "adversarial": 0.5, "features": 1.0}
@@ -224,7 +224,7 @@ def test_an_unknown_key_in_a_recipe_is_refused(tmp_path: Path) -> None:
 
 def test_a_slow_machine_has_a_speed_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([0.0, 3600.0])
-    monkeypatch.setattr("neucodec.training.journal.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("neucodec.training.run_log.time.monotonic", lambda: next(clock))
     with Journal(tmp_path, every=1, seconds=0.2, quiet=True) as journal:
         journal.add(1, {"mel": 1.0})
     assert json.loads((tmp_path / LOG).read_text())["speed"] == pytest.approx(0.2 / 3600)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from neucodec.training.systems.chunked import through_noise
+from neucodec.training.codecs.chunked import through_noise
 
 
 def gaussian(*variances: float) -> Tensor:

@@ -10,14 +10,14 @@ from networks import peer
 from torch import nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from neucodec.models.codebook import CosineCodebook, EuclideanCodebook
-from neucodec.training.losses import mel_filters
-from neucodec.training.mel import EncodecMelDistance, MelDistance, Scale
-from neucodec.training.quantisers import (
+from neucodec.models.parts.published_rvq import CosineCodebook, EuclideanCodebook
+from neucodec.training.codecs.quantisers import (
     FollowingQuantiser,
     learn_by_gradient,
     learn_factorised,
 )
+from neucodec.training.losses.mel import EncodecMelDistance, MelDistance, Scale
+from neucodec.training.losses.spectral import mel_filters
 
 
 def test_the_mel_distance_is_dacs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,9 +18,9 @@ import torch
 from conftest import PATIENCE, MakeClip, Run
 
 from neucodec.errors import NeucodecError
-from neucodec.models.card import find_card
+from neucodec.models.catalogue.card import find_card
+from neucodec.training.codecs import system_of
 from neucodec.training.recipe import Recipe
-from neucodec.training.systems import system_of
 from neucodec.training.trainer import Trainer
 
 RECIPES = Path(__file__).parent.parent / "recipes"

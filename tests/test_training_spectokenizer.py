@@ -10,8 +10,8 @@ import torch
 from networks import signal
 from torch import Tensor
 
+from neucodec.training.codecs.spectokenizer import SpecTokenizerSystem
 from neucodec.training.recipe import Recipe
-from neucodec.training.systems.spectokenizer import SpecTokenizerSystem
 
 HOP = 320
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from neucodec.training.losses import stft
-from neucodec.training.waveform import WaveformLayer
+from neucodec.training.codecs.waveform import WaveformLayer
+from neucodec.training.losses.spectral import stft
 
 RATE = 16000
 

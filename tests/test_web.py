@@ -16,12 +16,13 @@ import pytest
 from conftest import MakeClip, Run
 from servers import Script, Server
 
-from neucodec import convert, remote, web
-from neucodec.commands.files import watch
+from neucodec.commands.batch_run import watch
 from neucodec.errors import NeucodecError
-from neucodec.formats.dac import MAGIC
-from neucodec.models.place import place_inside
-from neucodec.search import Kind, find_files
+from neucodec.files import remote, web
+from neucodec.formats.peers.dac import MAGIC
+from neucodec.interchange import peers
+from neucodec.jobs.input_files import Kind, find_files
+from neucodec.safety.inside import place_inside
 
 pytestmark = pytest.mark.skipif(not find_spec("aiohttp"), reason="needs fsspec's driver, aiohttp")
 
@@ -248,6 +249,6 @@ class Endless:
 
 
 def test_codes_without_an_end_are_not_held(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(convert, "MOST_BYTES", 10_000)
+    monkeypatch.setattr(peers, "MOST_BYTES", 10_000)
     with pytest.raises(NeucodecError, match="more than 10000 bytes: a day of codes has fewer"):
-        convert.as_ncf(cast(BinaryIO, Endless()), lambda card: pytest.fail("no codec is due"))
+        peers.as_ncf(cast(BinaryIO, Endless()), lambda card: pytest.fail("no codec is due"))

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from neucodec.models.winograd import TwoTaps, WinogradConvolution
+from neucodec.models.parts.winograd import TwoTaps, WinogradConvolution
 
 
 @pytest.mark.parametrize("dilation", [1, 3, 9])

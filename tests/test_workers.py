@@ -8,8 +8,8 @@ import pytest
 from conftest import PATIENCE
 from producers import Counted, held_back
 
-from neucodec import workers
-from neucodec.workers import batches, in_order
+from neucodec.parallel import threads as counts
+from neucodec.parallel.threads import batches, in_order
 
 
 @pytest.fixture(params=["threads", "alone"])
@@ -17,7 +17,7 @@ def threads(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     """How many to use: two, or one of a process that has been left no more than one."""
     if request.param == "threads":
         return 2
-    monkeypatch.setattr(workers, "_limit", 1)
+    monkeypatch.setattr(counts, "_limit", 1)
     return 1
 
 
@@ -82,7 +82,7 @@ def test_an_error_comes_through(threads: int) -> None:
 def test_a_process_that_is_left_one_thread_starts_no_other(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(workers, "_limit", 1)
+    monkeypatch.setattr(counts, "_limit", 1)
     names = set(in_order(lambda _: threading.current_thread().name, range(3)))
     assert names == {threading.current_thread().name}
 

@@ -14,7 +14,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from ..argmax import argmax
+from neucodec.models.parts.argmax import argmax
+
 from .frequencies import TOTAL_BITS
 
 VALUE_BITS = 12

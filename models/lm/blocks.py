@@ -12,7 +12,8 @@ from copy import copy
 import torch
 from torch import Tensor
 
-from ..errors import ModelError
+from neucodec.models.errors import ModelError
+
 from . import arithmetic as exact
 from .products import EXACT, Matrix, Products, exact_bmm
 

@@ -12,8 +12,9 @@ import torch
 from safetensors.torch import save as serialised
 from torch import Tensor
 
-from ..errors import ModelError
-from ..state_dict import read_checkpoint
+from neucodec.models.errors import ModelError
+from neucodec.models.parts.state_dict import read_checkpoint
+
 from . import arithmetic as exact
 from .blocks import Gelu, Layer, Network, Norm, Past, Weights, add, power_of_two
 from .products import Products, fastest

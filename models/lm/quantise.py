@@ -14,7 +14,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ..errors import ModelError
+from neucodec.models.errors import ModelError
+
 from .arithmetic import ATTENTION_BITS, GELU_BITS, OCTAVE_BITS, UNIT_BITS, VALUE_BITS, VALUE_LIMIT
 from .blocks import PAST_LIMIT, QUERY_LIMIT
 from .config import LmConfig

@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
-from ..console import Console, shown
-from ..errors import NeucodecError
-from ..pipes import PIPE, as_input, as_output
-from ..standard import tell
+from neucodec.errors import NeucodecError
+from neucodec.files.pipes import PIPE, as_input, as_output
+from neucodec.terminal.console import Console, shown
+from neucodec.terminal.standard_streams import tell
+
+from .codec_loader import Codecs
 from .evaluate import NAMES
-from .fetching import Codecs
 from .options import offline_option, verbosity_options
 
 if TYPE_CHECKING:
-    from ..evaluation.metrics import Audio
+    from neucodec.evaluation.metrics import Audio
 
 EPILOG = """
 \b
@@ -59,7 +60,7 @@ def compare(
     Both are audio files of any format, or .ncf; one may be '-' for standard input. DEC is converted
     to REF's sample rate. The bitrate is that of the file DEC.
     """
-    from ..evaluation.metrics import METRICS, choose_metrics, measure
+    from neucodec.evaluation.metrics import METRICS, choose_metrics, measure
 
     console = Console(verbose - quiet)
     reference, decoded = as_input(reference), as_input(decoded)
@@ -74,7 +75,7 @@ def compare(
     codecs = Codecs("auto", offline, half="decoder")
     first, second, rate, size = _pair(reference, decoded, mono, codecs, console)
     if plot:
-        from ..evaluation.plot import plot_spectrograms
+        from neucodec.evaluation.page.spectrogram import plot_spectrograms
 
         signals = [(shown(reference), first), (shown(decoded), second)]
         plot_spectrograms(plot, signals, rate, force=force, sources=[reference, decoded])
@@ -84,7 +85,7 @@ def compare(
         found = {"reference": shown(reference), "decoded": shown(decoded), "kbps": kbps} | scores
         tell(json.dumps(found))
         return
-    from ..evaluation.summary import number
+    from neucodec.evaluation.summary import number
 
     tell(f"{'kbps':<14} {kbps:8.2f}  real bitrate of DEC")
     for metric in chosen:
@@ -97,12 +98,12 @@ def _pair(
     reference: str, decoded: str, mono: bool, codecs: Codecs, console: Console
 ) -> tuple[Audio, Audio, int, int]:
     """Both signals [n, channels], of one length, their rate, and the bytes of the file DEC."""
-    from ..evaluation.clips import measured_clip
-    from ..evaluation.metrics import resampled
+    from neucodec.evaluation.clips import measured_clip
+    from neucodec.evaluation.metrics import resampled
 
     def decode(file: BinaryIO) -> tuple[Audio, int]:
-        from ..api import decode_opened
-        from ..damage import problems_of
+        from neucodec.api import decode_opened
+        from neucodec.damage import problems_of
 
         models = codecs.entropy_models(console)
         decoder, audio = decode_opened(file, lambda card: codecs.get(card, console), None, models)

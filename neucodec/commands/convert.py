@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..batch import DONE, SKIPPED, Result
-from ..console import Console, counted, shown
-from ..places import size as size_of
-from ..plan import Job, names_file
-from ..search import Kind
-from .fetching import Codecs
-from .files import (
+from neucodec.files.paths import size as size_of
+from neucodec.jobs.input_files import Kind
+from neucodec.jobs.output_names import Job, names_file
+from neucodec.jobs.run import DONE, SKIPPED, Result
+from neucodec.terminal.console import Console, counted, shown
+
+from .batch_run import (
     NCF,
     Batch,
     Outputs,
@@ -26,6 +26,7 @@ from .files import (
     target_name,
     watch,
 )
+from .codec_loader import Codecs
 from .options import (
     Model,
     batch_options,
@@ -36,9 +37,9 @@ from .options import (
 )
 
 if TYPE_CHECKING:
-    from ..convert import Load
-    from ..models.card import Card
-    from ..models.codec import Codec
+    from neucodec.interchange.peers import Load
+    from neucodec.models.catalogue.card import Card
+    from neucodec.models.codec import Codec
 
 SUFFIXES = {"ncf": ".ncf", "ecdc": ".ecdc", "dac": ".dac"}
 """Kinds of files, and how their names end."""
@@ -123,7 +124,7 @@ class _Converting:
     outputs: Outputs
 
     def __call__(self, job: Job, console: Console) -> Result:
-        from ..convert import read_whole
+        from neucodec.interchange.peers import read_whole
 
         if is_there(job, self.outputs, lambda: self._is_whole(job.target), console):
             return SKIPPED
@@ -142,7 +143,7 @@ class _Converting:
         return replace(DONE, input_bytes=len(data), output_bytes=size_of(job.target))
 
     def _to_ncf(self, job: Job, data: bytes, load: Load, console: Console) -> None:
-        from ..convert import to_ncf
+        from neucodec.interchange.peers import to_ncf
 
         with open_output(job, self.outputs) as target:
             header = to_ncf(data, target, load, self.model)
@@ -153,9 +154,9 @@ class _Converting:
         )
 
     def _from_ncf(self, job: Job, data: bytes, load: Load, console: Console) -> None:
-        from ..convert import from_ncf
-        from ..formats import NcfReader
-        from ..integrity import surplus_of
+        from neucodec.coding.integrity import surplus_of
+        from neucodec.formats import NcfReader
+        from neucodec.interchange.peers import from_ncf
 
         reader = NcfReader(io.BytesIO(data))
         models = self.codecs.entropy_models(console)
@@ -173,10 +174,10 @@ class _Converting:
 
     def _is_whole(self, path: str) -> bool:
         """Whether an output is one of its kind, read to its end."""
-        from ..formats import NcfError
-        from ..formats.dac import read_dac
-        from ..formats.ecdc import read_ecdc
-        from ..integrity import is_whole_ncf
+        from neucodec.coding.integrity import is_whole_ncf
+        from neucodec.formats import NcfError
+        from neucodec.formats.peers.dac import read_dac
+        from neucodec.formats.peers.ecdc import read_ecdc
 
         if self.kind == "ncf":
             return is_whole_ncf(path)

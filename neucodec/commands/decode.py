@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..batch import DONE, SKIPPED, Result
-from ..clock import format_spans, format_time
-from ..console import Console, counted, shown
-from ..errors import NeucodecError
-from ..models.card import card_names
-from ..models.precision import PRECISIONS
-from ..places import size as size_of
-from ..plan import Job, names_file
-from ..speakers import FLAC_MASKS
-from .fetching import Codecs
-from .files import (
+from neucodec.audio.speakers import FLAC_MASKS
+from neucodec.errors import NeucodecError
+from neucodec.files.paths import size as size_of
+from neucodec.jobs.output_names import Job, names_file
+from neucodec.jobs.run import DONE, SKIPPED, Result
+from neucodec.models.catalogue.card import card_names
+from neucodec.models.parts.precision import PRECISIONS
+from neucodec.terminal.console import Console, counted, shown
+from neucodec.terminal.timecode import format_spans, format_time
+
+from .batch_run import (
     DECODABLE,
     Batch,
     Outputs,
@@ -33,6 +33,7 @@ from .files import (
     target_name,
     watch,
 )
+from .codec_loader import Codecs
 from .options import (
     COUNT,
     TIME,
@@ -45,11 +46,11 @@ from .options import (
 )
 
 if TYPE_CHECKING:
-    from ..audio_output import AudioSink
-    from ..decoder import Decoder
-    from ..formats import Header, NcfReader
-    from ..models.card import Card
-    from ..models.codec import Codec
+    from neucodec.audio.output import AudioSink
+    from neucodec.coding.decoder import Decoder
+    from neucodec.formats import Header, NcfReader
+    from neucodec.models.catalogue.card import Card
+    from neucodec.models.codec import Codec
 
 FORMATS: dict[str, str] = {
     ".wav": "wav",
@@ -169,7 +170,7 @@ def _format_of(inputs: tuple[str, ...], output: str | None) -> str:
 
 def _checked_subtype(container: str, subtype: str, clip: str | None) -> str:
     """The subtype as it is spelt, if the format can hold it, and it what ``clip`` leaves."""
-    from ..audio_output import SUBTYPES
+    from neucodec.audio.output import SUBTYPES
 
     held = {name.casefold(): name for name in SUBTYPES[container]}
     if subtype.casefold() not in held:
@@ -207,8 +208,8 @@ class _Decoding:
     outputs: Outputs
 
     def __call__(self, job: Job, console: Console) -> Result:
-        from ..convert import as_ncf
-        from ..formats import NcfReader
+        from neucodec.formats import NcfReader
+        from neucodec.interchange.peers import as_ncf
 
         unchanged = watch(job.source)
         with open_input(job.source) as opened:
@@ -221,11 +222,11 @@ class _Decoding:
     def _decode(
         self, job: Job, reader: NcfReader, console: Console, unchanged: Callable[[], None]
     ) -> Result:
-        from ..audio_output import open_sink
-        from ..models.start import start_torch
+        from neucodec.audio.output import open_sink
+        from neucodec.models.import_torch import start_torch
 
         start_torch()
-        from ..decoder import DecodeOptions, Decoder
+        from neucodec.coding.decoder import DecodeOptions, Decoder
 
         options = DecodeOptions(
             start=self.start, end=self.end, rate=self.rate, mono=self.mono,
@@ -300,7 +301,7 @@ class _Decoding:
             )
 
     def _codec(self, header: Header, console: Console) -> Codec:
-        from ..decoder import card_for, check_header
+        from neucodec.coding.decoder import card_for, check_header
 
         if self.model is not None:
             check_header(header, self.model)
@@ -313,15 +314,15 @@ class _Decoding:
 
     def _is_whole(self, job: Job, reader: NcfReader) -> bool:
         """Whether the output is what decoding would give, as far as its form tells."""
-        from .. import pcm, wav
-        from ..integrity import frames_to_come, is_whole_audio
+        from neucodec.audio import pcm, wav_writer
+        from neucodec.coding.integrity import frames_to_come, is_whole_audio
 
         frames = frames_to_come(reader, self.rate, self.start, self.end)
         if frames is None:
             return False
         channels = 1 if self.mono else reader.header.channels
         if self.container == "raw":
-            form = wav.SUBTYPES.get(self.subtype) or pcm.sample_format(self.subtype)
+            form = wav_writer.SUBTYPES.get(self.subtype) or pcm.sample_format(self.subtype)
             return size_of(job.target) == frames * channels * form.width
         return is_whole_audio(job.target, self.rate or reader.header.source_rate, channels, frames)
 

@@ -10,28 +10,21 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..batch import DONE, SKIPPED, Result
-from ..choice import AUTO, DEFAULT_MODEL, choose_model, reason
-from ..clock import format_time
-from ..console import Console, counted, shown
-from ..errors import NeucodecError
-from ..models.errors import ModelError
-from ..modes import ENTROPY, RATES
-from ..places import is_special
-from ..places import size as size_of
-from ..plan import Job
-from ..remote import is_remote
-from ..search import Kind
-from .fetching import Codecs
-from .files import (
-    Batch,
-    Outputs,
-    is_there,
-    open_output,
-    run_batch,
-    target_name,
-    watch,
-)
+from neucodec.coding.default_model import AUTO, DEFAULT_MODEL, choose_model, reason
+from neucodec.coding.modes import ENTROPY, RATES
+from neucodec.errors import NeucodecError
+from neucodec.files.paths import is_special
+from neucodec.files.paths import size as size_of
+from neucodec.files.remote import is_remote
+from neucodec.jobs.input_files import Kind
+from neucodec.jobs.output_names import Job
+from neucodec.jobs.run import DONE, SKIPPED, Result
+from neucodec.models.errors import ModelError
+from neucodec.terminal.console import Console, counted, shown
+from neucodec.terminal.timecode import format_time
+
+from .batch_run import Batch, Outputs, is_there, open_output, run_batch, target_name, watch
+from .codec_loader import Codecs
 from .options import (
     BITRATE,
     COUNT,
@@ -45,10 +38,10 @@ from .options import (
 )
 
 if TYPE_CHECKING:
-    from ..audio_input import AudioSource, RawFormat
-    from ..encoder import EncodeReport
-    from ..models.card import Card
-    from ..models.codec import Codec
+    from neucodec.audio.input import AudioSource, RawFormat
+    from neucodec.coding.encoder import EncodeReport
+    from neucodec.models.catalogue.card import Card
+    from neucodec.models.codec import Codec
 
 AUDIO = Kind(
     "audio files",
@@ -209,7 +202,7 @@ def _raw_format(
         return None
     if rate is None:
         raise click.UsageError("--raw input does not tell its sample rate; give --rate HZ")
-    from ..audio_input import RawFormat
+    from neucodec.audio.input import RawFormat
 
     try:
         return RawFormat(rate, channels or 1, sample_format or "s16le")
@@ -243,13 +236,13 @@ class _Encoding:
             return SKIPPED
         if self.raw is None and Path(job.source).suffix.lower() == ".ncf":
             raise NeucodecError("this is an .ncf already; neucodec decode makes audio of it")
-        from ..audio_input import open_audio
+        from neucodec.audio.input import open_audio
 
         unchanged = watch(job.source)
         with open_audio(job.source, raw=self.raw) as audio:
             card = self.model or self._choose(job, 1 if self.mono else audio.channels, console)
             codec = self._codec(card, console)
-            from ..encoder import EncodeOptions, encode
+            from neucodec.coding.encoder import EncodeOptions, encode
 
             options = EncodeOptions(
                 bitrate=self.bitrate, codebooks=self.codebooks, mono=self.mono,
@@ -288,8 +281,8 @@ class _Encoding:
         A source that is cut off is never done: the rest of it may come, or a warning is due.
         Sources at URLs are not looked at for that, nor what an attempt of this run has made.
         """
-        from ..audio_input import open_audio
-        from ..integrity import frames_of_whole_ncf
+        from neucodec.audio.input import open_audio
+        from neucodec.coding.integrity import frames_of_whole_ncf
 
         frames = frames_of_whole_ncf(job.target)
         if frames is None:
@@ -306,7 +299,7 @@ class _Encoding:
         return card
 
     def _codec(self, card: Card, console: Console) -> Codec:
-        from ..models.start import start_torch
+        from neucodec.models.import_torch import start_torch
 
         start_torch()
         try:
@@ -325,8 +318,8 @@ class _Encoding:
             return None
         if is_special(job.source):
             raise NeucodecError("--normalize-loudness reads its input twice; give a file, no pipe")
-        from ..audio_input import open_audio
-        from ..loudness import gain_to
+        from neucodec.audio.input import open_audio
+        from neucodec.audio.loudness import gain_to
 
         with open_audio(job.source, raw=self.raw) as audio:
             return gain_to(audio, mono=self.mono)

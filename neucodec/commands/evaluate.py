@@ -10,20 +10,21 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..bitrate import codebooks_for, format_kbps, parse_bitrate
-from ..choice import DEFAULT_MODEL
-from ..console import Console, printable_lines, shown
-from ..ending import interruptible
-from ..errors import NeucodecError
-from ..outfile import output_file
-from ..standard import tell
-from .fetching import OFFLINE, Downloads
+from neucodec.coding.bitrate import codebooks_for, format_kbps, parse_bitrate
+from neucodec.coding.default_model import DEFAULT_MODEL
+from neucodec.errors import NeucodecError
+from neucodec.files.outfile import output_file
+from neucodec.terminal.console import Console, printable_lines, shown
+from neucodec.terminal.signals import interruptible
+from neucodec.terminal.standard_streams import tell
+
+from .codec_loader import OFFLINE, Downloads
 from .options import COUNT, Folder, Model, Parsed, device_options, verbosity_options
 
 if TYPE_CHECKING:
-    from ..evaluation.codecs import Neural
-    from ..evaluation.trial import Candidate, Row, Trial
-    from ..models.card import Card
+    from neucodec.evaluation.codecs import Neural
+    from neucodec.evaluation.trial import Candidate, Row, Trial
+    from neucodec.models.catalogue.card import Card
 
 MEASUREMENTS = "measurements"
 """Folder inside a report's, where what has been measured is kept."""
@@ -136,13 +137,13 @@ def evaluate(
     possible = _possible(models, rates, console)
     if output is not None:
         _check_output(Path(output))
-    from ..evaluation.clips import find_clips
-    from ..evaluation.codecs import rival
-    from ..evaluation.metrics import METRICS, choose_metrics
-    from ..evaluation.page import page
-    from ..evaluation.results import Results
-    from ..evaluation.trial import Conditions, Trial
-    from ..workers import available_threads
+    from neucodec.evaluation.clips import find_clips
+    from neucodec.evaluation.codecs import rival
+    from neucodec.evaluation.metrics import METRICS, choose_metrics
+    from neucodec.evaluation.page.listening_page import page
+    from neucodec.evaluation.results import Results
+    from neucodec.evaluation.trial import Conditions, Trial
+    from neucodec.parallel.threads import available_threads
 
     names = [name for group in metrics for name in group]
     recordings = find_clips(folder, speech, every, console)
@@ -216,7 +217,7 @@ def _load(
     models: Sequence[Card], device: str, offline: bool, console: Console
 ) -> list[tuple[Candidate, Neural]]:
     """Each codec once; those that share a name are told apart by their weights."""
-    from ..evaluation.trial import Candidate, loaded
+    from neucodec.evaluation.trial import Candidate, loaded
 
     monitor = Downloads(console)
     found = {}
@@ -233,8 +234,8 @@ def _load(
 
 def _measure(trials: Sequence[Trial], processes: int, console: Console) -> tuple[list[Row], bool]:
     """All rows, and whether any clip failed, each of which is told of once."""
-    from ..evaluation.run import run_trials
-    from ..evaluation.trial import Failure
+    from neucodec.evaluation.run import run_trials
+    from neucodec.evaluation.trial import Failure
 
     rows: list[Row] = []
     told: set[Failure] = set()

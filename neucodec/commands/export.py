@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..choice import DEFAULT_MODEL
-from ..console import Console, shown
-from ..errors import NeucodecError
-from ..standard import tell
-from .fetching import Codecs
+from neucodec.coding.default_model import DEFAULT_MODEL
+from neucodec.errors import NeucodecError
+from neucodec.terminal.console import Console, shown
+from neucodec.terminal.standard_streams import tell
+
+from .codec_loader import Codecs
 from .options import File, Folder, Model, offline_option, verbosity_options
 
 if TYPE_CHECKING:
-    from ..models.card import Card
+    from neucodec.models.catalogue.card import Card
 
 
 EPILOG = """
@@ -95,15 +96,15 @@ def export(
     if not run.is_dir():
         raise click.UsageError(f"{shown(str(run))}: there is no such folder of a run")
     _make(output)
-    from ..training.lm_export import export_entropy, is_entropy_run
+    from neucodec.training.entropy_model.export import export_entropy, is_entropy_run
 
     if is_entropy_run(run):
         entry = export_entropy(run, name, output, licence=licence, embed=embed, force=force)
         console.report(f"{name}: {name}.safetensors; this goes onto the card of its codec:")
         tell(entry, newline=False)
         return
-    from ..training.export import export as write
-    from ..training.recipe import Recipe
+    from neucodec.training.export import export as write
+    from neucodec.training.recipe import Recipe
 
     card = write(
         run,
@@ -126,7 +127,7 @@ def _make(folder: Path) -> None:
 
 
 def _export_graphs(card: Card, folder: Path, force: bool, codecs: Codecs, console: Console) -> None:
-    from ..models.onnx import DECODER, ENCODER, export_onnx
+    from neucodec.models.families.neu.onnx import DECODER, ENCODER, export_onnx
 
     for name in (ENCODER, DECODER):
         if (folder / name).exists() and not force:

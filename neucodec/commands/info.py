@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
-from ..batch import DONE, Result, run_jobs
-from ..clock import format_spans, format_time
-from ..console import WARNINGS, Console, counted, printable, shown
-from ..places import open_to_seek
-from ..plan import Job
-from ..standard import tell
-from .files import NCF, find_inputs
+from neucodec.files.paths import open_to_seek
+from neucodec.jobs.output_names import Job
+from neucodec.jobs.run import DONE, Result, run_jobs
+from neucodec.terminal.console import WARNINGS, Console, counted, printable, shown
+from neucodec.terminal.standard_streams import tell
+from neucodec.terminal.timecode import format_spans, format_time
+
+from .batch_run import NCF, find_inputs
 from .options import inputs_argument
 
 if TYPE_CHECKING:
-    from ..formats import ChunkEntry, NcfReader
+    from neucodec.formats import ChunkEntry, NcfReader
 
 EPILOG = """
 \b
@@ -59,8 +60,13 @@ def info(inputs: tuple[str, ...], as_json: bool, chunks: bool) -> None:
 
 def _describe(name: str, file: BinaryIO, list_chunks: bool) -> dict[str, Any]:
     """What there is to know, in the order in which one asks for it."""
-    from ..formats import EntropyCoder, NcfReader
-    from ..integrity import contents_of, damaged_spans, length_of, surplus_of
+    from neucodec.coding.integrity import (
+        contents_of,
+        damaged_spans,
+        length_of,
+        surplus_of,
+    )
+    from neucodec.formats import EntropyCoder, NcfReader
 
     reader, size = NcfReader(file), file.seek(0, os.SEEK_END)
     header = reader.header

@@ -6,7 +6,7 @@ from typing import cast
 
 import click
 
-from ..standard import tell
+from neucodec.terminal.standard_streams import tell
 
 EPILOG = """
 \b
@@ -20,6 +20,6 @@ Examples:
 @click.pass_context
 def man(ctx: click.Context) -> None:
     """Print the manual page, for man to show or to keep."""
-    from ..manual import manual_page
+    from .manual import manual_page
 
     tell(manual_page(cast(click.Group, ctx.find_root().command)), newline=False)

@@ -10,13 +10,14 @@ from typing import Any
 
 import click
 
-from ..console import WARNINGS, Console, is_expected, shown
-from ..ending import interruptible
-from ..models import store
-from ..models.card import Card, cards, entropy_cards
-from ..models.stored import Stored
-from ..standard import tell
-from .fetching import Downloads
+from neucodec.models.catalogue import weights_store
+from neucodec.models.catalogue.card import Card, cards, entropy_cards
+from neucodec.models.catalogue.weights_entry import Stored
+from neucodec.terminal.console import WARNINGS, Console, is_expected, shown
+from neucodec.terminal.signals import interruptible
+from neucodec.terminal.standard_streams import tell
+
+from .codec_loader import Downloads
 from .options import File, Weights, verbosity_options
 
 EPILOG = """
@@ -71,9 +72,9 @@ def pull(names: tuple[Stored, ...], quiet: int, verbose: int) -> None:
     console = Console(verbose - quiet)
 
     def fetch(card: Stored) -> None:
-        here = store.find(card)
-        found = here or store.fetch(card, monitor=Downloads(console))
-        store.check(found)
+        here = weights_store.find(card)
+        found = here or weights_store.fetch(card, monitor=Downloads(console))
+        weights_store.check(found)
         size = f"{found.path.stat().st_size / 1e6:.1f} MB"
         state = "is here already" if here else "fetched and checked"
         console.report(f"{card.name} {state}: {size}, {shown(str(found.path))}")
@@ -92,11 +93,11 @@ def verify(names: tuple[Stored, ...], quiet: int, verbose: int) -> None:
     console = Console(verbose - quiet)
 
     def check(card: Stored) -> None:
-        sha256 = store.check(_here(card))
+        sha256 = weights_store.check(_here(card))
         if console.verbosity > WARNINGS:
             tell(f"{card.name}: intact, SHA-256 {sha256}")
 
-    _each(names or filter(store.find, _all()), check, console)
+    _each(names or filter(weights_store.find, _all()), check, console)
 
 
 @models.command("check")
@@ -111,8 +112,8 @@ def check_models(names: tuple[Stored, ...], quiet: int, verbose: int) -> None:
     console = Console(verbose - quiet)
 
     def check(card: Stored) -> None:
-        from ..models.lm.frequencies import digest
-        from ..models.lm.registry import fetch, load
+        from neucodec.models.lm.frequencies import digest
+        from neucodec.models.lm.load import fetch, load
 
         codec = card if isinstance(card, Card) else _codec_of(card)
         if codec.entropy is None:
@@ -121,7 +122,7 @@ def check_models(names: tuple[Stored, ...], quiet: int, verbose: int) -> None:
         model = load(codec, fetch(codec, offline="models check"))
         tell(f"{model.name} {model.fingerprint.hex()} {digest(model)}")
 
-    _each(names or filter(store.find, entropy_cards().values()), check, console)
+    _each(names or filter(weights_store.find, entropy_cards().values()), check, console)
 
 
 @models.command("rm")
@@ -132,7 +133,7 @@ def remove(names: tuple[Stored, ...], quiet: int, verbose: int) -> None:
     console = Console(verbose - quiet)
 
     def remove(card: Stored) -> None:
-        for path in store.remove(card):
+        for path in weights_store.remove(card):
             console.report(f"{card.name}: removed {shown(str(path))}")
 
     _each(names, remove, console)
@@ -157,15 +158,15 @@ def add(name: Stored, file: Path, quiet: int, verbose: int) -> None:
     """Bring the weights of a model by hand: check the file, copy it into the cache."""
 
     def load(path: Path) -> None:
-        from ..models.lm.registry import build as build_entropy
-        from ..models.registry import build
+        from neucodec.models.lm.load import build as build_entropy
+        from neucodec.models.load import build
 
         if isinstance(name, Card):
             build(name, path, "cpu")
         else:
             build_entropy(_codec_of(name), path)
 
-    found = store.add(name, file, load)
+    found = weights_store.add(name, file, load)
     Console(verbose - quiet).report(f"{name.name} is here now: {shown(str(found.path))}")
 
 
@@ -198,15 +199,15 @@ def _each(names: Iterable[Stored], work: Callable[[Stored], None], console: Cons
         click.get_current_context().exit(1)
 
 
-def _here(card: Stored) -> store.Found:
-    if found := store.find(card):
+def _here(card: Stored) -> weights_store.Found:
+    if found := weights_store.find(card):
         return found
     raise click.ClickException(f"{card.name} is not here; neucodec models pull fetches it")
 
 
 def _describe(card: Card) -> dict[str, Any]:
     """What a script may want to know; sizes in bytes, rates in Hz and bit/s."""
-    found = store.find(card)
+    found = weights_store.find(card)
     return {
         "name": card.name,
         "title": card.title,

@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 from click.shell_completion import CompletionItem
 
-from ..bitrate import parse_bitrate
-from ..choice import AUTO
-from ..clock import parse_time
-from ..console import shown
-from ..errors import NeucodecError, quoted
-from ..models.card import cards, entropy_cards
-from ..models.errors import ModelError
-from ..models.registry import resolve
-from ..pipes import PIPE, is_special
-from ..search import Selection
-from .files import Batch
+from neucodec.coding.bitrate import parse_bitrate
+from neucodec.coding.default_model import AUTO
+from neucodec.errors import NeucodecError, quoted
+from neucodec.files.pipes import PIPE, is_special
+from neucodec.jobs.input_files import Selection
+from neucodec.models.catalogue.card import cards, entropy_cards
+from neucodec.models.errors import ModelError
+from neucodec.models.load import resolve
+from neucodec.terminal.console import shown
+from neucodec.terminal.timecode import parse_time
+
+from .batch_run import Batch
 
 _MOST = 2**32 - 1
 """Of anything that is counted."""

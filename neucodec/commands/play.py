@@ -11,19 +11,20 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 import click
 
-from ..batch import DONE, Result, run_jobs
-from ..console import Console, shown
-from ..ending import interruptible
-from ..errors import NeucodecError
-from ..pipes import PipeWriter
-from ..plan import Job
-from .fetching import Codecs
-from .files import DECODABLE, find_inputs, open_input
+from neucodec.errors import NeucodecError
+from neucodec.files.pipes import PipeWriter
+from neucodec.jobs.output_names import Job
+from neucodec.jobs.run import DONE, Result, run_jobs
+from neucodec.terminal.console import Console, shown
+from neucodec.terminal.signals import interruptible
+
+from .batch_run import DECODABLE, find_inputs, open_input
+from .codec_loader import Codecs
 from .options import TIME, Model, device_options, inputs_argument, verbosity_options
 
 if TYPE_CHECKING:
-    from ..models.card import Card
-    from ..models.codec import Codec
+    from neucodec.models.catalogue.card import Card
+    from neucodec.models.codec import Codec
 
 PLAYERS = {
     "ffplay": ("-nodisp", "-autoexit", "-loglevel", "error", "-i", "-"),
@@ -104,10 +105,10 @@ class _Playing:
     codecs: Codecs
 
     def __call__(self, job: Job, console: Console) -> Result:
-        from ..audio_output import open_sink
-        from ..convert import as_ncf
-        from ..decoder import DecodeOptions, Decoder, card_for
-        from ..formats import NcfReader
+        from neucodec.audio.output import open_sink
+        from neucodec.coding.decoder import DecodeOptions, Decoder, card_for
+        from neucodec.formats import NcfReader
+        from neucodec.interchange.peers import as_ncf
 
         def load(card: Card) -> Codec:
             return self.codecs.get(card, console)

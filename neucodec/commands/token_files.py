@@ -7,26 +7,27 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ..batch import DONE, Result
-from ..console import Console, counted
-from ..errors import NeucodecError
-from ..places import open_to_seek
-from ..places import size as size_of
-from ..plan import Job
-from .fetching import Codecs
+from neucodec.errors import NeucodecError
+from neucodec.files.paths import open_to_seek
+from neucodec.files.paths import size as size_of
+from neucodec.jobs.output_names import Job
+from neucodec.jobs.run import DONE, Result
+from neucodec.terminal.console import Console, counted
+
+from .codec_loader import Codecs
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from ..reader import NcfFile
+    from neucodec.file import NcfFile
 
 
 @contextmanager
 def opened_codes(source: str, codecs: Codecs, console: Console) -> Iterator[NcfFile]:
     """A file of which nothing is missing at its end."""
-    from ..integrity import surplus_of
-    from ..reader import NcfFile
+    from neucodec.coding.integrity import surplus_of
+    from neucodec.file import NcfFile
 
     with open_to_seek(source) as opened:
         models = codecs.entropy_models(console)

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..batch import SKIPPED, Result, run_jobs
-from ..console import Console, counted, shown
-from ..errors import NeucodecError
-from ..pipes import as_output, is_special
-from ..places import size as size_of
-from ..plan import Job, names_file
-from ..report import open_report
-from .fetching import Codecs
-from .files import (
+from neucodec.errors import NeucodecError
+from neucodec.files.paths import size as size_of
+from neucodec.files.pipes import as_output, is_special
+from neucodec.jobs.output_names import Job, names_file
+from neucodec.jobs.report import open_report
+from neucodec.jobs.run import SKIPPED, Result, run_jobs
+from neucodec.terminal.console import Console, counted, shown
+
+from .batch_run import (
     NCF,
     Batch,
     Outputs,
@@ -31,6 +31,7 @@ from .files import (
     target_name,
     watch,
 )
+from .codec_loader import Codecs
 from .options import (
     COUNT,
     batch_options,
@@ -42,8 +43,8 @@ from .options import (
 from .token_files import opened_codes, result_of, warn_of_layers
 
 if TYPE_CHECKING:
-    from ..reader import NcfFile
-    from ..tokens import TokenReader, Tokens
+    from neucodec.file import NcfFile
+    from neucodec.interchange.tokens import TokenReader, Tokens
 
 FORMATS = ("npz", "npy", "parquet")
 EPILOG = """
@@ -124,7 +125,7 @@ class _Taking:
     outputs: Outputs
 
     def __call__(self, job: Job, console: Console) -> Result:
-        from ..tokens import TokenReader, write_npy, write_npz
+        from neucodec.interchange.tokens import TokenReader, write_npy, write_npz
 
         if is_there(job, self.outputs, lambda: self._is_whole(job.target), console):
             return SKIPPED
@@ -202,7 +203,7 @@ class _Shards:
     written: int = 0
 
     def __call__(self, job: Job, console: Console) -> Result:
-        from ..tokens import MOST_IN_A_ROW, TokenReader, read_tokens
+        from neucodec.interchange.tokens import MOST_IN_A_ROW, TokenReader, read_tokens
 
         unchanged = watch(job.source)
         with opened_codes(job.source, self.codecs, console) as file:
@@ -238,8 +239,8 @@ class _Shards:
         """Write what has been collected, if there is anything."""
         import pyarrow.parquet
 
-        from ..outfile import output_file
-        from ..tokens import arrow_table
+        from neucodec.files.outfile import output_file
+        from neucodec.interchange.tokens import arrow_table
 
         if not self.rows:
             return

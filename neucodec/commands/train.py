@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from ..console import WARNINGS, Console, shown
+from neucodec.terminal.console import WARNINGS, Console, shown
+
 from .options import COUNT, File, Folder, verbosity_options
 
 EPILOG = """
@@ -50,9 +51,9 @@ def train(
     """Train a codec, or an entropy model, as a recipe says, or go on with a run."""
     import torch
 
-    from ..training.distributed import processes, rank
-    from ..training.recipe import Recipe, is_for_entropy
-    from ..training.trainer import STATE, Trainer
+    from neucodec.training.distributed import processes, rank
+    from neucodec.training.recipe import Recipe, is_for_entropy
+    from neucodec.training.trainer import STATE, Trainer
 
     console = Console(verbose - quiet)
     if threads:
@@ -82,9 +83,9 @@ def train(
 
 def _train_entropy(recipe: Path, folder: Path, seed: int | None, steps: int | None) -> None:
     """Code the corpus, as far as that is not done, and train an entropy model on the codes."""
-    from ..training.lm_recipe import LmRecipe
-    from ..training.lm_trainer import LmTrainer
-    from ..training.trainer import STATE
+    from neucodec.training.entropy_model.recipe import LmRecipe
+    from neucodec.training.entropy_model.trainer import LmTrainer
+    from neucodec.training.trainer import STATE
 
     plan = LmRecipe.read(recipe)
     plan.seed = plan.seed if seed is None else seed

@@ -7,20 +7,21 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..batch import DONE, Result, run_jobs
-from ..clock import format_spans, format_time
-from ..console import Console, counted, shown
-from ..errors import NeucodecError
-from ..plan import Job
-from ..standard import tell
-from .fetching import Codecs
-from .files import NCF, find_inputs, open_input, watch
+from neucodec.errors import NeucodecError
+from neucodec.jobs.output_names import Job
+from neucodec.jobs.run import DONE, Result, run_jobs
+from neucodec.terminal.console import Console, counted, shown
+from neucodec.terminal.standard_streams import tell
+from neucodec.terminal.timecode import format_spans, format_time
+
+from .batch_run import NCF, find_inputs, open_input, watch
+from .codec_loader import Codecs
 from .options import inputs_argument, offline_option, verbosity_options
 
 if TYPE_CHECKING:
-    from ..entropy_models import EntropyModels
-    from ..formats import NcfReader
-    from ..integrity import FindUndecodable
+    from neucodec.coding.entropy_models import EntropyModels
+    from neucodec.coding.integrity import FindUndecodable
+    from neucodec.formats import NcfReader
 
 EPILOG = """
 \b
@@ -46,8 +47,8 @@ def verify(inputs: tuple[str, ...], codes: bool, offline: bool, quiet: int, verb
     Directories are searched for .ncf files. Exits with 1 where something is damaged or missing,
     and says which seconds.
     """
-    from ..formats import NcfReader
-    from ..integrity import check_ncf
+    from neucodec.coding.integrity import check_ncf
+    from neucodec.formats import NcfReader
 
     console, codecs = Console(verbose - quiet), Codecs("cpu", offline)
 
@@ -81,6 +82,6 @@ def verify(inputs: tuple[str, ...], codes: bool, offline: bool, quiet: int, verb
 
 def _codes_of(reader: NcfReader, models: EntropyModels) -> FindUndecodable:
     """What unpacks the codes of chunks."""
-    from ..entropy import undecodable
+    from neucodec.coding.entropy import undecodable
 
     return partial(undecodable, header=reader.header, model=models.of(reader.header))

@@ -12,13 +12,14 @@ from typing import BinaryIO
 import numpy as np
 import soundfile
 
-from ..audio_input import open_audio
-from ..commands.encode import AUDIO
-from ..commands.files import find_inputs
-from ..console import Console
-from ..convert import kind_of
-from ..errors import NeucodecError
-from ..places import is_special, open_to_seek
+from neucodec.audio.input import open_audio
+from neucodec.commands.batch_run import find_inputs
+from neucodec.commands.encode import AUDIO
+from neucodec.errors import NeucodecError
+from neucodec.files.paths import is_special, open_to_seek
+from neucodec.interchange.peers import kind_of
+from neucodec.terminal.console import Console
+
 from .metrics import SHORTEST, Audio
 
 

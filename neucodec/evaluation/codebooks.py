@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from ..entropy import EntropyModel, codes_of
-from ..formats import Chunk, Header
-from ..reader import NcfFile
+from neucodec.coding.entropy import EntropyModel, codes_of
+from neucodec.file import NcfFile
+from neucodec.formats import Chunk, Header
 
 if TYPE_CHECKING:
-    from ..models.codec import Codec
+    from neucodec.models.codec import Codec
 
 
 @dataclass(frozen=True)

@@ -18,15 +18,16 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 import soundfile
 
-from ..api import ArraySource
-from ..decoder import DecodeOptions, Decoder
-from ..encoder import EncodeOptions, encode
-from ..errors import NeucodecError
-from ..formats import NcfReader
+from neucodec.api import ArraySource
+from neucodec.coding.decoder import DecodeOptions, Decoder
+from neucodec.coding.encoder import EncodeOptions, encode
+from neucodec.errors import NeucodecError
+from neucodec.formats import NcfReader
+
 from .metrics import Audio, resampled
 
 if TYPE_CHECKING:
-    from ..models.codec import Codec
+    from neucodec.models.codec import Codec
 
 T = TypeVar("T")
 

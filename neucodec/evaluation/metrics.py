@@ -17,8 +17,9 @@ import numpy as np
 import numpy.typing as npt
 import soxr
 
-from ..ending import end_if_told
-from ..errors import NeucodecError
+from neucodec.errors import NeucodecError
+from neucodec.terminal.signals import end_if_told
+
 from .spectral import Signal, mel_distance, stft_distance
 
 Audio = npt.NDArray[np.float32]

@@ -9,8 +9,9 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 
-from ..ending import Ended, end_if_told, note, result_of
-from ..errors import NeucodecError
+from neucodec.errors import NeucodecError
+from neucodec.terminal.signals import Ended, end_if_told, note, result_of
+
 from .trial import Failure, Row, Trial, run_trial
 
 _SIGNALS = [

@@ -8,8 +8,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ..console import printable
-from ..standard import readable
+from neucodec.terminal.console import printable
+from neucodec.terminal.standard_streams import readable
+
 from .codebooks import CodebookUse
 from .metrics import METRICS
 from .trial import Row

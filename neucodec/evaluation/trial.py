@@ -10,18 +10,19 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .. import __version__
-from ..console import counted, explain, is_expected
-from ..ending import end_if_told
-from ..errors import NeucodecError
-from ..models.monitor import SILENT, Monitor
-from ..outfile import output_file
+from neucodec import __version__
+from neucodec.errors import NeucodecError
+from neucodec.files.outfile import output_file
+from neucodec.models.catalogue.download_progress import SILENT, Monitor
+from neucodec.terminal.console import counted, explain, is_expected
+from neucodec.terminal.signals import end_if_told
+
 from .clips import Clip, read_clip
 from .codecs import Coded, Neural, rival, timed
 from .metrics import METRICS, Audio, measure
 
 if TYPE_CHECKING:
-    from ..models.card import Card
+    from neucodec.models.catalogue.card import Card
 
 
 @dataclass(frozen=True)
@@ -219,7 +220,7 @@ _loaded: dict[tuple[str, str, str, str], Neural] = {}
 
 def loaded(card: Card, device: str, monitor: Monitor = SILENT, offline: str = "") -> Neural:
     """A codec, loaded once in each process."""
-    from ..models.registry import load
+    from neucodec.models.load import load
 
     key = (card.name, card.weights, str(card.folder), device)
     if key not in _loaded:

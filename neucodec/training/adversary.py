@@ -9,11 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..errors import NeucodecError
-from ..models.precision import autocast
-from .adversarial import FEATURES, LOSSES, verdicts
+from neucodec.errors import NeucodecError
+from neucodec.models.parts.precision import autocast
+from neucodec.training.discriminators.patches import PatchDiscriminators
+from neucodec.training.losses.adversarial import FEATURES, LOSSES, verdicts
+
 from .discriminators import Features, bands, period, scale, stft
-from .discriminators.patches import PatchDiscriminators
 from .distributed import parallel
 from .recipe import AdversaryRecipe
 

@@ -13,8 +13,8 @@ import numpy.typing as npt
 import soundfile
 import soxr
 
-from ..ending import end_if_told
-from ..errors import NeucodecError
+from neucodec.errors import NeucodecError
+from neucodec.terminal.signals import end_if_told
 
 Audio = npt.NDArray[np.float32]
 SUFFIXES = {".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff"}

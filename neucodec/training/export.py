@@ -11,12 +11,13 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save
 
-from ..errors import NeucodecError
-from ..models.card import Card
-from ..models.errors import ModelError
-from ..outfile import output_file
+from neucodec.errors import NeucodecError
+from neucodec.files.outfile import output_file
+from neucodec.models.catalogue.card import Card
+from neucodec.models.errors import ModelError
+
+from .codecs import system_of
 from .recipe import Recipe
-from .systems import system_of
 from .trainer import AVERAGE, RECIPE, STATE
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from ..models.precision import has_bfloat16
+from neucodec.models.parts.precision import has_bfloat16
 
 MOMENTUM = 0.95
 QUINTIC = (3.4445, -4.7750, 2.0315)

@@ -8,8 +8,8 @@ from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from ..errors import NeucodecError
-from ..models.bounds import WIDTH, said
+from neucodec.errors import NeucodecError
+from neucodec.models.bounds import WIDTH, said
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -14,19 +14,20 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from ..ending import signals_noted
-from ..errors import NeucodecError
-from ..models.precision import PRECISIONS
-from ..models.state_dict import fold_weight_norm
+from neucodec.errors import NeucodecError
+from neucodec.models.parts.precision import PRECISIONS
+from neucodec.models.parts.state_dict import fold_weight_norm
+from neucodec.terminal.signals import signals_noted
+from neucodec.training.codecs.quantisers import followers
+from neucodec.training.losses.balancer import Balancer
+
 from . import distributed
 from .adversary import Adversary
-from .balancer import Balancer
+from .codecs import system_of
 from .corpus import Corpus
-from .journal import Journal
 from .optimisers import OPTIMISERS, optimisers
-from .quantisers import followers
 from .recipe import Recipe
-from .systems import system_of
+from .run_log import Journal
 from .validation import Validation
 
 STATE, AVERAGE, RECIPE = "state.pt", "average.safetensors", "recipe.json"

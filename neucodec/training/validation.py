@@ -10,11 +10,12 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from ..errors import NeucodecError
-from ..evaluation.metrics import METRICS, SHORTEST, measure
+from neucodec.errors import NeucodecError
+from neucodec.evaluation.metrics import METRICS, SHORTEST, measure
+from neucodec.training.codecs.system import System
+
 from .corpus import Corpus
 from .recipe import Recipe
-from .systems.system import System
 
 
 class Validation:

@@ -1,0 +1,1 @@
+"""Range coding of integers, and the frequencies that it goes by."""

@@ -1,0 +1,1 @@
+"""The .ncf container: header, chunks, trailer, read and written. See NCF.md."""

@@ -1,0 +1,1 @@
+"""Reading damaged files: finding the way again behind what is broken."""

@@ -1,0 +1,1 @@
+"""The files of other codecs' programs: .ecdc and .dac."""

@@ -1,0 +1,1 @@
+"""From a model's name to checked files: cards, downloads, caches. Never torch."""

@@ -1,0 +1,269 @@
+"""Cards: what is to be known about a checkpoint before (and without) loading it."""
+
+from __future__ import annotations
+
+import math
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from neucodec.models.bounds import said
+from neucodec.models.errors import ModelError
+
+from .entropy_card import EntropyCard
+from .weights_entry import Stored
+from .weights_source import Source
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+STRATEGIES = {
+    "overlap": "each chunk by itself, with real samples around it that decoding fills, faded",
+    "context": "as in one piece: real samples and codes of the neighbours around each chunk",
+    "stream": "as in one piece: one chunk after the other, with state between them",
+    "segments": "each chunk by itself, longer than the stride, cross-faded where two overlap",
+}
+WINDOWS = "windows"
+"""The strategy of a card that `Card.windows` gave, for decoding alone."""
+LEVELS = {
+    "rms": "each chunk and channel at unit RMS, its scale beside the codes; silence is free",
+    "codec": "the codec levels each chunk, and the scale it gives stands beside the codes",
+    "none": "as it comes",
+}
+
+
+_KINDS: dict[str, tuple[type, str]] = {
+    "str": (str, "text"),
+    "int": (int, "a whole number"),
+    "bool": (bool, "true or false"),
+    "Sequence[int]": (list, "a list"),
+    "Sequence[str]": (list, "a list"),
+    "Sequence[Source]": (list, "tables [[sources]]"),
+    "dict[str, Any]": (dict, "a table"),
+    "EntropyCard | None": (dict, "a table, [entropy]"),
+}
+# What an .ncf can hold, and a bound for all else.
+_RANGES = {
+    "sample_rate": (1, 2**20),
+    "channels": (1, 255),
+    "hop": (1, 2**26),
+    "codebooks": (1, 255),
+    "codebook_size": (2, 65536),
+    "default_codebooks": (1, 255),
+    "chunk_frames": (1, 2**20),
+    "chunk_stride": (1, 2**26),
+    "chunk_context": (0, 2**24),
+    "chunk_code_context": (0, 2**16),
+    "chunk_warmup": (0, 2**10),
+    "chunk_trim": (0, 2**26),
+    "layer_gain": (0, 1000),
+}
+_MOST_SAMPLES = 2**24
+"""Of a chunk with what its network sees on either side."""
+_ANY = (0, 2**63 - 1)
+_SHA256 = re.compile(r"([0-9a-f]{64})?")
+# What an .ncf can name.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card(Stored):
+    """One checkpoint, as its TOML file under ``cards/`` says. Samples are at the model's rate."""
+
+    family: str
+    """Module and network that the weights belong to."""
+    title: str
+    sample_rate: int
+    """Hz."""
+    channels: int
+    """Channels that the network takes at once: a mono codec codes each channel by itself."""
+    hop: int
+    """Samples per frame."""
+    codebooks: int
+    """Codebooks at the highest bitrate; any smaller number gives a lower one."""
+    codebook_size: int
+    default_codebooks: int
+    codebook_counts: Sequence[int] = ()
+    """The numbers of codebooks that may be used, lowest first; empty for any up to the most."""
+    chunk_strategy: str = "overlap"
+    """How chunks meet, see ``STRATEGIES``."""
+    chunk_frames: int
+    """Frames in a whole chunk."""
+    chunk_stride: int
+    """Samples from one chunk's start to the next's."""
+    chunk_context: int = 0
+    """Real samples that encoding sees on either side of a chunk's own."""
+    chunk_code_context: int = 0
+    """Frames of the neighbours that decoding sees on either side of a chunk's own."""
+    chunk_warmup: int = 0
+    """Chunks that decoding runs through before the one where it is to start."""
+    chunk_trim: int = 0
+    """Samples by which a window of frames that is decoded without any padding falls short of
+    ``frames * hop``; 0 where the codec has no such windows. See `windows`."""
+    level: str = "rms"
+    """How loud chunks are coded, see ``LEVELS``."""
+    layer_gain: int = 0
+    """dB by which an MDCT layer must lower a chunk's treble, for the chunk to have one beside its
+    codes, and a dB more for each codebook below the default; 0 where chunks never have. For codecs
+    that keep tones and clicks badly."""
+    parameters: int
+    same_codes: Sequence[str] = ()
+    """SHA-256 of earlier weights whose encoder and codebooks are these ones' too: what was coded
+    with them is decoded with these, by a better decoder."""
+    entropy: EntropyCard | None = None
+    """The model that foresees its codes, if there is one."""
+    config: dict[str, Any] = field(default_factory=dict)
+    """Constructor arguments of the network that differ from its defaults."""
+
+    @property
+    def code_bits(self) -> int:
+        """Bits of a code as stored without an entropy coder."""
+        return max(1, math.ceil(math.log2(self.codebook_size)))
+
+    @property
+    def fingerprint(self) -> bytes:
+        """First 8 bytes of the weights' SHA-256, which files of the neu codecs carry; those of the
+        others have what `neucodec.models.parts.fingerprint` gives. See NCF.md."""
+        return _fingerprint(self.sha256)
+
+    @property
+    def readable(self) -> set[bytes]:
+        """Fingerprints of all weights whose files these decode, their own aside."""
+        return {_fingerprint(sha256) for sha256 in self.same_codes}
+
+    def streams(self, channels: int) -> int:
+        """Code streams for a signal of that many channels."""
+        return -(-channels // self.channels)
+
+    def bitrate(self, codebooks: int, channels: int = 1) -> float:
+        """Nominal bit/s of a signal of that many channels: its codes as stored, with the frames
+        that chunks share counted as often as they stand there."""
+        per_chunk = self.streams(channels) * codebooks * self.code_bits * self.chunk_frames
+        return per_chunk * self.sample_rate / self.chunk_stride
+
+    def windows(self, frames: int) -> Card:
+        """The same checkpoint for files whose codes stand in windows of so many frames, each to be
+        decoded by itself: the way in which the package ``descript-audio-codec`` codes what is
+        longer than a few seconds. ModelError where the codec knows no windows of that size."""
+        stride = frames * self.hop - self.chunk_trim
+        if not self.chunk_trim or stride < 1:
+            raise ModelError(f"{self.name} has no windows of {frames} frames")
+        return replace(
+            self, chunk_strategy=WINDOWS, chunk_frames=frames, chunk_stride=stride,
+            chunk_context=0, chunk_code_context=0,
+        )  # fmt: skip
+
+    @property
+    def counts(self) -> Sequence[int]:
+        """Every number of codebooks that may be used, lowest first."""
+        return self.codebook_counts or range(1, self.codebooks + 1)
+
+    def bitrates(self, channels: int = 1) -> list[float]:
+        """Every nominal bitrate, lowest first, in bit/s."""
+        return [self.bitrate(k, channels) for k in self.counts]
+
+    @classmethod
+    def parse(cls, text: str, source: str) -> Card:
+        """Read a card's TOML; ``source`` names it in errors."""
+        try:
+            data = tomllib.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise ModelError(f"{source}: not a card: {str(error)[:100]}") from None
+        kinds = {f.name: str(f.type) for f in fields(cls) if f.name != "folder"}
+        unknown = sorted(set(data) - set(kinds))
+        if unknown:
+            raise ModelError(f"{source}: a card has no {', '.join(unknown)}")
+        for key, value in data.items():
+            kind, words = _KINDS[kinds[key]]
+            if type(value) is not kind:
+                raise ModelError(f"{source}: {key} is to be {words}, not {said(value)}")
+            low, high = _RANGES.get(key, _ANY)
+            if isinstance(value, int) and not low <= value <= high:
+                raise ModelError(f"{source}: {key} {said(value)} is not within {low} to {high}")
+        try:
+            data["sources"] = [Source.of(table) for table in data.get("sources", [])]
+            if "entropy" in data:
+                data["entropy"] = EntropyCard.of(data["entropy"])
+            return cls(**data).check()
+        except TypeError as error:
+            raise ModelError(f"{source}: incomplete card: {error}") from None
+        except ModelError as error:
+            raise ModelError(f"{source}: {error}") from None
+
+    def check(self) -> Card:
+        """The card itself; ModelError where what it says cannot be, whoever has filled it."""
+        for key, (low, high) in _RANGES.items():
+            value = getattr(self, key)
+            if type(value) is not int or not low <= value <= high:
+                raise ModelError(f"{key} {said(value)} is not within {low} to {high}")
+        if not _NAME.fullmatch(self.name):
+            raise ModelError(f"name {said(self.name)}: 1 to 64 letters, digits and . _ + - fit")
+        if self.entropy and not _NAME.fullmatch(self.entropy.name):
+            raise ModelError(
+                f"name {self.entropy.name!r} of [entropy]: 1 to 64 letters, digits and . _ + - fit"
+            )
+        counts = [self.default_codebooks, *self.codebook_counts]
+        if not all(type(n) is int and 1 <= n <= self.codebooks for n in counts):
+            raise ModelError(
+                "default_codebooks and codebook_counts are to be within 1 to codebooks"
+            )
+        if list(self.codebook_counts) != sorted(set(self.codebook_counts)):
+            raise ModelError("codebook_counts are to rise, each once")
+        of_entropy = self.entropy.sha256 if self.entropy else ""
+        for sha256 in (self.sha256, of_entropy, *self.same_codes):
+            if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
+                raise ModelError(f"sha256 {sha256!r} is not 64 of 0-9a-f")
+        for key, known in (("chunk_strategy", STRATEGIES), ("level", LEVELS)):
+            if (value := getattr(self, key)) not in known:
+                raise ModelError(f"{key} {said(value)}: there are {', '.join(known)}")
+        if self.layer_gain and (self.level != "rms" or self.channels != 1):
+            raise ModelError('layers need level = "rms" and a single channel')
+        own, shared = self.chunk_frames * self.hop, self.chunk_frames * self.hop - self.chunk_stride
+        if not 0 <= shared <= self.chunk_stride:
+            raise ModelError(
+                f"chunk_stride {self.chunk_stride}: chunks of {self.chunk_frames} frames of "
+                f"{self.hop} samples are to meet, and to share no more than half with the next"
+            )
+        if own + 2 * (self.chunk_context + self.chunk_code_context * self.hop) > _MOST_SAMPLES:
+            raise ModelError(f"chunks of more than {_MOST_SAMPLES} samples with their context")
+        return self
+
+
+def _fingerprint(sha256: str) -> bytes:
+    return bytes.fromhex(sha256)[:8]
+
+
+_FOLDER = files("neucodec.models") / "cards"
+
+
+@cache
+def card_names() -> tuple[str, ...]:
+    """The names of all cards in the package, in order."""
+    found = (file.name for file in _FOLDER.iterdir())
+    return tuple(sorted(name.removesuffix(".toml") for name in found if name.endswith(".toml")))
+
+
+def cards() -> dict[str, Card]:
+    """All cards in the package, by name."""
+    return {name: find_card(name) for name in card_names()}
+
+
+def entropy_cards() -> dict[str, EntropyCard]:
+    """The entropy models of all cards in the package, by name."""
+    return {card.entropy.name: card.entropy for card in cards().values() if card.entropy}
+
+
+@cache
+def find_card(name: str) -> Card:
+    """The card of that name."""
+    if name not in card_names():
+        raise ModelError(f"no model is called {name!r}; there are {', '.join(card_names())}")
+    file = f"{name}.toml"
+    return Card.parse((_FOLDER / file).read_text(encoding="utf-8"), file)

@@ -1,0 +1,150 @@
+"""Files of the Hugging Face Hub, kept in the cache that all programs using it share.
+
+What is there is found by the cache's layout, without the Hub's library, which takes long to
+import: ``models--OWNER--NAME/snapshots/COMMIT/FILE``, a link to ``blobs/ETAG`` where the system
+has links, and ``refs/REVISION`` with the commit of a branch.
+"""
+
+from __future__ import annotations
+
+import errno
+import http.client
+import logging
+import os
+import re
+from contextlib import suppress
+from pathlib import Path
+
+from neucodec.models.errors import ModelError, UnavailableError
+from neucodec.safety.inside import place_inside
+
+from .cache_dirs import hub_cache
+from .download_progress import SILENT, Monitor
+from .weights_source import Source
+
+ENDPOINT = "HF_ENDPOINT"
+"""Environment variable: a mirror to be asked instead of the Hub."""
+ATTEMPTS = 5
+"""How often to begin again where the connection is cut; most versions of the library do so too."""
+_CUTS = (http.client.IncompleteRead, ConnectionResetError)
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def cached(source: Source) -> Path | None:
+    """The source's file in the Hub's cache; None where it is not there."""
+    commit = source.revision
+    with suppress(OSError, UnicodeDecodeError):
+        commit = (_folder(source) / "refs" / commit).read_text(encoding="ascii").strip()
+    if place_inside(commit) is None:
+        return None
+    path = _folder(source) / "snapshots" / commit / source.path
+    return path if path.is_file() else None
+
+
+def told_sha256(path: Path) -> str:
+    """The SHA-256 that the Hub gave for a file in its cache; empty where it gave none.
+
+    It gives one for large files, and the cache uses it as the file's real name.
+    """
+    with suppress(OSError):
+        name = path.readlink().name
+        if _SHA256.fullmatch(name):
+            return name
+    return ""
+
+
+def fetch(source: Source, monitor: Monitor = SILENT) -> tuple[Path, str]:
+    """Have the Hub's own library fetch the file, which locks, resumes and retries.
+
+    Returns its path, and its SHA-256 as the Hub gives it, empty where it gives none. Raises
+    UnavailableError where there is no such file or the Hub cannot be reached, ModelError where
+    the cache cannot be written.
+    """
+    import huggingface_hub
+    from huggingface_hub.utils.tqdm import disable_progress_bars, enable_progress_bars
+
+    # Of what it retries it would warn in several lines.
+    logging.getLogger(huggingface_hub.__name__).setLevel(logging.ERROR)
+    (enable_progress_bars if monitor.shows_progress else disable_progress_bars)()
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            return _downloaded(source)
+        except Exception as error:  # from one of several HTTP libraries, as the version has it
+            if attempt == ATTEMPTS or not isinstance(_root(error), _CUTS):
+                raise _explained(source, error) from None
+    raise AssertionError("the last attempt returns or raises")
+
+
+def remove(path: Path) -> None:
+    """Take a file out of the Hub's cache, with its blob unless another snapshot has it, too."""
+    blob = path.parent / path.readlink() if path.is_symlink() else None
+    path.unlink()
+    snapshots = next(parent for parent in path.parents if parent.name == "snapshots")
+    if blob is not None and not any(
+        other.samefile(blob) for other in snapshots.rglob("*") if other.is_file()
+    ):
+        blob.unlink(missing_ok=True)
+
+
+def _downloaded(source: Source) -> tuple[Path, str]:
+    import huggingface_hub as library
+
+    name, revision = (source.repository, source.path), source.revision
+    endpoint = os.environ.get(ENDPOINT) or None
+    # The download would try for long to reach a Hub that cannot be reached; this does not.
+    link = library.hf_hub_url(*name, revision=revision, endpoint=endpoint)
+    told = library.get_hf_file_metadata(link).etag or ""
+    path = library.hf_hub_download(
+        *name, revision=revision, endpoint=endpoint, cache_dir=hub_cache()
+    )
+    return Path(path), told if _SHA256.fullmatch(told) else ""
+
+
+def _folder(source: Source) -> Path:
+    return hub_cache() / f"models--{source.repository.replace('/', '--')}"
+
+
+def _explained(source: Source, error: Exception) -> ModelError:
+    from huggingface_hub import errors
+
+    link = source.where
+    if endpoint := os.environ.get(ENDPOINT):
+        link = link.replace("https://huggingface.co", endpoint.rstrip("/"))
+    if isinstance(error, errors.GatedRepoError):
+        reason = "needs its owner's consent: ask for it there, then hf auth login"
+    elif isinstance(error, errors.RepositoryNotFoundError):
+        reason = "there is no such repository, or it is private"
+    elif isinstance(error, errors.RevisionNotFoundError):
+        reason = f"the repository has no revision {source.revision}"
+    elif isinstance(error, errors.EntryNotFoundError) and not isinstance(
+        error, errors.LocalEntryNotFoundError
+    ):
+        reason = "there is no such file in the repository"
+    elif isinstance(error, errors.HfHubHTTPError):
+        reason = f"the server answers {error.response.status_code}"
+    elif isinstance(error, OSError) and error.errno and _is_of_files(error):
+        place = error.filename or hub_cache()
+        return ModelError(
+            f"{place} cannot be written: {error.strerror or error}; HF_HOME names another folder"
+        )
+    else:
+        reason = _said(_root(error))
+    return UnavailableError(f"{link}: {reason}")
+
+
+def _is_of_files(error: OSError) -> bool:
+    # Network failures are OSErrors, too, in some versions.
+    return isinstance(error, (PermissionError, NotADirectoryError, FileExistsError)) or (
+        error.errno in (errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EFBIG, errno.EISDIR)
+    )
+
+
+def _root(error: BaseException) -> BaseException:
+    """What lies at the bottom of an exception."""
+    while (deeper := error.__cause__ or error.__context__) is not None:
+        error = deeper
+    return error
+
+
+def _said(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,242 @@
+"""The weights of a card: found, fetched, checked, brought by hand, removed."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from neucodec.models.errors import ModelError, UnavailableError
+
+from . import hub
+from .cache_dirs import CACHE, cache_dir, offline_by
+from .digest import read_record, sha256_of, write_record
+from .download_progress import SILENT, Monitor
+from .weights_entry import Stored
+from .weights_source import Source
+
+EMBEDDED = Path(__file__).parents[1] / "weights"
+
+
+@dataclass(frozen=True)
+class Found:
+    """A weights file that is here."""
+
+    card: Stored
+    path: Path
+    source: Source | None = None
+    """Where it is from; None if it is the package's, or lies beside a card of one's own."""
+
+    @property
+    def record(self) -> Path | None:
+        """Where its SHA-256 is kept from its first use on, unless the card has all of it."""
+        return None if self.source is None else _record(self.card, self.source)
+
+    @property
+    def expected(self) -> str:
+        """SHA-256 that the file is to have, or the digits known of it; empty on first use."""
+        if self.source is None:
+            return self.card.sha256
+        if len(self.source.sha256) == 64:
+            return self.source.sha256
+        recorded = read_record(_record(self.card, self.source))
+        told = "" if self._is_ours else hub.told_sha256(self.path)
+        return recorded or told or self.source.sha256
+
+    @property
+    def _is_ours(self) -> bool:
+        return self.source is None or self.path == _home(self.card, self.source)
+
+
+def find(card: Stored) -> Found | None:
+    """The card's weights if they are here, without asking anyone; None if not."""
+    return next(_found(card), None)
+
+
+def fetch(card: Stored, *, offline: str = "", monitor: Monitor = SILENT) -> Found:
+    """The card's weights: found, else downloaded from the first source that has them.
+
+    ``offline`` names what forbids downloads; the environment may, too. Licence and place are
+    said before. Raises ModelError: one line on what is missing, and how to bring it by hand.
+    """
+    if found := find(card):
+        return found
+    if not card.sources:
+        raise ModelError(_lost(card))
+    if forbidden := offline or offline_by():
+        raise ModelError(_missing(card, f"{forbidden} forbids to fetch it"))
+    failures: list[str] = []
+    for source in card.sources:
+        begin = f"{failures[-1]}; trying" if failures else f"{card.name} is not here yet: fetching"
+        monitor.say(f"{begin} {source.where}{'' if failures else f' ({licences(card)})'}")
+        try:
+            return _fetched(card, source, monitor)
+        except UnavailableError as error:
+            failures.append(str(error))
+    raise ModelError(_missing(card, f"cannot be fetched ({'; '.join(failures)})"))
+
+
+def check(found: Found) -> str:
+    """Compare a file's SHA-256 with what is known of it; all of it, now known.
+
+    On first use it is put on record. Raises ModelError where it is another.
+    """
+    sha256 = sha256_of(found.path)
+    expected = found.expected
+    if not sha256.startswith(expected):
+        raise ModelError(
+            f"{found.path} is damaged or another version: its SHA-256 is {sha256[:16]}…, "
+            f"{expected[:16]}… was expected; {_remedy(found)}"
+        )
+    if found.source is not None and len(expected) < 64:
+        write_record(_record(found.card, found.source), found.path.name, sha256)
+    return sha256
+
+
+def add(card: Stored, file: Path, load: Callable[[Path], object]) -> Found:
+    """Copy a file that was brought by hand to where the card's weights are looked for.
+
+    It is taken for the source whose SHA-256 it has or, where none is known, whose name it has;
+    ``load`` then raises where it does not hold what the card says.
+    """
+    if not card.sources:
+        raise ModelError(f"{card.name} is not fetched from anywhere: there is nothing to bring")
+    sha256 = sha256_of(file)
+    source = _source_of(card, file, sha256)
+    load(file)
+    home = _home(card, source)
+    with _written(home) as temporary:
+        shutil.copyfile(file, temporary)
+        if sha256_of(temporary) != sha256:
+            raise ModelError(f"{file} changed while it was copied")
+    write_record(_record(card, source), home.name, sha256)
+    return Found(card, home, source)
+
+
+def remove(card: Stored) -> list[Path]:
+    """Remove what was downloaded or brought by hand, records and beginnings too; the files."""
+    if not card.sources:
+        place = "part of the package" if card.embedded else "your own file"
+        raise ModelError(f"the weights of {card.name} are {place}, which is not removed")
+    removed = []
+    for found in list(_found(card)):
+        if found.source is not None:
+            (Path.unlink if found._is_ours else hub.remove)(found.path)
+            removed.append(found.path)
+    for source in card.sources:
+        with suppress(OSError):
+            shutil.rmtree(_home(card, source).parent)
+    return removed
+
+
+def licences(card: Stored) -> str:
+    """What one may do with the checkpoint, and who it is from, for people."""
+    unstated = "not stated"
+    weights, code = card.license_weights or unstated, card.license_code or unstated
+    return f"weights: {weights}, code: {code}" + (f", {card.paper}" if card.paper else "")
+
+
+def _found(card: Stored) -> Iterator[Found]:
+    own = EMBEDDED if card.embedded else card.folder
+    if own is not None and card.weights and (own / card.weights).is_file():
+        yield Found(card, own / card.weights)
+    for source in card.sources:
+        if (home := _home(card, source)).is_file():
+            yield Found(card, home, source)
+        elif source.repository and (path := hub.cached(source)):
+            yield Found(card, path, source)
+
+
+def _fetched(card: Stored, source: Source, monitor: Monitor) -> Found:
+    if source.url:
+        from .download import download
+
+        home = _home(card, source)
+        sha256 = download(source.url, home, source.sha256, monitor)
+        found = Found(card, home, source)
+        if len(source.sha256) < 64 and not read_record(_record(card, source)):
+            write_record(_record(card, source), home.name, sha256)
+        return found
+    path, told = hub.fetch(source, monitor)
+    sha256 = sha256_of(path)
+    for expected in (source.sha256, told):
+        if not sha256.startswith(expected):
+            hub.remove(path)
+            raise ModelError(
+                f"{source.where} gave a damaged or another file, which was removed: its SHA-256 "
+                f"is {sha256[:16]}…, {expected[:16]}… was expected"
+            )
+    return Found(card, path, source)
+
+
+def _home(card: Stored, source: Source) -> Path:
+    """Where our own cache has the file; the folder of one place is of no other one."""
+    return cache_dir() / f"{card.name}-{source.tag}" / source.name
+
+
+def _record(card: Stored, source: Source) -> Path:
+    home = _home(card, source)
+    return home.with_name(home.name + ".sha256")
+
+
+def _source_of(card: Stored, file: Path, sha256: str) -> Source:
+    for source in card.sources:
+        if source.sha256 and sha256.startswith(source.sha256):
+            return source
+    unknown = [source for source in card.sources if not source.sha256]
+    for source in unknown:
+        if source.name == file.name:
+            return source
+    if unknown:
+        return unknown[0]
+    known = " or ".join(f"{source.sha256[:16]}…" for source in card.sources)
+    raise ModelError(
+        f"{file} is damaged or not the file of {card.name}: its SHA-256 is {sha256[:16]}…, "
+        f"{known} was expected"
+    )
+
+
+@contextmanager
+def _written(target: Path) -> Iterator[Path]:
+    """A file to write that takes the name ``target`` once it is done."""
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield temporary
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise ModelError(
+            f"{target} cannot be written: {error.strerror or error}; {CACHE} names another folder"
+        ) from None
+
+
+def _missing(card: Stored, why: str) -> str:
+    source = card.sources[0]
+    return (
+        f"{card.name} is not here, and {why}: bring {source.where} by hand, "
+        f"then neucodec models add {card.name} --from {source.name}"
+    )
+
+
+def _lost(card: Stored) -> str:
+    if card.embedded:
+        return f"the weights of {card.name} ({card.weights}) are not here: reinstall the package"
+    if card.folder is not None:
+        return (
+            f"{card.folder / card.weights} is not there: it is to hold the weights of {card.name}"
+        )
+    return f"nobody has published weights of {card.name}: train some, and give their path instead"
+
+
+def _remedy(found: Found) -> str:
+    if found.source is None:
+        return (
+            "reinstall the package" if found.card.embedded else "correct the card, if it is right"
+        )
+    return f"neucodec models rm {found.card.name} removes it"

@@ -1,0 +1,260 @@
+"""EnCodec (arXiv 2210.13438): the causal 24 kHz mono and the 48 kHz stereo model.
+
+The 24 kHz model codes a whole signal, in one piece or as a stream of chunks with carried state.
+The 48 kHz model codes segments of a second by themselves, each brought to unit level, and
+cross-fades 1 % between them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+
+import torch
+from torch import Tensor, nn
+
+from neucodec.models.batching import one_by_one
+from neucodec.models.parts.causal_state import Carry, Step, StreamState, Trace
+from neucodec.models.parts.published_rvq import EuclideanCodebook, ResidualCodebooks
+from neucodec.models.parts.seanet import KERNEL, Decoder, Encoder, SeanetConfig
+from neucodec.models.parts.state_dict import read_checkpoint, restore
+
+from .seanet_rows import LANES, RowCoder
+
+
+@dataclass(frozen=True)
+class EncodecConfig(SeanetConfig):
+    """Constructor arguments; the defaults are the 24 kHz model, `ENCODEC_48KHZ` is the other."""
+
+    normalise: bool = False
+    """Code audio at unit level, with its scale beside the codes."""
+    segment: int | None = None
+    """Samples that are coded at once, None for the whole signal."""
+    stride: int | None = None
+    """Samples from one segment's start to the next's."""
+    codebooks: int = 32
+    codebook_size: int = 1024
+
+
+ENCODEC_24KHZ = EncodecConfig()
+ENCODEC_48KHZ = EncodecConfig(
+    channels=2,
+    causal=False,
+    group_norm=True,
+    normalise=True,
+    segment=48000,
+    stride=47520,
+    codebooks=16,
+)
+
+
+class Encodec(nn.Module):
+    """Either EnCodec network, in inference form."""
+
+    together = LANES
+    """Segments that a CPU best codes at once: its LSTM reads its weights once for all of them."""
+    start = KERNEL
+    """Frames that must be there before a stream's first ones come out: reflection at the start
+    of the signal needs as many real samples as the widest layer pads."""
+
+    def __init__(self, config: EncodecConfig = ENCODEC_24KHZ) -> None:
+        super().__init__()
+        c = self.config = config
+        self.encoder = Encoder(c)
+        self.decoder = Decoder(c)
+        self.quantiser = ResidualCodebooks(
+            EuclideanCodebook(c.codebook_size, c.latent) for _ in range(c.codebooks)
+        )
+        self._on_rows: dict[nn.Module, RowCoder] = {}
+        self._building = Lock()
+
+    @classmethod
+    def load(cls, path: str | Path, config: EncodecConfig = ENCODEC_24KHZ) -> Encodec:
+        """Load a checkpoint under the original's or Transformers' names; ModelError if it fails."""
+        checkpoint = read_checkpoint(path)
+        return restore(lambda: cls(config), rename(checkpoint.tensors), checkpoint.source)
+
+    def encode(self, audio: Tensor, codebooks: int) -> tuple[Tensor, Tensor | None]:
+        """Code a whole signal or segment.
+
+        Audio [B, C, T] to codes [B, codebooks, ceil(T / hop)] (int64) and, where the model
+        normalises, the scale [B] that was divided out (None otherwise).
+        """
+        scale = None
+        if self.config.normalise:
+            scale = one_by_one(lambda one: one.mean(1).square().mean(-1).sqrt() + 1e-8, audio)
+            audio = audio / scale[:, None, None]
+        return self._encode(audio, codebooks, Carry()), scale
+
+    def decode(self, codes: Tensor, scale: Tensor | None = None) -> Tensor:
+        """Codes [B, K, F] and scale [B] of a whole signal or segment to audio [B, C, F * hop]."""
+        audio = self._decode(codes, Carry())
+        return audio if scale is None else audio * scale[:, None, None]
+
+    def encode_stream(
+        self, audio: Tensor, codebooks: int, state: StreamState | None = None, last: bool = False
+    ) -> tuple[Tensor, StreamState]:
+        """Code the next chunk of a stream, of any length.
+
+        The codes [B, codebooks, F] of all chunks together, up to and with the one that is
+        ``last``, are those of the whole signal. ``state`` is what the previous call returned,
+        None at the start; it is not changed. Audio waits in it until there is a whole frame.
+        """
+        step = self.encoding_step(audio, state, last)
+        return self.encode_step(step, codebooks), step.after
+
+    def encoding_step(self, audio: Tensor, state: StreamState | None, last: bool) -> Step:
+        """The first, quick half of `encode_stream`; with it the next chunk's can be made."""
+        audio, layers = self._resume(audio, state)
+        count = audio.shape[-1]
+        if not last:
+            count -= count % self.config.hop
+            if layers is None and count < self.start * self.config.hop:
+                count = 0
+        return _step(audio, count, layers, last)
+
+    def encode_step(self, step: Step, codebooks: int) -> Tensor:
+        """The other half: codes [B, codebooks, F], perhaps while other threads are at others.
+
+        Every step must be coded, by threads that start in the order of the stream.
+        """
+        if step.carry is None:
+            return step.ready.new_zeros(len(step.ready), codebooks, 0, dtype=torch.int64)
+        with step.carry:
+            return self._encode(step.ready, codebooks, step.carry)
+
+    def decode_stream(
+        self, codes: Tensor, state: StreamState | None = None, last: bool = False
+    ) -> tuple[Tensor, StreamState]:
+        """Decode the next frames [B, K, F] of a stream to audio [B, C, T]; see `encode_stream`."""
+        step = self.decoding_step(codes, state, last)
+        return self.decode_step(step), step.after
+
+    def decoding_step(self, codes: Tensor, state: StreamState | None, last: bool) -> Step:
+        """The first half of `decode_stream`; see `encoding_step`."""
+        codes, layers = self._resume(codes, state)
+        enough = layers is not None or last or codes.shape[-1] >= self.start
+        return _step(codes, codes.shape[-1] if enough else 0, layers, last)
+
+    def decode_step(self, step: Step) -> Tensor:
+        """The other half: audio [B, C, T]; see `encode_step`."""
+        if step.carry is None:
+            shape = len(step.ready), self.config.channels, 0
+            return step.ready.new_zeros(*shape, dtype=torch.float32)
+        with step.carry:
+            return self._decode(step.ready, step.carry)
+
+    def encode_segments(self, audio: Tensor, codebooks: int) -> list[tuple[Tensor, Tensor | None]]:
+        """Code a signal [B, C, T] segment by segment, each as `encode` does; the last is shorter.
+
+        As upstream does it, segments start at every stride below T, so that the last one may lie
+        within the overlap of the one before.
+        """
+        length = audio.shape[-1]
+        segment, stride = self.config.segment or length, self.config.stride or length
+        return [
+            self.encode(audio[..., start : start + segment], codebooks)
+            for start in range(0, length, stride)
+        ]
+
+    def decode_segments(self, segments: Iterable[tuple[Tensor, Tensor | None]]) -> Tensor:
+        """Undo `encode_segments`: audio [B, C, T'], T' at least the T that was coded."""
+        parts = [self.decode(codes, scale) for codes, scale in segments]
+        return overlap_add(parts, self.config.stride or parts[0].shape[-1])
+
+    def _resume(self, chunk: Tensor, state: StreamState | None) -> tuple[Tensor, Trace | None]:
+        if not self.config.causal:
+            raise ValueError("this EnCodec model is not causal, it cannot code a stream")
+        if state is None:
+            return chunk, None
+        if state.pending.shape[-1] == 0:  # of however many codebooks the last frames had
+            return chunk, state.layers
+        return torch.cat([state.pending, chunk], dim=-1), state.layers
+
+    def _encode(self, audio: Tensor, codebooks: int, carry: Carry) -> Tensor:
+        latent = self._through(self.encoder, audio, carry)
+        return one_by_one(lambda one: self.quantiser.encode(one.transpose(1, 2), codebooks), latent)
+
+    def _decode(self, codes: Tensor, carry: Carry) -> Tensor:
+        return self._through(self.decoder, self.quantiser.decode(codes).transpose(1, 2), carry)
+
+    def _through(self, half: Encoder | Decoder, x: Tensor, carry: Carry) -> Tensor:
+        """What the encoder or the decoder makes of [B, C, T]."""
+        if x.device.type == "cpu" and not torch.is_grad_enabled():
+            on_rows = self._as_rows(half)
+            if on_rows.takes(x, carry):
+                return on_rows(x, carry)
+            if carry.first and carry.last:
+                return one_by_one(lambda one: half(one, Carry()), x)
+        out: Tensor = half(x, carry)
+        return out
+
+    def _as_rows(self, half: Encoder | Decoder) -> RowCoder:
+        with self._building:  # several threads may come at once
+            if half not in self._on_rows:
+                self._on_rows[half] = RowCoder(half.layers, self.config)
+            return self._on_rows[half]
+
+
+def _step(chunk: Tensor, count: int, layers: Trace | None, last: bool) -> Step:
+    """Code the first ``count`` of what there is and keep the rest."""
+    ready, pending = chunk[..., :count], chunk[..., count:].clone()
+    if count == 0:
+        return Step(ready, None, StreamState(pending, layers))
+    carry = Carry(layers, last)
+    return Step(ready, carry, StreamState(pending, carry.after))
+
+
+def fade_in(overlap: int) -> Tensor:
+    """Weight [overlap] of the later of two overlapping segments; the earlier one has the rest.
+
+    Linear, and never quite 0 or 1: upstream weights whole segments by triangles.
+    """
+    return torch.arange(1, overlap + 1, dtype=torch.float32) / (overlap + 1)
+
+
+def overlap_add(parts: Sequence[Tensor], stride: int) -> Tensor:
+    """Join segments [B, C, T_i] that start every ``stride`` samples, fading linearly from one to
+    the next over what they share. A segment overlaps its neighbours only."""
+    ends = [k * stride + part.shape[-1] for k, part in enumerate(parts)]
+    out = parts[0].new_zeros(*parts[0].shape[:-1], max(ends))
+    filled = 0
+    for k, part in enumerate(parts):
+        start = k * stride
+        shared = min(max(0, filled - start), part.shape[-1])
+        weight = fade_in(filled - start)[:shared].to(part) if shared else part.new_zeros(0)
+        seam = out[..., start : start + shared]
+        seam.lerp_(part[..., :shared], weight)
+        out[..., start + shared : ends[k]] = part[..., shared:]
+        filled = ends[k]
+    return out
+
+
+_DROPPED = re.compile(r"quantiser\.codebooks\.\d+\.(inited|cluster_size|embed_avg)")
+_RENAMED = [
+    (re.compile(pattern), name)
+    for pattern, name in [
+        (r"^(encoder|decoder)\.model\.", r"\1.layers."),
+        (r"\.(conv|convtr)\.(conv|convtr)\.", ".conv."),
+        (r"\.(conv|convtr)\.norm\.", ".norm."),
+        (r"^quantizer\.(vq\.)?layers\.(\d+)\._?codebook\.", r"quantiser.codebooks.\2."),
+        (r"^(quantiser\.codebooks\.\d+)\.embed$", r"\1.entries"),
+    ]
+]
+
+
+def rename(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Names of the original and of Transformers to this module's.
+
+    Drops what only the codebooks' training needs: their moving averages and usage counts.
+    """
+    ours = {}
+    for name, tensor in tensors.items():
+        for pattern, replacement in _RENAMED:
+            name = pattern.sub(replacement, name)
+        if not _DROPPED.fullmatch(name):
+            ours[name] = tensor
+    return ours

@@ -1,0 +1,230 @@
+"""HiFi-Codec of AcademiCodec (arXiv 2305.02765): few codebooks, group-residual quantisation.
+
+Built from HiFi-GAN's parts (arXiv 2010.05646). The encoder normalises over the whole of what it is
+given, so audio is coded in segments of a fixed length; the decoder is purely convolutional, and
+`HifiCodec.decoder_reach` real frames on either side of a chunk make its audio that of the whole.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from operator import add
+from pathlib import Path
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from neucodec.models.families.dac.receptive_field import convolutions, seen
+from neucodec.models.parts.published_rvq import EuclideanCodebook, ResidualCodebooks
+from neucodec.models.parts.state_dict import read_checkpoint, restore
+
+SLOPE = 0.1
+"""Of the leaky ReLUs, but for the encoder's last."""
+LAST_SLOPE = 0.01
+BRANCHES = (3, 7, 11)
+"""Kernels of the parallel residual blocks behind each change of rate; the encoder has them in
+reverse."""
+DILATIONS = (1, 3, 5)
+
+
+@dataclass(frozen=True)
+class HifiCodecConfig:
+    """Constructor arguments; the defaults are those of the two models with a hop of 320."""
+
+    rates: Sequence[int] = (8, 5, 4, 2)
+    """Upsampling factors of the decoder; the encoder has them in reverse."""
+    kernels: Sequence[int] = (16, 11, 8, 4)
+    """Widths of the convolutions that change the rate, in the same order."""
+    width: int = 32
+    """Channels at the audio's rate, doubled by every stage."""
+    groups: int = 2
+    """Parts of the latent that are quantised by themselves."""
+    stages: int = 2
+    """Residual stages in each group."""
+    codebook_size: int = 1024
+
+    @property
+    def hop(self) -> int:
+        """Samples per frame. (``hop_size`` in the published JSON is a spectrogram's, not this.)"""
+        return math.prod(self.rates)
+
+    @property
+    def codebooks(self) -> int:
+        """Codes per frame."""
+        return self.groups * self.stages
+
+    @property
+    def latent(self) -> int:
+        """Channels at the frames' rate."""
+        return int(self.width * 2 ** len(self.rates))
+
+
+HIFICODEC_24KHZ_320D = HifiCodecConfig()
+HIFICODEC_24KHZ_240D = HifiCodecConfig(rates=(8, 5, 3, 2), kernels=(16, 11, 7, 4))
+HIFICODEC_16KHZ_320D = HifiCodecConfig()
+
+
+class ResidualBlock(nn.Module):
+    """HiFi-GAN's residual block "1": three dilated convolutions, each with a plain one behind."""
+
+    def __init__(self, width: int, kernel: int) -> None:
+        super().__init__()
+        self.convs1 = nn.ModuleList(
+            nn.Conv1d(width, width, kernel, dilation=d, padding=d * (kernel // 2))
+            for d in DILATIONS
+        )
+        self.convs2 = nn.ModuleList(
+            nn.Conv1d(width, width, kernel, padding=kernel // 2) for _ in DILATIONS
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any [B, width, T] to the same shape."""
+        for dilated, plain in zip(self.convs1, self.convs2, strict=True):
+            y = plain(F.leaky_relu_(dilated(F.leaky_relu(x, SLOPE)), SLOPE))
+            x = y + x
+        return x
+
+
+class Encoder(nn.Module):
+    """Audio [B, 1, T] to latent [B, latent, T / hop]."""
+
+    def __init__(self, c: HifiCodecConfig) -> None:
+        super().__init__()
+        self.conv_pre = nn.Conv1d(1, c.width, 7, padding=3)
+        self.ups = nn.ModuleList()
+        self.resblocks = nn.ModuleList()
+        self.normalize = nn.ModuleList()
+        width = c.width
+        for rate, kernel in zip(reversed(c.rates), reversed(c.kernels), strict=True):
+            padding = (kernel - rate) // 2
+            self.ups.append(nn.Conv1d(width, 2 * width, kernel, rate, padding))
+            width *= 2
+            for branch in reversed(BRANCHES):
+                self.resblocks.append(ResidualBlock(width, branch))
+                self.normalize.append(nn.GroupNorm(width // 16, width, eps=1e-6))
+        self.conv_post = nn.Conv1d(width, width, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Audio [B, 1, T] to latent [B, latent, T / hop], T a multiple of the hop."""
+        x = self.conv_pre(x)
+        for i, down in enumerate(self.ups):
+            x = down(F.leaky_relu(x, SLOPE))
+            # What is normalised is the sum so far, after each branch is added: not the branches.
+            first, *others = range(i * len(BRANCHES), (i + 1) * len(BRANCHES))
+            total = self.normalize[first](self.resblocks[first](x))
+            for k in others:
+                total = self.normalize[k](total + self.resblocks[k](x))
+            x = total / len(BRANCHES)
+        latent: Tensor = self.conv_post(F.leaky_relu(x, LAST_SLOPE))
+        return latent
+
+
+class Generator(nn.Module):
+    """HiFi-GAN's generator on a latent in place of a spectrogram."""
+
+    def __init__(self, c: HifiCodecConfig) -> None:
+        super().__init__()
+        width = c.latent
+        self.conv_pre = nn.Conv1d(width, width, 7, padding=3)
+        self.ups = nn.ModuleList()
+        self.resblocks = nn.ModuleList()
+        for rate, kernel in zip(c.rates, c.kernels, strict=True):
+            padding = (kernel - rate) // 2
+            self.ups.append(nn.ConvTranspose1d(width, width // 2, kernel, rate, padding))
+            width //= 2
+            self.resblocks.extend(ResidualBlock(width, branch) for branch in BRANCHES)
+        self.conv_post = nn.Conv1d(width, 1, 7, padding=3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Latent [B, latent, F] to audio [B, 1, F * hop]."""
+        x = self.conv_pre(x)
+        for i, up in enumerate(self.ups):
+            x = up(F.leaky_relu(x, SLOPE))
+            branches = self.resblocks[i * len(BRANCHES) : (i + 1) * len(BRANCHES)]
+            x = reduce(add, (block(x) for block in branches)) / len(BRANCHES)
+        audio: Tensor = self.conv_post(F.leaky_relu(x, SLOPE))
+        return audio.tanh()
+
+    def widest(self) -> list[nn.Conv1d | nn.ConvTranspose1d]:
+        """The chain of convolutions that sees furthest: the widest of the parallel branches."""
+        chain: list[nn.Module] = [self.conv_pre]
+        for i, up in enumerate(self.ups):
+            chain += [up, self.resblocks[(i + 1) * len(BRANCHES) - 1]]
+        return convolutions(nn.Sequential(*chain, self.conv_post))
+
+
+class HifiCodec(nn.Module):
+    """Any HiFi-Codec network, in inference form."""
+
+    def __init__(self, config: HifiCodecConfig = HIFICODEC_24KHZ_320D) -> None:
+        super().__init__()
+        c = self.config = config
+        self.encoder = Encoder(c)
+        self.generator = Generator(c)
+        self.quantisers = nn.ModuleList(
+            ResidualCodebooks(
+                EuclideanCodebook(c.codebook_size, c.latent // c.groups) for _ in range(c.stages)
+            )
+            for _ in range(c.groups)
+        )
+
+    @classmethod
+    def load(cls, path: str | Path, config: HifiCodecConfig = HIFICODEC_24KHZ_320D) -> HifiCodec:
+        """Load a published checkpoint; ModelError if it does not fit."""
+        checkpoint = read_checkpoint(path)
+        return restore(lambda: cls(config), rename(checkpoint.tensors), checkpoint.source)
+
+    @property
+    def decoder_reach(self) -> int:
+        """Frames that a frame's audio depends on beyond the frame itself, on either side."""
+        first, last = seen(self.generator.widest(), 0, self.config.hop - 1)
+        return max(-first, last)
+
+    def encode(self, audio: Tensor, codebooks: int) -> Tensor:
+        """Audio [B, 1, F * hop] to codes [B, codebooks, F] (int64).
+
+        The order is upstream's: every group's first stage, then every group's second. The
+        number of codebooks is a multiple of the number of groups. A length that is no multiple
+        of the hop loses its last, incomplete frame, as it does upstream.
+        """
+        groups = self.config.groups
+        if codebooks % groups:
+            raise ValueError(f"{codebooks} codebooks asked for, groups need a multiple of {groups}")
+        parts = self.encoder(audio).transpose(1, 2).chunk(groups, dim=-1)
+        codes = [
+            quantiser.encode(part, codebooks // groups)
+            for quantiser, part in zip(self._groups(), parts, strict=True)
+        ]
+        return torch.stack(codes, dim=2).flatten(1, 2)
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """Codes [B, K, F] to audio [B, 1, F * hop]."""
+        batch, _, frames = codes.shape
+        parts = codes.reshape(batch, -1, self.config.groups, frames).unbind(2)
+        latent = torch.cat(
+            [quantiser.decode(part) for quantiser, part in zip(self._groups(), parts, strict=True)],
+            dim=-1,
+        )
+        audio: Tensor = self.generator(latent.transpose(1, 2))
+        return audio
+
+    def _groups(self) -> list[ResidualCodebooks]:
+        return list(cast("Iterable[ResidualCodebooks]", self.quantisers))
+
+
+def rename(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The published names to this module's; only the codebooks' differ."""
+    ours = {}
+    for name, tensor in tensors.items():
+        found = re.fullmatch(r"quantizer\.quantizer_modules(2?)\.(\d+)\.embedding\.weight", name)
+        if found:
+            stage = 1 if found[1] else 0
+            name = f"quantisers.{found[2]}.codebooks.{stage}.entries"
+        ours[name] = tensor
+    return ours

@@ -1,0 +1,1 @@
+"""SpecTokenizer (Interspeech 2025)."""

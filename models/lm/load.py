@@ -1,0 +1,50 @@
+"""From a codec to its entropy model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from neucodec.models.catalogue import weights_store
+from neucodec.models.catalogue.card import Card
+from neucodec.models.catalogue.download_progress import SILENT, Monitor
+from neucodec.models.errors import ModelError
+
+if TYPE_CHECKING:
+    from .frequencies import FrequencyModel
+
+
+def fetch(card: Card, *, offline: str = "", monitor: Monitor = SILENT) -> weights_store.Found:
+    """Find the weights of a codec's entropy model, which it must have; fetch them if need be.
+
+    ``offline`` names what forbids fetching; ``monitor`` learns how far it is. Raises ModelError.
+    """
+    assert card.entropy is not None
+    return weights_store.fetch(card.entropy, offline=offline, monitor=monitor)
+
+
+def load(card: Card, found: weights_store.Found) -> FrequencyModel:
+    """Check and load what `fetch` has found. Raises ModelError."""
+    weights_store.check(found)
+    return build(card, found.path)
+
+
+def build(card: Card, path: Path) -> FrequencyModel:
+    """Load the entropy model of a codec from a weights file; ModelError where it does not fit."""
+    assert card.entropy is not None
+    name = card.entropy.name
+    model: FrequencyModel
+    if card.family == "encodec":
+        from .encodec_lm import EncodecLm
+
+        model = EncodecLm.load(path, name, card.chunk_frames)
+    else:
+        from .integer import IntegerTransformer
+
+        model = IntegerTransformer.load(path, name)
+    if model.codebook_size != card.codebook_size or model.frames < card.chunk_frames:
+        raise ModelError(
+            f"{name} foresees {model.frames} frames of codebooks of {model.codebook_size}, but "
+            f"{card.name} has {card.chunk_frames} of {card.codebook_size}"
+        )
+    return model

@@ -1,0 +1,114 @@
+"""From a name to a loaded codec."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from neucodec.models.catalogue.card import Card, card_names, find_card
+from neucodec.models.catalogue.download_progress import SILENT, Monitor
+from neucodec.models.parts.precision import float32_by_default, in_bfloat16
+
+from .catalogue import weights_store
+from .errors import ModelError
+
+if TYPE_CHECKING:
+    import torch
+
+    from .codec import Codec
+
+HALVES = ("dac",)
+"""Families that can decode in bfloat16."""
+
+
+def resolve(model: str | Card) -> Card:
+    """The card of a model, given by name or as the path of a checkpoint of one's own.
+
+    Raises ModelError where there is neither.
+    """
+    if isinstance(model, Card):
+        return model
+    if model in card_names() or not _is_path(model):
+        return find_card(model)
+    from .local_checkpoint import card_at
+
+    return card_at(Path(model))
+
+
+def choose_device(name: str) -> torch.device:
+    """``auto`` is the first of CUDA, MPS and CPU that there is; other names are torch's."""
+    import torch
+
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError):
+        raise ModelError(
+            f"no device {name!r} here: use auto, cpu, cuda or mps, whichever this machine has"
+        ) from None
+    return device
+
+
+def choose_precision(name: str, card: Card, device: torch.device) -> torch.dtype:
+    """What decoding computes in: ``auto`` is float32 for a codec that can use nothing else. Codes
+    are always made in float32."""
+    import torch
+
+    usable = card.family in HALVES
+    if name == "bfloat16" and not usable:
+        raise ModelError(
+            f"{card.name} decodes in float32 only; bfloat16 is for {', '.join(HALVES)}"
+        )
+    return torch.bfloat16 if usable and in_bfloat16(name, device) else torch.float32
+
+
+def load(
+    model: str | Card,
+    device: str = "auto",
+    *,
+    precision: str = "float32",
+    offline: str = "",
+    monitor: Monitor = SILENT,
+    half: str | None = None,
+) -> Codec:
+    """Load a codec by its card, its name or its path; what is not here is fetched and checked.
+
+    ``precision`` is one of `PRECISIONS`. ``offline`` names what forbids fetching; ``monitor``
+    learns how far it is. A codec of which only a ``half`` is kept, "encoder" or "decoder", takes
+    that much less memory. Raises ModelError.
+    """
+    card = resolve(model)
+    found = weights_store.fetch(card, offline=offline, monitor=monitor)
+    card = replace(card, sha256=weights_store.check(found))
+    return build(card, found.path, device, precision, half)
+
+
+def build(
+    card: Card,
+    path: Path,
+    device: str = "auto",
+    precision: str = "float32",
+    half: str | None = None,
+) -> Codec:
+    """Load the codec of a card from a weights file, wherever that is and in whichever of the
+    family's formats; ModelError where the two do not fit."""
+    from neucodec.models.parts.single_thread import single_thread
+
+    from .families import table
+
+    chosen = choose_device(device)
+    # Loading multiplies weights with each other.
+    with single_thread(), float32_by_default():
+        codec = table.build(card, path, chosen, choose_precision(precision, card, chosen))
+    if half:
+        table.keep(codec, half)
+    return codec
+
+
+def _is_path(text: str) -> bool:
+    return Path(text).name != text or Path(text).exists()

@@ -1,0 +1,1 @@
+"""What families share: quantisers, spectra, exact products, checkpoints."""

@@ -1,0 +1,1 @@
+"""Samples in and out: WAV, FLAC, PCM and all that libsndfile reads."""

@@ -1,0 +1,153 @@
+"""Audio from files and pipes, in blocks.
+
+There is one reader for both: the same bytes give the same audio by name and from a pipe. PCM in
+WAV and without a header is read here, as it comes; any other format by libsndfile, from a pipe
+through a temporary file. What libsndfile would not see, `sound_parts` finds beforehand.
+
+A sample that is no audio (NaN, infinite, beyond `level.LOUDEST`) is read as 0 and counted.
+Damage inside a file ends `blocks` with a NeucodecError after all blocks before it; what is missing
+at its end, or left out behind it, is told in `doubts`.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import BinaryIO
+
+import soundfile
+
+from neucodec.errors import NeucodecError
+from neucodec.files import remote
+from neucodec.files.byte_streams import Prelude, copy_rest, is_seekable, open_spool, write_all
+from neucodec.files.file_section import Section
+from neucodec.files.pipes import PIPE, is_special, open_to_read, standard_input
+from neucodec.files.remote import is_remote
+
+from . import wav_header
+from .pcm import RawFormat
+from .sound_parts import PcmPart, SoundParts, find_parts
+from .source import Audio, AudioSource, PcmSource, SoundFileSource, cannot_read
+from .speakers import kept_mask
+
+__all__ = ["Audio", "AudioSource", "RawFormat", "open_audio"]
+
+MAX_CHANNELS = 255  # what an .ncf file holds; keeps blocks of a corrupt header small, too
+
+
+def open_audio(
+    source: str | os.PathLike[str] | BinaryIO, *, raw: RawFormat | None = None
+) -> AudioSource:
+    """Open a file by name or URL, an open binary file from where it stands, or "-", stdin.
+
+    `raw` says that there is no header, and what the samples are. Raises NeucodecError where
+    there is nothing to read or nothing that can be read.
+    """
+    opened = _open(source, raw)
+    if opened.channels > MAX_CHANNELS:
+        opened.close()
+        raise NeucodecError(
+            f"{opened.name}: {opened.channels} channels: 1 to {MAX_CHANNELS} are possible"
+        )
+    return opened
+
+
+def _open(source: str | os.PathLike[str] | BinaryIO, raw: RawFormat | None) -> AudioSource:
+    if source == PIPE:
+        return _open_binary(standard_input(), "standard input", raw)
+    if not isinstance(source, (str, os.PathLike)):
+        return _open_binary(source, str(getattr(source, "name", "input")), raw)
+    with ExitStack() as opening:
+        if isinstance(source, str) and is_remote(source):
+            file, name = opening.enter_context(remote.open_to_read(source)), source
+        elif is_special(source):
+            name = str(source)
+            try:
+                file = opening.enter_context(open_to_read(os.fspath(source)))
+            except OSError as error:
+                raise cannot_read(name, error) from error
+        else:
+            path = Path(source)
+            name = str(path)
+            if path.is_dir():
+                raise NeucodecError(f"{path}: this is a directory, not an audio file")
+            try:
+                file = opening.enter_context(path.open("rb"))
+            except OSError as error:
+                raise cannot_read(name, error) from error
+        opened = _open_binary(file, name, raw)
+        opened.closing.push(opening.pop_all())
+    return opened
+
+
+def _open_binary(file: BinaryIO, name: str, raw: RawFormat | None) -> AudioSource:
+    if raw:
+        return PcmSource(name, file, raw, _bytes_left(file))
+    try:
+        if is_seekable(file):
+            return _open_section(Section(file, file.tell()), name)
+        return _open_stream(file, name)
+    except OSError as error:
+        raise cannot_read(name, error) from error
+
+
+def _open_section(section: Section, name: str) -> AudioSource:
+    """From a file that can be sought."""
+    try:
+        found = find_parts(section)
+        if isinstance(found, SoundParts):
+            return SoundFileSource(name, found)
+    except NeucodecError as error:
+        raise NeucodecError(f"{name}: {error}") from None
+    except soundfile.SoundFileError as error:
+        raise NeucodecError(
+            f"{name}: empty, or no audio that libsndfile reads (WAV, FLAC, Ogg Vorbis, Opus, MP3, "
+            f"AIFF, CAF, AU, W64 ...); headerless PCM needs its format said (--raw)"
+        ) from error
+    return _open_pcm(found, name)
+
+
+def _open_pcm(part: PcmPart, name: str) -> AudioSource:
+    source = PcmSource(name, part.section.as_file(), part.layout, part.section.size, part.tags)
+    source.doubts += part.doubts
+    source.cut_off = part.cut_off
+    source.channel_mask = kept_mask(part.mask, source.channels)
+    return source
+
+
+def _open_stream(file: BinaryIO, name: str) -> AudioSource:
+    """From where `file` stands, without seeking in it."""
+    start = Prelude(file)
+    try:
+        header = wav_header.read_header(start)
+    except NeucodecError as error:
+        raise NeucodecError(f"{name}: {error}") from None
+    if header and (layout := header.raw_format):
+        source = PcmSource(name, file, layout, header.data_bytes, header.tags, header)
+        source.doubts += [header.doubt] if header.doubt else []
+        source.channel_mask = kept_mask(header.format.mask, source.channels)
+        return source
+    with ExitStack() as opening:
+        try:
+            spool = open_spool()
+            opening.callback(spool.close)
+            write_all(spool, start.kept or b"")
+            copy_rest(file, spool)
+        except OSError as error:
+            reason = f"cannot be held in {tempfile.gettempdir()}: {error.strerror or error}"
+            raise NeucodecError(f"{name}: {reason}") from error
+        opened = _open_section(Section(spool), name)
+        opened.closing.push(opening.pop_all())
+    return opened
+
+
+def _bytes_left(file: BinaryIO) -> int | None:
+    """Up to the end of a seekable file; None for a pipe."""
+    if not is_seekable(file):
+        return None
+    position = file.tell()
+    end = file.seek(0, os.SEEK_END)
+    file.seek(position)
+    return end - position

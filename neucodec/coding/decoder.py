@@ -1,0 +1,302 @@
+"""From an .ncf to audio: all of it or a range, in one pass."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from itertools import chain
+
+import numpy as np
+
+from neucodec.audio.resample import BlockResampler
+from neucodec.errors import NeucodecError
+from neucodec.formats import Chunk, Header, NcfReader
+from neucodec.models.catalogue.card import Card, find_card
+from neucodec.models.codec import Codec
+from neucodec.models.errors import ModelError
+from neucodec.parallel.threads import batches, in_order, threads_within
+from neucodec.terminal.timecode import LONGEST
+
+from .chunk_coding import SCALES, ChunkDecoder, unpacked, window_of
+from .chunks import Audio, Geometry, OverlapAdder
+from .entropy_models import SHARED, EntropyModels
+from .integrity import damaged_spans, frames_to_come, surplus_of
+
+MOST_SAMPLES = 2**22
+"""Of a block that comes out, over all channels."""
+
+
+@dataclass(frozen=True)
+class DecodeOptions:
+    """What the caller may choose."""
+
+    start: float | None = None
+    """Seconds."""
+    end: float | None = None
+    rate: int | None = None
+    """Sample rate to come out, the source's unless given."""
+    mono: bool = False
+    """Mix all channels down to one."""
+    strict: bool = False
+    """Raise where chunks are damaged or missing instead of leaving silence."""
+    threads: int | None = None
+    any_weights: bool = False
+    """Decode even if the weights here are not those that the file was made with."""
+
+
+def card_for(header: Header) -> Card:
+    """The card of the codec that a file names, if the file is as that codec's files are."""
+    try:
+        card = find_card(header.codec)
+    except ModelError as error:
+        raise NeucodecError(f"made with a codec that this version lacks: {error}") from None
+    check_header(header, card)
+    return card
+
+
+def fitted(card: Card, header: Header) -> Card:
+    """The card as a file needs it: that of a DAC may be in windows, as the package ``dac`` has
+    them."""
+    trim = header.chunk_frames * card.hop - header.chunk_stride
+    if card.chunk_trim and not header.overlap and trim == card.chunk_trim:
+        return card.windows(header.chunk_frames)
+    return card
+
+
+def fitted_codec(codec: Codec, header: Header) -> Codec:
+    """The codec as a file needs it, see `fitted`; its network is the same."""
+    card = fitted(codec.card, header)
+    if card is codec.card:
+        return codec
+    from neucodec.models.families.dac.windows import WindowCodec
+    from neucodec.models.strategies import ContextCodec
+
+    assert isinstance(codec, ContextCodec)
+    return WindowCodec(card, codec.network, codec.device)
+
+
+def check_header(header: Header, card: Card) -> None:
+    """NeucodecError where a file cannot have been made as a card says."""
+    card = fitted(card, header)
+    geometry = Geometry.of(card)
+    expected = (
+        card.sample_rate, card.hop, geometry.frames, geometry.stride, geometry.overlap,
+        card.codebook_size, card.streams(header.channels),
+    )  # fmt: skip
+    found = (
+        header.sample_rate, header.hop, header.chunk_frames, header.chunk_stride,
+        header.overlap, header.codebook_size, header.streams,
+    )  # fmt: skip
+    if expected != found or header.codebooks > card.codebooks:
+        raise NeucodecError(f"its header does not fit {card.name}: {found} instead of {expected}")
+    if header.scale_kind != SCALES[card.level]:
+        raise NeucodecError(f"{card.name} has no scales of kind {header.scale_kind.name}")
+
+
+def check_weights(header: Header, codec: Codec) -> None:
+    """NeucodecError where a file was made with other weights than those that are loaded."""
+    if header.fingerprint in {codec.fingerprint, *codec.card.readable}:
+        return
+    raise NeucodecError(
+        f"made with other weights of {header.codec} ({header.fingerprint.hex()}) than those "
+        f"here ({codec.fingerprint.hex()}): get those"
+        + (f", which {header.encoder} had" if header.encoder else "")
+        + ", or decode it with --any-weights, for better or worse"
+    )
+
+
+class Decoder:
+    """Decodes one reader, once; ``samplerate``, ``channels`` and ``tags`` are of what comes out."""
+
+    def __init__(
+        self,
+        reader: NcfReader,
+        codec: Codec,
+        options: DecodeOptions | None = None,
+        entropy_models: EntropyModels = SHARED,
+    ) -> None:
+        """``entropy_models`` loads the one that the file names."""
+        self.reader, self.header = reader, reader.header
+        self.options = o = options or DecodeOptions()
+        header = reader.header
+        check_header(header, codec.card)
+        if not o.any_weights:
+            check_weights(header, codec)
+        self._model = entropy_models.of(header, codec.card)
+        self.codec = fitted_codec(codec, header)
+        self.geometry = Geometry.of(self.codec.card)
+        self.samplerate = o.rate or header.source_rate
+        self.channels = 1 if o.mono else header.channels
+        self.channel_mask = None if o.mono else header.channel_mask
+        """The speakers of the channels, as in the header."""
+        self.tags: Mapping[str, str] = header.tags
+        self.lost_chunks: list[int] = []
+        """Indices of those that are damaged or missing, so far."""
+        self.truncated = False
+        """Whether the file's end is missing; known after ``blocks``."""
+        self.surplus = ""
+        """What follows the file's end and is not decoded, see `surplus_of`; known after ``blocks``
+        where these go to the end."""
+        if o.start is not None and o.end is not None and o.end <= o.start:
+            raise NeucodecError(f"the end, {o.end:g} s, is not after the start, {o.start:g} s")
+        self._first = self._position(o.start or 0.0)
+        self._last = None if o.end is None else self._position(o.end)
+        if reader.seekable:
+            reader.locate()  # finds the end, so that lengths are known from here on
+        if self.frames == 0 and o.start:
+            length = (self._total() or 0) / self.samplerate
+            raise NeucodecError(f"the start, {o.start:g} s, is past the end, {length:g} s")
+
+    @property
+    def damaged(self) -> list[tuple[float, float]]:
+        """Seconds that were lost, as (start, end); complete after ``blocks``."""
+        return damaged_spans(self.header, self.lost_chunks, math.inf)
+
+    def _position(self, seconds: float) -> int:
+        if seconds < 0:
+            raise NeucodecError(f"{seconds:g} s is before the start: give 0 or more")
+        if not seconds <= LONGEST:
+            raise NeucodecError(f"a time of {seconds:g} s: at most {LONGEST:g} s are possible")
+        return round(seconds * self.samplerate)
+
+    def _total(self) -> int | None:
+        """Samples of the whole file at the rate that comes out; None while not known."""
+        source = self.reader.frames if self.reader.complete else self.header.frames
+        return None if source is None else -(-source * self.samplerate // self.header.source_rate)
+
+    @property
+    def frames(self) -> int | None:
+        """Samples per channel that will come out; None while the file's end is not known."""
+        return frames_to_come(self.reader, self.samplerate, self.options.start, self.options.end)
+
+    def _stop(self, total: int | None) -> int:
+        """Where to stop, at the rate that comes out."""
+        ends = [end for end in (total, self._last) if end is not None]
+        return min(ends) if ends else 1 << 62
+
+    def blocks(self, progress: Callable[[float], None] | None = None) -> Iterator[Audio]:
+        """The audio as blocks [n, channels], about a second each, or less of very many channels."""
+        g, rate = self.geometry, self.codec.card.sample_rate
+        first_block = BlockResampler.block_of(rate, self.samplerate, self._first)
+        resampler = BlockResampler(rate, self.samplerate, self.channels, first_block)
+        # Model-rate samples before this one are not needed. Where they begin, the first chunk must
+        # have taken over from the one before.
+        needed = resampler.first_input
+        first_chunk = max(0, (needed - g.overlap + g.lead) // g.stride)
+        window = lru_cache(maxsize=2)(partial(window_of, self.codec))
+        adder = OverlapAdder(g, self.header.channels, window, first_chunk)
+        gain = np.float32(10 ** (-(self.header.gain_db or 0) / 20))
+        surplus = needed - first_chunk * g.stride
+        early = self._first - resampler.first_output
+        done = self._first
+        for audio in self._pieces(adder, first_chunk, progress):
+            if audio is None:
+                block = resampler.finish()
+            else:
+                audio, surplus = audio[:, surplus:], max(0, surplus - audio.shape[1])
+                mixed = audio.mean(axis=0, keepdims=True) if self.options.mono else audio
+                if self.header.gain_db:
+                    mixed = mixed * gain
+                block = resampler.push(np.ascontiguousarray(mixed.T))
+            block, early = block[early:], max(0, early - len(block))
+            # Only the last pieces can reach past the end, and by then the end is known.
+            block = block[: max(0, self._stop(self._total()) - done)]
+            done += len(block)
+            yield from self._in_parts(block)
+            if self._last is not None and done >= self._last:
+                return
+        missing = (self.frames or 0) - (done - self._first)
+        while missing > 0:  # rounding of lengths, or chunks lost at the very end
+            count = min(missing, self.samplerate, MOST_SAMPLES // self.channels)
+            yield np.zeros((count, self.channels), np.float32)
+            missing -= count
+        self.surplus = surplus_of(self.reader)
+        if self.surplus and self.options.strict:
+            raise NeucodecError(f"{self.surplus}: decode without --strict to get what comes before")
+
+    def _in_parts(self, block: Audio) -> Iterator[Audio]:
+        """A block, of very many channels in parts, so that what is made of it takes no more memory
+        than the block itself."""
+        step = MOST_SAMPLES // self.channels
+        return (block[start : start + step] for start in range(0, len(block), step))
+
+    def _pieces(
+        self, adder: OverlapAdder, first: int, progress: Callable[[float], None] | None
+    ) -> Iterator[Audio | None]:
+        """Joined audio [channels, n] at the model's rate, then None at its end."""
+        g, last = self.geometry, self._last_chunk()
+        chunks = self._chunks(max(0, first - g.history), last)
+        decoder = ChunkDecoder(self.codec, self.header, g)
+        bytes_ = 4 * self.header.channels * g.width(g.frames)
+        threads = threads_within(self.options.threads, bytes_)
+        ready = unpacked(chunks, self.header, g.code_context, self._model, threads)
+        wanted = (
+            coded
+            for coded in ready
+            if g.sequential or (coded.index >= first and (last is None or coded.index <= last))
+        )
+        # What comes through a pipe may be going on just now: then no chunk waits for another.
+        most = self.codec.batch if self.reader.seekable else 1
+        most = min(most, max(1, 2**26 // bytes_))
+        turns = batches(decoder.in_turn(wanted), most)
+        for coded, audio in chain.from_iterable(in_order(decoder, turns, threads)):
+            if coded.index < first:
+                continue
+            if coded.chunk is None:
+                self._lost(coded.index)
+            yield adder.push(coded.index, audio, coded.frames)
+            if progress:
+                progress(coded.frames * g.hop / self.codec.card.sample_rate)
+        yield adder.finish()
+        yield None
+
+    def _chunks(self, first: int, last: int | None) -> Iterator[tuple[int, Chunk | None]]:
+        """Every chunk from ``first`` on without gaps, None for those that are lost; up to
+        ``last`` and as far beyond as decoding that one takes."""
+        reader, expected = self.reader, first
+        if last is not None:
+            last += self.geometry.code_context > 0
+        if reader.seekable:
+            count = reader.chunk_count or 0
+            for index in range(first, count if last is None else min(count, last + 1)):
+                yield index, reader.read_chunk(index)
+            self._at_end(count)
+            return
+        for chunk in reader:
+            for index in range(expected, chunk.index):
+                yield index, None
+            if chunk.index >= first:
+                yield chunk.index, chunk
+            expected = max(expected, chunk.index + 1)
+            if last is not None and expected > last:
+                return
+        for index in range(expected, reader.chunk_count or 0):
+            yield index, None
+        self._at_end(expected)
+
+    def _last_chunk(self) -> int | None:
+        """Index of the last chunk that the range needs; None for all."""
+        if self._last is None:
+            return None
+        margin = self.geometry.lead + BlockResampler.reach(
+            self.codec.card.sample_rate, self.samplerate
+        )
+        samples = -(-self._last * self.codec.card.sample_rate // self.samplerate)
+        return (samples + margin) // self.geometry.stride
+
+    def _at_end(self, count: int) -> None:
+        self.truncated = not self.reader.complete
+        if self.truncated and self.options.strict:
+            seconds = count * self.geometry.stride / self.codec.card.sample_rate
+            raise NeucodecError(f"cut off after {seconds:.0f} s: decode without --strict to get it")
+
+    def _lost(self, index: int) -> None:
+        self.lost_chunks.append(index)
+        if self.options.strict:
+            second = self.geometry.stride / self.codec.card.sample_rate
+            start, end = index * second, (index + 1) * second
+            raise NeucodecError(
+                f"damaged from {start:.1f} to {end:.1f} s: decode without --strict to get the rest"
+            )

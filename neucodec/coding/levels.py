@@ -1,0 +1,66 @@
+"""Levels and stereo of one chunk: what is done before coding and undone after it."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from neucodec.formats import byte_to_scale, scale_to_byte
+
+Audio = npt.NDArray[np.float32]
+
+SILENCE = 2.0**-26
+"""Below this RMS (-156 dB, under the last bit of 24) a chunk is digital silence."""
+
+LOUDEST = 2.0**16
+"""Samples beyond this (96 dB over full scale) are no audio: a file's levels end there, and
+16-bit integers that were taken for floats do not reach it."""
+
+
+def audible(block: Audio) -> tuple[Audio, int, int]:
+    """A block with 0 for samples that are no audio; how many were NaN or infinite, and how many
+    others were beyond `LOUDEST`."""
+    fine = np.abs(block) <= LOUDEST
+    if fine.all():
+        return block, 0, 0
+    nonfinite = int(np.count_nonzero(~np.isfinite(block)))
+    excessive = int(np.count_nonzero(~fine)) - nonfinite
+    return np.where(fine, block, np.float32(0)), nonfinite, excessive
+
+
+def to_mid_side(audio: Audio) -> Audio:
+    """Left and right [2, n] to their half sum and half difference."""
+    left, right = audio
+    return np.stack([(left + right) / 2, (left - right) / 2])
+
+
+def from_mid_side(audio: Audio) -> Audio:
+    """Mid and side [2, n] to left and right."""
+    mid, side = audio
+    return np.stack([mid + side, mid - side])
+
+
+def prefers_mid_side(audio: Audio) -> bool:
+    """Whether mid and side are less alike in power than left and right [2, n] are.
+
+    The more of a chunk's power one of two streams holds, the less the other's coding noise
+    matters; a stream without any (two equal channels) costs nothing.
+    """
+
+    def balance(pair: Audio) -> float:
+        power = np.sum(np.square(pair, dtype=np.float64), axis=1)
+        return float(power.min() / max(power.sum(), 1e-300))
+
+    return balance(to_mid_side(audio)) < balance(audio)
+
+
+def normalise(audio: Audio) -> tuple[Audio, tuple[int, ...]]:
+    """Bring each stream [S, n] to about unit RMS; also the scale bytes that undo it.
+
+    The scale is rounded to its byte first, so that decoding multiplies by exactly what encoding
+    divided by. Byte 0 stands for silence.
+    """
+    rms = np.sqrt(np.mean(np.square(audio, dtype=np.float64), axis=1))
+    scales = tuple(0 if r < SILENCE else scale_to_byte(float(r)) for r in rms)
+    gains = np.array([1 / byte_to_scale(s) if s else 0.0 for s in scales])
+    return (audio * gains[:, None]).astype(np.float32), scales

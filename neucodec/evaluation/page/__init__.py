@@ -1,0 +1,1 @@
+"""The page to listen to, and its pictures."""

@@ -1,0 +1,1 @@
+"""Paths, URLs, pipes, byte streams, and outputs that appear whole or not at all."""

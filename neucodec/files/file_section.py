@@ -1,0 +1,92 @@
+"""A part of a file as a file of its own."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Mapping
+from typing import BinaryIO, cast
+
+from .byte_streams import read_up_to
+
+
+class Section(io.RawIOBase):
+    """The bytes of a seekable file from `start` to `end`, some of them shown as others.
+
+    `patches` maps places, counted from `start`, to what is shown there. Closing it leaves the
+    file open. Raises what the file raises.
+    """
+
+    def __init__(
+        self,
+        file: BinaryIO,
+        start: int = 0,
+        end: int | None = None,
+        patches: Mapping[int, bytes] | None = None,
+    ) -> None:
+        super().__init__()
+        self._file = file
+        self._start = start
+        self._size = max(0, (file.seek(0, os.SEEK_END) if end is None else end) - start)
+        self._patches = dict(patches or {})
+        self._position = 0
+
+    @property
+    def size(self) -> int:
+        """Bytes in all."""
+        return self._size
+
+    def part(
+        self, start: int, end: int | None = None, patches: Mapping[int, bytes] | None = None
+    ) -> Section:
+        """A part of this part; of the file as it is, without this one's patches."""
+        stop = self._size if end is None else min(end, self._size)
+        return Section(self._file, self._start + start, self._start + stop, patches)
+
+    def at(self, position: int, count: int) -> bytes:
+        """Up to `count` bytes from `position` on; where reading goes on is left as it is."""
+        before, self._position = self._position, position
+        try:
+            return self.read(count)
+        finally:
+            self._position = before
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def seekable(self) -> bool:
+        """It is."""
+        return True
+
+    def tell(self) -> int:
+        """Where reading goes on."""
+        return self._position
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """As for any file; before its start is an OSError."""
+        origin = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
+        if origin + offset < 0:
+            raise OSError("a place before the start of the file")
+        self._position = origin + offset
+        return self._position
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Up to `size` bytes, fewer at the end only."""
+        left = max(0, self._size - self._position)
+        count = left if size is None or size < 0 else min(size, left)
+        if not count:
+            return b""
+        self._file.seek(self._start + self._position)
+        data = read_up_to(self._file, count)
+        for place, shown in self._patches.items():
+            at = place - self._position
+            if -len(shown) < at < len(data):
+                first, last = max(0, at), min(len(data), at + len(shown))
+                data = data[:first] + shown[first - at : last - at] + data[last:]
+        self._position += len(data)
+        return data
+
+    def as_file(self) -> BinaryIO:
+        """The same, for those who ask for a binary file."""
+        return cast(BinaryIO, self)

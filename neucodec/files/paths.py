@@ -1,0 +1,104 @@
+"""Names of files and directories, be they paths or URLs."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path, PurePath
+from typing import BinaryIO
+
+from . import pipes, remote
+from .byte_streams import copy_rest, is_seekable, open_spool
+from .remote import is_remote
+
+
+def is_folder(name: str) -> bool:
+    """Whether there is a directory of that name."""
+    return remote.is_folder(name) if is_remote(name) else Path(name).is_dir()
+
+
+def is_file(name: str) -> bool:
+    """Whether there is a file of that name; a pipe, an open descriptor or a device is none."""
+    if is_remote(name):
+        return remote.is_file(name)
+    return not pipes.has_no_name(name) and Path(name).is_file()
+
+
+def is_special(name: str) -> bool:
+    """Whether a name stands for a pipe, an open descriptor, a device or a socket."""
+    return not is_remote(name) and pipes.is_special(name)
+
+
+def file_name(name: str) -> PurePath:
+    """The last part of a name."""
+    return PurePath(remote.file_name(name) if is_remote(name) else Path(name).name)
+
+
+def join(folder: str, place: PurePath) -> str:
+    """What is at that place below a directory."""
+    return remote.join(folder, place) if is_remote(folder) else str(Path(folder) / place)
+
+
+def sibling(name: str, other: str) -> str:
+    """Another file in the same directory."""
+    return remote.sibling(name, other) if is_remote(name) else str(Path(name).with_name(other))
+
+
+def size(name: str) -> int | None:
+    """Bytes of a file; None of what is none, or does not say."""
+    if is_remote(name):
+        return remote.size(name)
+    return Path(name).stat().st_size if is_file(name) else None
+
+
+def state(name: str) -> tuple[object, ...] | None:
+    """What changes when a file does; None for pipes and devices, and where nothing can be told.
+
+    Raises NeucodecError where a URL cannot be reached.
+    """
+    if is_remote(name):
+        return remote.state(name)
+    try:
+        status = Path(name).stat()
+    except OSError:
+        return None
+    if not stat.S_ISREG(status.st_mode):
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def identity(name: str) -> str:
+    """The same text for the same file, whichever way it is named."""
+    if is_remote(name) or name == pipes.PIPE:
+        return name
+    return os.path.normcase(os.path.realpath(name))
+
+
+@contextmanager
+def open_to_read(name: str) -> Iterator[BinaryIO]:
+    """The bytes of a file, a pipe or a device."""
+    if is_remote(name):
+        with remote.open_to_read(name) as file:
+            yield file
+        return
+    if pipes.is_special(name):
+        with pipes.open_to_read(name) as pipe:
+            yield pipe
+        return
+    with Path(name).open("rb") as local:
+        yield local
+
+
+@contextmanager
+def open_to_seek(name: str) -> Iterator[BinaryIO]:
+    """The same, with all of it at hand: what comes through a pipe is copied to a temporary file."""
+    with open_to_read(name) as file, ExitStack() as opening:
+        if is_seekable(file) and not file.tell():
+            yield file
+            return
+        spool = opening.enter_context(open_spool())
+        copy_rest(file, spool)
+        spool.seek(0)
+        yield spool

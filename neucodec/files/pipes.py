@@ -1,0 +1,187 @@
+"""Inputs and outputs that are no files: standard streams, open descriptors, pipes, devices.
+
+``-`` is standard input or output. ``/dev/stdin``, ``/dev/stdout``, ``/dev/fd/N`` and what a shell
+makes of ``<(...)`` and ``>(...)`` name descriptors that this process has open already; those are
+used as they are, from where they stand, never opened anew. A named pipe is opened and then read or
+written as any other pipe. Signals end all waiting for whoever is at the other end.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import stat
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+from neucodec.errors import NeucodecError
+from neucodec.terminal.signals import interruptible
+
+from .byte_streams import is_seekable
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer, WriteableBuffer
+
+PIPE = "-"
+"""Standard input as an input, standard output as an output."""
+_STANDARD = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}
+_DESCRIPTOR = re.compile(r"/(?:dev/fd|proc/(?:self|\d+)/fd)/(\d+)")
+_MOST_LINKS = 40
+"""Links in a row that Linux follows."""
+
+
+def descriptor_of(name: str) -> int | None:
+    """The descriptor of this process that a path names, also by links; None for other paths."""
+    if os.name != "posix":
+        return None
+    for _ in range(_MOST_LINKS):
+        if name in _STANDARD:
+            return _STANDARD[name]
+        match = _DESCRIPTOR.fullmatch(name)
+        if match and (not name.startswith("/proc/") or name.split("/")[2] in _us()):
+            return int(match[1])
+        try:
+            name = os.path.normpath(Path(name).parent / Path(name).readlink())
+        except (OSError, ValueError):  # no link, or no name
+            return None
+    return None
+
+
+def as_input(name: str) -> str:
+    """A path, or ``-`` where it is standard input by another name."""
+    return PIPE if descriptor_of(name) == 0 else name
+
+
+def as_output(name: str) -> str:
+    """A path, or ``-`` where it is standard output by another name."""
+    return PIPE if descriptor_of(name) == 1 else name
+
+
+def has_no_name(name: str) -> bool:
+    """Whether an input is standard input or an open descriptor, after which no output is named."""
+    return name == PIPE or descriptor_of(name) is not None
+
+
+def is_special(name: str | os.PathLike[str]) -> bool:
+    """Whether there is something of that name which is neither file nor directory."""
+    if has_no_name(os.fspath(name)):
+        return True
+    try:
+        mode = Path(name).stat().st_mode
+    except (OSError, ValueError):
+        return False
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+
+
+def standard_input() -> BinaryIO:
+    """The bytes of standard input; NeucodecError where it is closed."""
+    if sys.stdin is None:
+        raise NeucodecError("standard input: closed; pipe something in, or name a file")
+    return _to_read(cast(BinaryIO, sys.stdin.buffer))
+
+
+def standard_output() -> BinaryIO:
+    """Standard output as a pipe: every write gets out at once, and none goes back.
+
+    What stands before our output, where it is a file, is not ours.
+    """
+    sys.stdout.flush()
+    return cast(BinaryIO, PipeWriter(cast(BinaryIO, sys.stdout.buffer)))
+
+
+@contextmanager
+def open_to_read(name: str) -> Iterator[BinaryIO]:
+    """Read standard input, a descriptor, a named pipe or a device. Raises OSError."""
+    if name == PIPE:
+        yield standard_input()
+        return
+    with _opened(name, os.O_RDONLY, "rb") as raw:
+        yield _to_read(raw)
+
+
+@contextmanager
+def open_to_write(name: str) -> Iterator[BinaryIO]:
+    """Write to standard output, a descriptor, a named pipe or a device. Raises OSError."""
+    if name == PIPE:
+        yield standard_output()
+        return
+    with _opened(name, os.O_WRONLY, "wb") as raw:
+        yield cast(BinaryIO, PipeWriter(raw))
+
+
+class PipeReader(io.RawIOBase):
+    """What comes through a pipe; signals end the waiting for it."""
+
+    def __init__(self, raw: BinaryIO) -> None:
+        self._raw = raw
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        """Read what has come in, up to so many bytes."""
+        with interruptible():
+            return cast(int, self._raw.readinto(buffer))  # type: ignore[attr-defined]
+
+    def fileno(self) -> int:
+        """Number of the descriptor."""
+        return self._raw.fileno()
+
+
+class PipeWriter(io.RawIOBase):
+    """What goes out through a pipe, at once and whole; signals end the waiting for its reader."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._raw = cast(BinaryIO, getattr(file, "raw", file))
+
+    def writable(self) -> bool:
+        """Always."""
+        return True
+
+    def write(self, data: ReadableBuffer) -> int:
+        """Write all of it."""
+        count = memoryview(data).nbytes
+        left = memoryview(data).cast("B") if count else memoryview(b"")
+        while left:
+            with interruptible():
+                written = self._raw.write(left)
+            if written is None:
+                raise BlockingIOError("the output is in non-blocking mode and takes no data")
+            left = left[written:]
+        return count
+
+    def isatty(self) -> bool:
+        """Whether a person reads it."""
+        return self._raw.isatty()
+
+
+def _to_read(file: BinaryIO) -> BinaryIO:
+    """The file itself, or where it cannot be sought a reader that signals interrupt."""
+    if is_seekable(file):
+        return file
+    raw = cast(BinaryIO, getattr(file, "raw", file))
+    return cast(BinaryIO, io.BufferedReader(PipeReader(raw)))
+
+
+@contextmanager
+def _opened(name: str, flags: int, mode: str) -> Iterator[BinaryIO]:
+    descriptor = descriptor_of(name)
+    if descriptor is None:
+        with interruptible():
+            ours = os.open(name, flags)
+    else:
+        ours = os.dup(descriptor)
+    with open(ours, mode, buffering=0) as raw:  # noqa: PTH123 - a descriptor
+        if mode == "rb" and is_seekable(cast(BinaryIO, raw)):
+            yield cast(BinaryIO, io.BufferedReader(cast(io.RawIOBase, raw)))
+        else:
+            yield cast(BinaryIO, raw)
+
+
+def _us() -> tuple[str, str]:
+    return "self", str(os.getpid())

@@ -1,0 +1,1 @@
+"""Codes for others: the files of peers' programs, and tokens."""

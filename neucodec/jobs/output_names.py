@@ -1,0 +1,119 @@
+"""Where the outputs of a batch go."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import PurePath
+
+from neucodec.errors import NeucodecError
+from neucodec.files import paths
+from neucodec.files.pipes import PIPE, as_output, has_no_name
+from neucodec.terminal.console import shown
+
+
+@dataclass(frozen=True)
+class Job:
+    """One input and its output: paths, or ``-``."""
+
+    source: str
+    target: str
+    in_tree: bool = False
+    """The target lies in a directory that was named for outputs and may have to be made."""
+    again: bool = False
+    """An attempt before, that ended with its process, may have made the target."""
+
+
+def is_folder(output: str) -> bool:
+    """Whether an output means a directory: there is one, or the name ends like one."""
+    return as_output(output) != PIPE and (output.endswith(("/", os.sep)) or paths.is_folder(output))
+
+
+def names_file(inputs: Sequence[str], output: str) -> bool:
+    """Whether an output is to be one file: that of one input which is no directory."""
+    return len(inputs) == 1 and not paths.is_folder(inputs[0]) and not is_folder(output)
+
+
+def plan_jobs(
+    inputs: Sequence[str],
+    files: Sequence[tuple[str, PurePath]],
+    output: str | None,
+    suffix: str,
+    drop: frozenset[str],
+) -> list[Job]:
+    """Give every file its output.
+
+    Without ``output`` that is the same name with ``suffix``, beside the input; with a directory,
+    the same place below that; a single input may go to any file. An input's suffix is
+    replaced if it is one of ``drop``, else kept.
+
+    Raises NeucodecError where two inputs would go to one output, or an output is an input.
+    """
+    if output is not None:
+        output = as_output(output)
+    if len(inputs) > 1 and (nameless := [name for name, _ in files if has_no_name(name)]):
+        what = "'-'" if nameless[0] == PIPE else shown(nameless[0])
+        raise NeucodecError(
+            f"{what} ({_kind_of(nameless[0])}) cannot be mixed with other inputs: it has no name "
+            "to call an output after"
+        )
+    single = len(inputs) == 1 and not paths.is_folder(inputs[0])
+    if output is not None and not single and (paths.is_special(output) or paths.is_file(output)):
+        raise NeucodecError(
+            f"-o {shown(output) if output != PIPE else PIPE}: several inputs need a directory "
+            "to go to, not one file"
+        )
+    to_file = output is not None and names_file(inputs, output)
+    jobs = []
+    for source, place in files:
+        renamed = place.with_suffix("") if place.suffix.lower() in drop else place
+        renamed = renamed.with_name(renamed.name + suffix)
+        if has_no_name(source) and output is not None and is_folder(output):
+            raise NeucodecError(f"{_kind_of(source)} needs the name of an output file, or -o -")
+        if has_no_name(source):
+            jobs.append(Job(source, output or PIPE))
+        elif output is None:
+            jobs.append(Job(source, paths.sibling(source, renamed.name)))
+        elif to_file:
+            jobs.append(Job(source, output))
+        else:
+            jobs.append(Job(source, paths.join(output, renamed), in_tree=True))
+    return _checked(jobs)
+
+
+def _kind_of(source: str) -> str:
+    return "standard input" if source == PIPE else "a pipe without a name of its own"
+
+
+def _checked(jobs: list[Job]) -> list[Job]:
+    """The jobs without those given twice; outputs must not meet each other nor an input."""
+    identity = lru_cache(None)(_identity)
+    sources = {identity(job.source): job.source for job in jobs}
+    taken: dict[str, Job] = {}
+    for job in jobs:
+        if job.target == PIPE:
+            taken[PIPE] = job
+            continue
+        target = identity(job.target)
+        if target in sources:
+            raise NeucodecError(
+                f"{shown(job.target)} is an input and would be overwritten by the output of "
+                f"{shown(job.source)}; name another output with -o"
+            )
+        other = taken.setdefault(target, job)
+        if identity(other.source) != identity(job.source):
+            raise NeucodecError(
+                f"{shown(other.source)} and {shown(job.source)} would both be written to "
+                f"{shown(job.target)}; give them separately, each with its own -o, or leave one "
+                "out with --exclude"
+            )
+    return list(taken.values())
+
+
+def _identity(name: str) -> str:
+    """The same text for the same file, letter case aside where file systems leave it aside."""
+    found = name if name == PIPE else paths.identity(name)
+    return found.casefold() if sys.platform == "darwin" else found

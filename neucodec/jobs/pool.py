@@ -1,0 +1,193 @@
+"""Jobs in several processes at once.
+
+Every process has a pipe of its own to this one, and holds one job at a time. So one that is killed
+(for want of memory, say) costs what it was doing and nothing else, and that is tried once more.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import pickle
+import signal
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection, wait
+from typing import cast
+
+import click
+
+from neucodec.files.outfile import sweep
+from neucodec.parallel.threads import available_threads, limit_threads
+from neucodec.terminal.console import Console, Relay
+from neucodec.terminal.signals import Ended, interruptible, note
+
+from .output_names import Job
+from .run import Outcome, Result, Work, attempt
+
+_PATIENCE = 10.0
+"""Seconds that processes which were told to end get for that."""
+_SPAWN = multiprocessing.get_context("spawn")
+"""Forked processes would have the locks of this one's threads without the threads."""
+_TERMINATING = [getattr(signal, n) for n in ("SIGTERM", "SIGHUP") if hasattr(signal, n)]
+
+
+@dataclass(frozen=True)
+class _NoUse:
+    """What a process says where no job would fare better."""
+
+    reason: str
+
+
+class Pool:
+    """The runner that shares jobs out among processes."""
+
+    def __init__(self, processes: int) -> None:
+        self._processes = processes
+
+    def __call__(
+        self, jobs: Iterable[Job], work: Work, console: Console, total: int
+    ) -> Iterator[tuple[Job, Result]]:
+        """Do the jobs, as many at once as there are processes; results as they come.
+
+        Raises ClickException where no other job would fare better.
+        """
+        count = max(1, min(self._processes, total))
+        recipe = pickle.dumps((work, console.verbosity, max(1, available_threads() // count)))
+        waiting, idle, busy = iter(jobs), list[_Member](), dict[Connection, _Member]()
+        try:
+            with console.files(total) as progress:
+                while True:
+                    while len(busy) < count and (job := next(waiting, None)):
+                        member = idle.pop() if idle else _Member(recipe)
+                        busy[member.connection] = member
+                        member.give(job)
+                    if not busy:
+                        return
+                    with interruptible():
+                        ready = cast("list[Connection]", wait(list(busy)))
+                    for connection in ready:
+                        member = busy[connection]
+                        message = member.receive()
+                        if isinstance(message, str):
+                            console.say(message)
+                        elif isinstance(message, float):
+                            progress.audio(message)
+                        elif isinstance(message, _NoUse):
+                            raise click.ClickException(message.reason)
+                        elif message is None and not member.job.again:
+                            del busy[connection]
+                            successor = _Member(recipe)
+                            busy[successor.connection] = successor
+                            successor.give(replace(member.job, again=True))
+                        else:
+                            del busy[connection]
+                            if message is None:
+                                message = _lost(member, console)
+                            else:
+                                idle.append(member)
+                            progress.file()
+                            yield replace(member.job, again=False), message
+        finally:
+            _end(idle, list(busy.values()))
+
+
+class _Member:
+    """One process, and the job that it has."""
+
+    job: Job
+
+    def __init__(self, recipe: bytes) -> None:
+        self.connection, theirs = _SPAWN.Pipe()
+        self.process = _SPAWN.Process(target=_serve, args=(theirs, recipe), daemon=True)
+        with _interrupts_held_back():  # it inherits that: Ctrl-C is this process's business
+            self.process.start()
+        theirs.close()
+
+    def give(self, job: Job) -> None:
+        """Have it do a job."""
+        self.job = job
+        with suppress(OSError):  # where it has ended, receive() says so
+            self.connection.send(job)
+
+    def receive(self) -> str | float | Result | _NoUse | None:
+        """A line for the console, seconds of audio done, a result; None if it has ended."""
+        try:
+            return cast("str | float | Result | _NoUse", self.connection.recv())
+        except (EOFError, OSError):
+            self.process.join()
+            return None
+
+
+def _lost(member: _Member, console: Console) -> Result:
+    code = member.process.exitcode
+    reason = (
+        f"two processes ended over it, the last one with {_ending(code)}: "
+        "out of memory? fewer files at once (-j) need less"
+    )
+    console.fail(member.job.source, reason)
+    return Result(Outcome.FAILED, error=reason)
+
+
+def _ending(code: int | None) -> str:
+    if code is not None and code < 0:
+        return f"signal {-code}"
+    return f"status {code}"
+
+
+def _end(idle: list[_Member], busy: list[_Member]) -> None:
+    """End the processes; what they are writing goes."""
+    for member in idle:
+        member.connection.close()  # which they take for the end
+    for member in busy:
+        member.process.terminate()
+    for member in [*idle, *busy]:
+        member.process.join(_PATIENCE)
+        if member.process.is_alive():
+            member.process.kill()
+            member.process.join()
+            sweep([member.job.target])
+
+
+@contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _serve(connection: Connection, recipe: bytes) -> None:
+    """What a process of the pool does: jobs, until there are no more or it is told to end."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in _TERMINATING:
+        signal.signal(number, note)
+    # The first process may go at any time, and with it the other end of the pipe.
+    with suppress(Ended, EOFError, OSError):
+        _do_jobs(connection, recipe)
+
+
+def _do_jobs(connection: Connection, recipe: bytes) -> None:
+    work, verbosity, threads = pickle.loads(recipe)
+    limit_threads(threads)
+
+    def send(message: object) -> None:
+        with interruptible():
+            connection.send(message)
+
+    console = Relay(verbosity, send)
+    while True:
+        with interruptible():
+            job = connection.recv()
+        try:
+            result: Result | _NoUse = attempt(job, work, console)
+        except click.ClickException as error:
+            result = _NoUse(error.format_message())
+        except BrokenPipeError as error:
+            console.fail(job.source, error)
+            result = Result(Outcome.FAILED, error="its reader has gone")
+        send(result)

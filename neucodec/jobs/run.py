@@ -1,0 +1,130 @@
+"""Doing many jobs: going on after failures, counting, reporting."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Protocol
+
+import click
+
+from neucodec.terminal.console import Console, explain
+from neucodec.terminal.signals import end_if_told
+
+from .output_names import Job
+from .report import NO_REPORT, ReportWriter
+
+
+class Outcome(Enum):
+    """How a job ended."""
+
+    DONE = "done"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a job ended, with the figures that there are."""
+
+    outcome: Outcome
+    input_bytes: int | None = None
+    output_bytes: int | None = None
+    audio_seconds: float | None = None
+    kbps: float | None = None
+    """Of the .ncf, whichever side that is."""
+    seconds: float = 0.0
+    """That the job took."""
+    error: str | None = None
+
+
+DONE, SKIPPED = Result(Outcome.DONE), Result(Outcome.SKIPPED)
+
+
+class Work(Protocol):
+    """What is done to every file. Other processes get it pickled, and cluster workers call one
+    from several threads."""
+
+    def __call__(self, job: Job, console: Console) -> Result:
+        """Do one job; any exception is a failure of this job alone.
+
+        But BrokenPipeError and ClickException, which say that no other job would fare better.
+        """
+        ...
+
+
+class Runner(Protocol):
+    """A way to do jobs."""
+
+    def __call__(
+        self, jobs: Iterable[Job], work: Work, console: Console, total: int
+    ) -> Iterator[tuple[Job, Result]]:
+        """Do the jobs, taken one by one as there is room for them; results as they come."""
+        ...
+
+
+def attempt(job: Job, work: Work, console: Console) -> Result:
+    """Do one job; a failure is said on the console, and is a result."""
+    began = time.perf_counter()
+    try:
+        result = work(job, console)
+    except (BrokenPipeError, click.ClickException):
+        raise
+    except Exception as error:
+        end_if_told()
+        console.fail(job.source, error)
+        result = Result(Outcome.FAILED, error=explain(error, job.source))
+    if job.again and result.outcome is Outcome.SKIPPED:
+        result = replace(result, outcome=Outcome.DONE)
+    return replace(result, seconds=time.perf_counter() - began)
+
+
+def one_by_one(
+    jobs: Iterable[Job], work: Work, console: Console, total: int
+) -> Iterator[tuple[Job, Result]]:
+    """The runner that does one job after the other, here."""
+    for number, job in enumerate(jobs, 1):
+        end_if_told()
+        console.place = f"{number}/{total} " if total > 1 else ""
+        yield job, attempt(job, work, console)
+
+
+def run_jobs(
+    jobs: Sequence[Job],
+    failures: Sequence[tuple[str, str]],
+    work: Work,
+    console: Console,
+    *,
+    runner: Runner = one_by_one,
+    fail_fast: bool = False,
+    report: ReportWriter = NO_REPORT,
+) -> bool:
+    """Do all jobs, failed ones notwithstanding; whether none failed.
+
+    ``failures`` are inputs that have failed before; with several files the console gets the
+    summing-up. With ``fail_fast`` no job is begun after the first failure.
+    """
+    counts = Counter(failed=len(failures))
+    for name, reason in failures:
+        console.fail(name, reason)
+        report.write(name, None, Result(Outcome.FAILED, error=reason))
+
+    def wanted() -> Iterator[Job]:
+        for job in jobs:
+            if fail_fast and counts["failed"]:
+                return
+            yield job
+
+    for job, result in runner(wanted(), work, console, len(jobs)):
+        counts[result.outcome.value] += 1
+        report.write(job.source, job.target, result)
+    total = len(jobs) + len(failures)
+    left = total - counts.total()
+    if total > 1:
+        ended = [f"{counts[k.value]} {k.value}" for k in Outcome if counts[k.value]]
+        ended += [f"{left} not begun"] if left else []
+        console.report(f"{total} files: {', '.join(ended)}")
+    return not counts["failed"]

@@ -1,0 +1,1 @@
+"""Threads that work side by side and hand on results in order."""

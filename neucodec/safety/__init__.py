@@ -1,0 +1,1 @@
+"""Data and names from strangers, made harmless. Imports nothing of neucodec."""

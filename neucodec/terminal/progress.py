@@ -1,0 +1,96 @@
+"""Progress bars: the file or files, their seconds, the speed in multiples of real time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from .timecode import format_time
+
+Progress = Callable[[float], None]
+"""Takes the seconds of audio done since it was last called."""
+
+_KNOWN = "{label} {percentage:3.0f}% |{bar}| {done} of {length}, {speed} x real time"
+_UNKNOWN = "{label} {done}, {speed} x real time"
+_FILES = "{n}/{total} files |{bar}| {done} of audio, {speed} x real time"
+_LABEL_WIDTH = 32
+
+
+@contextmanager
+def progress(label: str, seconds: float | None, *, show: bool) -> Iterator[Progress]:
+    """A bar on standard error while a file is worked on; it leaves nothing behind.
+
+    ``seconds`` is the length of the audio where it is known.
+    """
+    if not show:
+        yield _nothing
+        return
+
+    from tqdm import tqdm
+
+    shortened = label if len(label) <= _LABEL_WIDTH else "…" + label[1 - _LABEL_WIDTH :]
+
+    class Bar(tqdm):  # type: ignore[misc]
+        @property
+        def format_dict(self) -> dict[str, Any]:
+            values: dict[str, Any] = super().format_dict
+            elapsed = values["elapsed"]
+            rate = values["rate"] or (values["n"] / elapsed if elapsed else 0.0)
+            length = format_time(seconds) if seconds is not None else ""
+            done = format_time(values["n"])
+            times = {"done": done, "length": length, "speed": f"{rate:.0f}"}
+            return values | times | {"label": shortened}
+
+    with Bar(
+        total=seconds,
+        bar_format=_UNKNOWN if seconds is None else _KNOWN,
+        leave=False,
+        dynamic_ncols=True,
+    ) as bar:
+        yield bar.update
+
+
+class FilesProgress:
+    """How far several files are that are worked on at once; this one shows nothing."""
+
+    def audio(self, seconds: float) -> None:
+        """So much more was done."""
+
+    def file(self) -> None:
+        """One more file has ended."""
+
+
+@contextmanager
+def files_progress(count: int, *, show: bool) -> Iterator[FilesProgress]:
+    """A bar on standard error for that many files; it leaves nothing behind."""
+    if not show:
+        yield FilesProgress()
+        return
+
+    from tqdm import tqdm
+
+    done = 0.0
+
+    class Bar(tqdm):  # type: ignore[misc]
+        @property
+        def format_dict(self) -> dict[str, Any]:
+            values: dict[str, Any] = super().format_dict
+            speed = done / values["elapsed"] if values["elapsed"] else 0.0
+            return values | {"done": format_time(done), "speed": f"{speed:.0f}"}
+
+    class Shown(FilesProgress):
+        def audio(self, seconds: float) -> None:
+            nonlocal done
+            done += seconds
+            bar.update(0)
+
+        def file(self) -> None:
+            bar.update()
+
+    with Bar(total=count, bar_format=_FILES, leave=False, dynamic_ncols=True) as bar:
+        yield Shown()
+
+
+def _nothing(seconds: float) -> None:
+    """Where no bar is shown."""

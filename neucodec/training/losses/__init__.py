@@ -1,0 +1,1 @@
+"""Distances between sounds, and adversarial losses, that training weighs."""

@@ -1,0 +1,78 @@
+"""Adversarial losses: what a discriminator and a generator make of the discriminator's verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from neucodec.training.discriminators import Features
+
+Verdicts = list[Tensor]
+
+
+def verdicts(features: Features) -> Verdicts:
+    """The last layer of each network."""
+    return [layers[-1] for layers in features]
+
+
+def hinge_discriminator(real: Verdicts, decoded: Verdicts) -> Tensor:
+    """Mean over networks of max(0, 1 - D(x)) + max(0, 1 + D(x')) (EnCodec, section 3.4)."""
+    terms = [
+        (1 - r).relu().mean() + (1 + d).relu().mean() for r, d in zip(real, decoded, strict=True)
+    ]
+    return torch.stack(terms).mean()
+
+
+def hinge_generator(decoded: Verdicts) -> Tensor:
+    """Mean over networks of max(0, 1 - D(x')) (EnCodec, section 3.4)."""
+    return torch.stack([(1 - d).relu().mean() for d in decoded]).mean()
+
+
+def squares_discriminator(real: Verdicts, decoded: Verdicts) -> Tensor:
+    """Sum over networks of (1 - D(x))^2 + D(x')^2 (least squares, as HiFi-GAN and DAC have it)."""
+    terms = [
+        (1 - r).square().mean() + d.square().mean() for r, d in zip(real, decoded, strict=True)
+    ]
+    return torch.stack(terms).sum()
+
+
+def squares_generator(decoded: Verdicts) -> Tensor:
+    """Sum over networks of (1 - D(x'))^2."""
+    return torch.stack([(1 - d).square().mean() for d in decoded]).sum()
+
+
+LOSSES: dict[str, tuple[Callable[[Verdicts, Verdicts], Tensor], Callable[[Verdicts], Tensor]]] = {
+    "hinge": (hinge_discriminator, hinge_generator),
+    "squares": (squares_discriminator, squares_generator),
+}
+"""By the name that recipes use: the discriminator's loss, and the generator's."""
+
+
+def feature_matching(real: Features, decoded: Features) -> Tensor:
+    """L1 between the features of all layers but the last, summed (DAC, HiFi-GAN)."""
+    terms = [F.l1_loss(d, r.detach()) for r, d in _layers(real, decoded)]
+    return torch.stack(terms).sum()
+
+
+def relative_feature_matching(real: Features, decoded: Features) -> Tensor:
+    """L1 over the mean magnitude of the real features, averaged over layers (EnCodec, eq. 2)."""
+    terms = [F.l1_loss(d, r.detach()) / r.detach().abs().mean() for r, d in _layers(real, decoded)]
+    return torch.stack(terms).mean()
+
+
+FEATURES: dict[str, Callable[[Features, Features], Tensor]] = {
+    "absolute": feature_matching,
+    "relative": relative_feature_matching,
+}
+"""By the name that recipes use."""
+
+
+def _layers(real: Features, decoded: Features) -> list[tuple[Tensor, Tensor]]:
+    return [
+        (r.float(), d.float())
+        for rs, ds in zip(real, decoded, strict=True)
+        for r, d in zip(rs[:-1], ds[:-1], strict=True)
+    ]
