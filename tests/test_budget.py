@@ -93,10 +93,10 @@ def peak_of(work: Callable[[], object]) -> int:
             ALL, entropy=EntropyCoder.ADAPTIVE, codebooks=125, chunk_frames=32, hop=512,
             chunk_stride=16384, overlap=0, codebook_size=256,
         ),
-        replace(HEADER, entropy=EntropyCoder.ADAPTIVE, codebooks=95, codebook_size=65536),
+        replace(HEADER, entropy=EntropyCoder.ADAPTIVE, codebooks=47, codebook_size=65536),
         replace(
-            HEADER, entropy=EntropyCoder.ADAPTIVE, codebooks=1, chunk_frames=2**13, hop=1,
-            chunk_stride=2**13, overlap=0, codebook_size=65536,
+            HEADER, entropy=EntropyCoder.ADAPTIVE, codebooks=1, chunk_frames=2**12, hop=1,
+            chunk_stride=2**12, overlap=0, codebook_size=65536,
         ),
     ],
     ids=["255 channels", "codebooks, too", "entries", "frames"],

@@ -162,10 +162,10 @@ def test_training_ends_at_a_place_of_its_own_choosing() -> None:
 def test_a_run_that_does_not_come_to_its_end_is_ended_by_a_later_signal(tmp_path: Path) -> None:
     script = """if True:
         import signal, sys
-        from neucodec import ending
+        from neucodec.terminal import signals
         from neucodec.files.outfile import output_file
-        ending._PATIENCE = 0.0
-        with ending.signals_end_the_run(), output_file(sys.argv[1]) as file:
+        signals._PATIENCE = 0.0
+        with signals.signals_end_the_run(), output_file(sys.argv[1]) as file:
             file.write(b"half")
             signal.raise_signal(signal.SIGTERM)
             signal.raise_signal(signal.SIGINT)

@@ -10,9 +10,9 @@ from conftest import PATIENCE
 
 CODE = """
 import sys
-from neucodec.models import start
-start._TRIED = "{tried}"
-start.start_torch()
+from neucodec.models import import_torch
+import_torch._TRIED = "{tried}"
+import_torch.start_torch()
 import torch
 print("torch._decomp" in sys.modules)
 with torch.device("meta"):

@@ -17,10 +17,8 @@ if TYPE_CHECKING:
 MAX_CHUNK_BYTES = 2**22
 MAX_CHUNK_SAMPLES = 2**26
 """Of a chunk over all channels, at the model's rate and at the source's."""
-MAX_STREAM_CODES = 2**13
+MAX_STREAM_CODES = 2**12
 """Of a stream of a chunk under an entropy coder: a few bytes of payload may stand for as many."""
-MAX_CHUNK_CODES = 2**20
-"""The same over all streams, half as many again as 255 channels take at the highest bitrate."""
 FREE_CODES, CODES_PER_BYTE = 2**10, 32
 """What a payload under adaptive coding may stand for, of a few bytes and with each byte more. The
 same code ever again takes a byte for 22 of them in chunks of 150 frames."""
@@ -40,10 +38,8 @@ def check_budget(header: Header) -> None:
     _check(header.largest_chunk, MAX_CHUNK_BYTES, "bytes")
     if header.entropy:
         codes = header.codebooks * header.chunk_frames
-        by = f"({header.codebooks} x {header.chunk_frames}"
-        _check(codes, MAX_STREAM_CODES, f"codes {by}) per stream under an entropy coder")
-        codes, by = codes * header.streams, f"{by} x {header.streams})"
-        _check(codes, MAX_CHUNK_CODES, f"codes {by} over all streams under an entropy coder")
+        by = f"({header.codebooks} x {header.chunk_frames})"
+        _check(codes, MAX_STREAM_CODES, f"codes {by} per stream under an entropy coder")
     if header.layer:
         _check(header.layer_samples, MAX_LAYER_SAMPLES, "samples over all streams with layers")
         _check(header.codebooks, MAX_LAYER_CODEBOOKS, "codebooks with layers")
