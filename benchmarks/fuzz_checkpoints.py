@@ -26,7 +26,7 @@ from neucodec.formats import NcfReader
 from neucodec.models.errors import ModelError
 from neucodec.models.families.dac.network import Dac, DacConfig
 from neucodec.models.families.encodec.network import Encodec, EncodecConfig
-from neucodec.models.families.neu.codec import Neu, NeuConfig
+from neucodec.models.families.neu.network import Neu, NeuConfig
 from neucodec.models.load import load
 from neucodec.models.local_checkpoint import card_at
 from neucodec.training.codecs import system_of

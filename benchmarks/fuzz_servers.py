@@ -13,7 +13,8 @@ from pathlib import Path
 from fuzz_mutations import INTEGERS, bytes_at_random
 
 from neucodec.files import remote, web
-from neucodec.jobs.input_files import Kind, find_files
+from neucodec.jobs.input_files import find_files
+from neucodec.jobs.input_kinds import Kind
 from neucodec.models.catalogue import download as downloads
 from neucodec.models.catalogue.download import download
 

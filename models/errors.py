@@ -1,7 +1,9 @@
 """What can go wrong with a model."""
 
+from neucodec.errors import NeucodecError
 
-class ModelError(Exception):
+
+class ModelError(NeucodecError):
     """A model is unknown, absent, damaged or does not fit; the message is one clear line."""
 
 

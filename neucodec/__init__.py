@@ -17,13 +17,14 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.8.0"
+from .version import __version__
 
 if TYPE_CHECKING:
     from .api import decode, encode, load_model, open
     from .errors import NcfDamageWarning, NeucodecError
     from .file import NcfFile
-    from .model import Model, Tokens
+    from .model import Model
+    from .tokens import Tokens
 
 __all__ = [
     "Model",
@@ -43,7 +44,7 @@ _HOMES = {
     "NcfDamageWarning": "errors",
     "NcfFile": "file",
     "NeucodecError": "errors",
-    "Tokens": "model",
+    "Tokens": "tokens",
 }
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neucodec.audio.loudness import gain_to
+from neucodec.audio.samples import Audio
 from neucodec.coding.bitrate import parse_bitrate
 from neucodec.coding.decoder import DecodeOptions, Decoder, card_for
 from neucodec.coding.default_model import DEFAULT_MODEL
@@ -29,13 +30,9 @@ from neucodec.models.load import load
 from .arguments import Given, is_path, number, opened, path_of, samples_of, tags_of, whole_number
 from .damage import warn_of_damage
 from .errors import GivenTypeError, GivenValueError
-from .failures import as_one_kind
 from .file import NcfFile
 from .formats import NcfReader
 from .model import Model
-
-Audio = npt.NDArray[np.float32]
-
 
 _loaded = lru_cache(maxsize=2)(load)
 _loading = Lock()
@@ -58,7 +55,7 @@ def load_model(name: str | PathLike[Any] = DEFAULT_MODEL, device: str = "auto") 
     """
     if not is_path(name):
         raise GivenTypeError(f"model {name!r}: give its name, or a path")
-    with as_one_kind(), _loading:
+    with _loading:
         return Model(_loaded(path_of(name), str(device)))
 
 
@@ -132,8 +129,7 @@ def encode(
         bitrate=rate, codebooks=codebooks, rate_mode=rate_mode, gain_db=gain, entropy=entropy,
         layer=layer,
     )  # fmt: skip
-    with as_one_kind():
-        encode_source(source, target, codec, options)
+    encode_source(source, target, codec, options)
     return target.getvalue()
 
 
@@ -156,8 +152,7 @@ def open(
     (800, 1)
     (1, 9, 86)
     """
-    with as_one_kind():
-        return NcfFile(file, None if model is None else _codec(model), strict=strict)
+    return NcfFile(file, None if model is None else _codec(model), strict=strict)
 
 
 def decode(
@@ -189,10 +184,9 @@ def _decode(
     def load_card(card: Card) -> Codec:
         return codec or load_model(card.name).codec
 
-    with as_one_kind():
-        decoder, audio = decode_opened(
-            raw, load_card, None if codec is None else codec.card, strict=strict
-        )
+    decoder, audio = decode_opened(
+        raw, load_card, None if codec is None else codec.card, strict=strict
+    )
     warn_of_damage(decoder, stacklevel=4)
     return audio, decoder.samplerate
 

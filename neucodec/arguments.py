@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 import numpy.typing as npt
 
-from neucodec.coding.levels import LOUDEST
+from neucodec.audio.samples import LOUDEST
 
 from .errors import GivenTypeError, GivenValueError
 
@@ -72,7 +72,7 @@ def opened(file: Content | BinaryIO) -> BinaryIO:
 
 
 def samples_of(array: npt.ArrayLike) -> npt.NDArray[np.floating[Any]]:
-    """Audio [samples, channels] of floats, none beyond `level.LOUDEST`.
+    """Audio [samples, channels] of floats, none beyond `samples.LOUDEST`.
 
     Raises GivenTypeError and GivenValueError.
     """

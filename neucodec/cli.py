@@ -23,7 +23,7 @@ from neucodec.commands.train import train
 from neucodec.commands.verify import verify
 from neucodec.terminal.signals import PIPE_GONE, Ended
 
-from . import __version__
+from .version import __version__
 
 EXAMPLES = """
 \b

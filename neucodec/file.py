@@ -14,6 +14,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from neucodec.audio.samples import Audio
 from neucodec.coding.decoder import DecodeOptions, Decoder, card_for, check_header
 from neucodec.coding.entropy import EntropyModel, chunk_codes, codes_of
 from neucodec.coding.entropy_models import SHARED, EntropyModels
@@ -24,10 +25,7 @@ from neucodec.terminal.timecode import format_spans
 
 from .arguments import Given, opened, path_of, whole_number
 from .errors import GivenIndexError, GivenValueError, NcfDamageWarning, NeucodecError
-from .failures import as_one_kind
 from .formats import Chunk, Header, NcfReader
-
-Audio = npt.NDArray[np.float32]
 
 
 class _Running(NamedTuple):
@@ -132,8 +130,7 @@ class NcfFile:
     def codec(self) -> Codec:
         """The loaded codec, loaded at first use."""
         if self._codec is None:
-            with as_one_kind():
-                self._codec = load(self.card.name, self._device)
+            self._codec = load(self.card.name, self._device)
         return self._codec
 
     def tell(self) -> int:
@@ -165,13 +162,12 @@ class NcfFile:
             self._running = self._from_here()
         running = self._running
         parts, have = [running.held], len(running.held)
-        with as_one_kind():
-            while have < count:
-                block = next(running.blocks, None)
-                if block is None:  # only where a damaged file ends early
-                    block = np.zeros((count - have, self.channels), np.float32)
-                parts.append(block)
-                have += len(block)
+        while have < count:
+            block = next(running.blocks, None)
+            if block is None:  # only where a damaged file ends early
+                block = np.zeros((count - have, self.channels), np.float32)
+            parts.append(block)
+            have += len(block)
         joined = np.concatenate(parts)
         self._position += count
         self._warn(running.decoder)

@@ -3,43 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from neucodec.audio.samples import LOUDEST, Audio
 from neucodec.coding.bitrate import codebooks_for
-from neucodec.coding.chunks import Audio, ChunkSplitter, Geometry, OverlapAdder, Piece
-from neucodec.coding.levels import LOUDEST, normalise
+from neucodec.coding.chunks import ChunkSplitter, Geometry, OverlapAdder, Piece
+from neucodec.coding.levels import normalise
 from neucodec.models.catalogue.card import Card
 
 from .arguments import number, whole_number
 from .errors import GivenTypeError, GivenValueError
-from .token_checks import checked_tokens
+from .tokens import Tokens, checked_tokens
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from neucodec.models.codec import Codec, CodeChunk, State
-
-
-@dataclass(frozen=True, eq=False)
-class Tokens:
-    """What `Model.encode` gives and `Model.decode` takes."""
-
-    codes: Tensor
-    """[batch, streams, codebooks, frames], int64. Any first codebooks of a residual quantiser can
-    be decoded alone, at lower quality: slice them off with `first`."""
-    scales: Tensor | None
-    """[batch, streams, chunks], float32: the level of each chunk, where the codec has levels."""
-    samples: int
-    """Of the signal, at the model's rate."""
-
-    def first(self, codebooks: int) -> Tokens:
-        """The same with so many codebooks only."""
-        count = whole_number("codebooks", codebooks, 1, self.codes.shape[2])
-        return Tokens(self.codes[:, :, :count], self.scales, self.samples)
 
 
 class Model:

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from neucodec.jobs.output_names import Job
-from neucodec.jobs.run import DONE, SKIPPED, Result
+from neucodec.jobs.result import DONE, SKIPPED, Result
 from neucodec.terminal.console import Console
 from neucodec.terminal.signals import end_if_told
 

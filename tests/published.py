@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from neucodec.api import ArraySource
-from neucodec.coding.chunks import Audio
+from neucodec.audio.samples import Audio
 from neucodec.coding.decoder import DecodeOptions, Decoder
 from neucodec.coding.encoder import EncodeOptions, encode
 from neucodec.coding.entropy import codes_of

@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from neucodec.audio.input import Audio, AudioSource, RawFormat, open_audio
+from neucodec.audio.input import AudioSource, RawFormat, open_audio
+from neucodec.audio.samples import Audio
 from neucodec.errors import NeucodecError
 
 posix = pytest.mark.skipif(os.name != "posix", reason="needs named pipes")

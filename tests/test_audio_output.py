@@ -15,8 +15,9 @@ import pytest
 import soundfile
 
 from neucodec.audio import wav_writer
-from neucodec.audio.input import Audio, RawFormat, open_audio
+from neucodec.audio.input import RawFormat, open_audio
 from neucodec.audio.output import SUBTYPES, open_sink
+from neucodec.audio.samples import Audio
 from neucodec.errors import NeucodecError
 
 if sys.platform != "win32":

@@ -26,7 +26,7 @@ from neucodec.models.families.encodec.network import (
     EncodecConfig,
 )
 from neucodec.models.families.hificodec import HifiCodec, HifiCodecConfig
-from neucodec.models.families.neu.codec import NeuConfig
+from neucodec.models.families.neu.network import NeuConfig
 from neucodec.models.families.spectokenizer.network import SpecTokenizer, SpecTokenizerConfig
 from neucodec.models.families.table import configured
 from neucodec.models.load import build

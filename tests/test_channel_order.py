@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from audio_bytes import Audio, Pipe, chunk, extensible, heard, pcm16, read, tones, written
+from audio_bytes import Pipe, chunk, extensible, heard, pcm16, read, tones, written
 from conftest import Run
 
 from neucodec.audio.input import open_audio
+from neucodec.audio.samples import Audio
 from neucodec.audio.speakers import Layout, core_audio_layout
 from neucodec.formats import NcfReader
 

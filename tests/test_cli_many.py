@@ -82,7 +82,8 @@ def test_names_of_every_kind_through_a_tree_and_back(
 def test_a_file_named_like_a_pipe(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from neucodec.jobs.input_files import Kind, find_files
+    from neucodec.jobs.input_files import find_files
+    from neucodec.jobs.input_kinds import Kind
 
     (tmp_path / "-").touch()
     monkeypatch.chdir(tmp_path)

@@ -23,7 +23,8 @@ from small_codecs import EMBEDDED, NAMES, codec, sound
 
 import neucodec
 from neucodec.api import ArraySource
-from neucodec.coding.chunks import Audio, ChunkSplitter, Geometry
+from neucodec.audio.samples import Audio
+from neucodec.coding.chunks import ChunkSplitter, Geometry
 from neucodec.coding.encoder import EncodeOptions, encode
 from neucodec.coding.entropy import chunk_codes, codes_of
 from neucodec.coding.entropy_models import SHARED

@@ -12,7 +12,7 @@ import pytest
 
 import neucodec
 from neucodec.api import ArraySource
-from neucodec.coding.chunks import Audio
+from neucodec.audio.samples import Audio
 from neucodec.coding.decoder import DecodeOptions, Decoder
 from neucodec.coding.encoder import EncodeOptions
 from neucodec.coding.encoder import encode as encode_source

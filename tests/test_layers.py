@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import neucodec
-from neucodec.coding.chunks import Audio
+from neucodec.audio.samples import Audio
 from neucodec.coding.entropy import undecodable
 from neucodec.coding.entropy_models import SHARED
 from neucodec.coding.mdct import backward, forward

@@ -12,7 +12,7 @@ from conftest import MakeClip, Run
 import neucodec
 from neucodec.api import ArraySource
 from neucodec.audio.loudness import LoudnessMeter, gain_to, k_weighting
-from neucodec.coding.chunks import Audio
+from neucodec.audio.samples import Audio
 from neucodec.coding.decoder import Decoder
 from neucodec.coding.encoder import EncodeOptions
 from neucodec.coding.encoder import encode as encode_source

@@ -11,7 +11,8 @@ import torch
 from neucodec.models.catalogue.card import find_card
 from neucodec.models.codec import AudioChunk, CodeChunk
 from neucodec.models.errors import ModelError
-from neucodec.models.families.neu.codec import Neu, NeuCodec, NeuConfig
+from neucodec.models.families.neu.codec import NeuCodec
+from neucodec.models.families.neu.network import Neu, NeuConfig
 from neucodec.models.load import load
 
 CARD = find_card("neu2-44khz")

@@ -11,8 +11,8 @@ from conftest import Run
 
 import neucodec
 from neucodec.audio.input import open_audio
+from neucodec.audio.samples import LOUDEST
 from neucodec.coding.bitrate import parse_bitrate
-from neucodec.coding.levels import LOUDEST
 from neucodec.errors import NeucodecError
 from neucodec.terminal.timecode import parse_time
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from neucodec.models.families.neu.codec import Neu, NeuConfig
 from neucodec.models.families.neu.decoder import NeuDecoder
+from neucodec.models.families.neu.network import Neu, NeuConfig
 from neucodec.models.parts.phase import FADE, FRAMES, Phases, spread
 from neucodec.models.parts.spectrum import Spectrum
 

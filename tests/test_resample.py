@@ -5,7 +5,8 @@ import pytest
 import soxr
 from numpy.typing import NDArray
 
-from neucodec.audio.resample import Audio, BlockResampler
+from neucodec.audio.resample import BlockResampler
+from neucodec.audio.samples import Audio
 from neucodec.errors import NeucodecError
 
 RATIOS = [

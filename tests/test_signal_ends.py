@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import neucodec
-from neucodec.coding.chunks import Audio
+from neucodec.audio.samples import Audio
 from neucodec.models.codec import CodeChunk
 from neucodec.models.signal_ends import turned
 

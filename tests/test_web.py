@@ -21,7 +21,8 @@ from neucodec.errors import NeucodecError
 from neucodec.files import remote, web
 from neucodec.formats.peers.dac import MAGIC
 from neucodec.interchange import peers
-from neucodec.jobs.input_files import Kind, find_files
+from neucodec.jobs.input_files import find_files
+from neucodec.jobs.input_kinds import Kind
 from neucodec.safety.inside import place_inside
 
 pytestmark = pytest.mark.skipif(not find_spec("aiohttp"), reason="needs fsspec's driver, aiohttp")

@@ -7,12 +7,7 @@ no header that asks for more is accepted, be it read or about to be written. See
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from neucodec.formats.errors import NcfError
-
-if TYPE_CHECKING:
-    from .header import Header
 
 MAX_CHUNK_BYTES = 2**22
 MAX_CHUNK_SAMPLES = 2**26
@@ -30,27 +25,12 @@ MAX_LAYER_SAMPLES_1_2 = 2**20
 """The same up to version 1.2, of which 24 channels at 44.1 kHz have more."""
 
 
-def check_budget(header: Header) -> None:
-    """Raise NcfError where a chunk could ask for more than a reader is to give."""
-    stretch = -(-header.chunk_stride * header.source_rate // header.sample_rate)
-    longest = max(header.chunk_frames * header.hop + header.overlap, stretch)
-    _check(longest * header.channels, MAX_CHUNK_SAMPLES, "samples over all channels")
-    _check(header.largest_chunk, MAX_CHUNK_BYTES, "bytes")
-    if header.entropy:
-        codes = header.codebooks * header.chunk_frames
-        by = f"({header.codebooks} x {header.chunk_frames})"
-        _check(codes, MAX_STREAM_CODES, f"codes {by} per stream under an entropy coder")
-    if header.layer:
-        _check(header.layer_samples, MAX_LAYER_SAMPLES, "samples over all streams with layers")
-        _check(header.codebooks, MAX_LAYER_CODEBOOKS, "codebooks with layers")
-        _check(header.sample_rate, MAX_LAYER_RATE, "Hz with layers")
-
-
 def pays_for(payload_bytes: int, codes: int) -> bool:
     """Whether a payload under adaptive coding is long enough to stand for so many codes."""
     return codes <= FREE_CODES + CODES_PER_BYTE * payload_bytes
 
 
-def _check(value: int, most: int, noun: str) -> None:
+def check_limit(value: int, most: int, noun: str) -> None:
+    """Raise NcfError where a chunk could have more of something than there may be."""
     if value > most:
         raise NcfError(f"chunks of up to {value} {noun}: at most {most} fit")

@@ -16,7 +16,15 @@ from neucodec.formats.entropy.range_coder import SMALLEST_CODEBOOK
 from neucodec.formats.entropy.varint import MAX_VARINT_BYTES, VARINT_LIMIT
 from neucodec.formats.errors import NcfError
 
-from .budget import MAX_CHUNK_SAMPLES, check_budget
+from .budget import (
+    MAX_CHUNK_BYTES,
+    MAX_CHUNK_SAMPLES,
+    MAX_LAYER_CODEBOOKS,
+    MAX_LAYER_RATE,
+    MAX_LAYER_SAMPLES,
+    MAX_STREAM_CODES,
+    check_limit,
+)
 
 FINGERPRINT_BYTES = 8
 MAX_RATE = 2**32 - 1
@@ -132,7 +140,7 @@ class Header:
         if self.frames is not None:
             _check_integer("frames", self.frames, 0, VARINT_LIMIT - 1)
         self._check_coding()
-        check_budget(self)
+        _check_budget(self)
 
     def _check_names(self) -> None:
         """Names end up in paths and on terminals, so they are held to a plain alphabet."""
@@ -225,6 +233,22 @@ class Header:
     def raw_bytes(self, streams: int, codebooks: int, frames: int) -> int:
         """Length of the raw payload of so many streams that are not silent."""
         return payload_bytes(streams * codebooks * frames, self.code_bits)
+
+
+def _check_budget(header: Header) -> None:
+    """Raise NcfError where a chunk could ask for more than a reader is to give."""
+    stretch = -(-header.chunk_stride * header.source_rate // header.sample_rate)
+    longest = max(header.chunk_frames * header.hop + header.overlap, stretch)
+    check_limit(longest * header.channels, MAX_CHUNK_SAMPLES, "samples over all channels")
+    check_limit(header.largest_chunk, MAX_CHUNK_BYTES, "bytes")
+    if header.entropy:
+        codes = header.codebooks * header.chunk_frames
+        by = f"({header.codebooks} x {header.chunk_frames})"
+        check_limit(codes, MAX_STREAM_CODES, f"codes {by} per stream under an entropy coder")
+    if header.layer:
+        check_limit(header.layer_samples, MAX_LAYER_SAMPLES, "samples over all streams with layers")
+        check_limit(header.codebooks, MAX_LAYER_CODEBOOKS, "codebooks with layers")
+        check_limit(header.sample_rate, MAX_LAYER_RATE, "Hz with layers")
 
 
 def _check_integer(name: str, value: Any, low: int, high: int) -> None:

@@ -4,7 +4,7 @@ There is one reader for both: the same bytes give the same audio by name and fro
 WAV and without a header is read here, as it comes; any other format by libsndfile, from a pipe
 through a temporary file. What libsndfile would not see, `sound_parts` finds beforehand.
 
-A sample that is no audio (NaN, infinite, beyond `level.LOUDEST`) is read as 0 and counted.
+A sample that is no audio (NaN, infinite, beyond `samples.LOUDEST`) is read as 0 and counted.
 Damage inside a file ends `blocks` with a NeucodecError after all blocks before it; what is missing
 at its end, or left out behind it, is told in `doubts`.
 """
@@ -23,13 +23,15 @@ from neucodec.errors import NeucodecError
 from neucodec.files import remote
 from neucodec.files.byte_streams import Prelude, copy_rest, is_seekable, open_spool, write_all
 from neucodec.files.file_section import Section
-from neucodec.files.pipes import PIPE, is_special, open_to_read, standard_input
+from neucodec.files.pipes import is_special, open_to_read, standard_input
 from neucodec.files.remote import is_remote
+from neucodec.terminal.standard_streams import PIPE
 
 from . import wav_header
 from .pcm import RawFormat
+from .samples import Audio
 from .sound_parts import PcmPart, SoundParts, find_parts
-from .source import Audio, AudioSource, PcmSource, SoundFileSource, cannot_read
+from .source import AudioSource, PcmSource, SoundFileSource, cannot_read
 from .speakers import kept_mask
 
 __all__ = ["Audio", "AudioSource", "RawFormat", "open_audio"]

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-if TYPE_CHECKING:
-    from neucodec.coding.encoder import Source
+from .samples import Audio
 
-Audio = npt.NDArray[np.float32]
+if TYPE_CHECKING:
+    from .source import Source
+
 
 DAC_LUFS = -16.0
 """To what DAC's own code brings all audio."""

@@ -6,13 +6,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from types import TracebackType
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from neucodec.coding.levels import audible
 from neucodec.errors import NeucodecError
 from neucodec.files.byte_streams import read_up_to
 from neucodec.terminal.signals import end_if_told
@@ -20,10 +19,44 @@ from neucodec.terminal.signals import end_if_told
 from . import pcm, wav_header
 from .header_survey import announced, behind_flac
 from .pcm import RawFormat
+from .samples import audible
 from .sound_parts import SoundParts
 from .speakers import kept_mask
 
 Audio = NDArray[np.float32]
+
+
+class Source(Protocol):
+    """What is asked of audio to be encoded: an AudioSource, or an array dressed as one."""
+
+    @property
+    def samplerate(self) -> int:
+        """Hz."""
+        ...
+
+    @property
+    def channels(self) -> int:
+        """How many columns the blocks have."""
+        ...
+
+    @property
+    def frames(self) -> int | None:
+        """Samples per channel, None where not known beforehand."""
+        ...
+
+    @property
+    def tags(self) -> Mapping[str, str]:
+        """Vorbis comment names to texts."""
+        ...
+
+    @property
+    def channel_mask(self) -> int | None:
+        """The speakers of the channels, as `Header.channel_mask` has them."""
+        ...
+
+    def blocks(self, blocksize: int = ...) -> Iterator[Audio]:
+        """All of it as float32 [n, channels]."""
+        ...
 
 
 class AudioSource(ABC):
@@ -51,7 +84,7 @@ class AudioSource(ABC):
         self.nonfinite = 0
         """Samples so far that were NaN or infinite, and are taken as 0."""
         self.excessive = 0
-        """Samples so far that were beyond `level.LOUDEST`, and are taken as 0."""
+        """Samples so far that were beyond `samples.LOUDEST`, and are taken as 0."""
         self.closing = ExitStack()
 
     def blocks(self, blocksize: int = 65536) -> Iterator[Audio]:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from neucodec.audio.samples import Audio
 from neucodec.formats import (
     Chunk,
     Header,
@@ -28,10 +29,16 @@ from neucodec.parallel.read_ahead import in_batches
 from neucodec.parallel.threads import available_threads, in_order
 
 from . import channel_groups
-from .channel_streams import from_streams, to_streams
-from .chunks import Audio, Geometry, Piece
+from .chunks import Geometry, Piece
 from .entropy import MOST_STREAMS, EntropyModel, chunk_layer, decode_payloads, encode_payload
-from .levels import from_mid_side, normalise, prefers_mid_side, to_mid_side
+from .levels import (
+    from_mid_side,
+    from_streams,
+    normalise,
+    prefers_mid_side,
+    to_mid_side,
+    to_streams,
+)
 from .rate import Rate
 from .tones import Layer, find_layer, render
 

@@ -12,11 +12,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from neucodec.audio.samples import Audio
 from neucodec.models.catalogue.card import WINDOWS, Card
-
-Audio = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True)

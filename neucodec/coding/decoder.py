@@ -11,6 +11,7 @@ from itertools import chain
 import numpy as np
 
 from neucodec.audio.resample import BlockResampler
+from neucodec.audio.samples import Audio
 from neucodec.errors import NeucodecError
 from neucodec.formats import Chunk, Header, NcfReader
 from neucodec.models.catalogue.card import Card, find_card
@@ -20,7 +21,7 @@ from neucodec.parallel.threads import batches, in_order, threads_within
 from neucodec.terminal.timecode import LONGEST
 
 from .chunk_coding import SCALES, ChunkDecoder, unpacked, window_of
-from .chunks import Audio, Geometry, OverlapAdder
+from .chunks import Geometry, OverlapAdder
 from .entropy_models import SHARED, EntropyModels
 from .integrity import damaged_spans, frames_to_come, surplus_of
 

@@ -6,58 +6,28 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
-from typing import BinaryIO, Protocol
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from neucodec import __version__
 from neucodec.audio.resample import BlockResampler
 from neucodec.errors import NeucodecError
 from neucodec.formats import EntropyCoder, Header, LayerKind, NcfWriter
 from neucodec.models.catalogue.card import Card
 from neucodec.models.codec import Codec
 from neucodec.parallel.threads import batches, in_order, threads_within
+from neucodec.version import __version__
 
 from .bitrate import codebooks_for
 from .chunk_coding import SCALES, ChunkEncoder
-from .chunks import Audio, ChunkSplitter, Geometry, Piece
+from .chunks import ChunkSplitter, Geometry, Piece
 from .entropy import EntropyModel
 from .entropy_models import SHARED, EntropyModels
 from .modes import RATES
 from .rate import AverageRate, NominalRate, Rate
 
-
-class Source(Protocol):
-    """What is asked of audio to be encoded: an AudioSource, or an array dressed as one."""
-
-    @property
-    def samplerate(self) -> int:
-        """Hz."""
-        ...
-
-    @property
-    def channels(self) -> int:
-        """How many columns the blocks have."""
-        ...
-
-    @property
-    def frames(self) -> int | None:
-        """Samples per channel, None where not known beforehand."""
-        ...
-
-    @property
-    def tags(self) -> Mapping[str, str]:
-        """Vorbis comment names to texts."""
-        ...
-
-    @property
-    def channel_mask(self) -> int | None:
-        """The speakers of the channels, as `Header.channel_mask` has them."""
-        ...
-
-    def blocks(self, blocksize: int = ...) -> Iterator[Audio]:
-        """All of it as float32 [n, channels]."""
-        ...
+if TYPE_CHECKING:
+    from neucodec.audio.source import Source
 
 
 @dataclass(frozen=True)

@@ -1,31 +1,18 @@
-"""Levels and stereo of one chunk: what is done before coding and undone after it."""
+"""Levels, stereo and streams of one chunk: what is done before coding and undone after it.
+
+A mono codec codes every channel by itself. A stereo codec takes channels in pairs; where the last
+one is alone it stands on both sides, and what comes back is the mean of the two.
+"""
 
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from neucodec.audio.samples import Audio
 from neucodec.formats import byte_to_scale, scale_to_byte
-
-Audio = npt.NDArray[np.float32]
 
 SILENCE = 2.0**-26
 """Below this RMS (-156 dB, under the last bit of 24) a chunk is digital silence."""
-
-LOUDEST = 2.0**16
-"""Samples beyond this (96 dB over full scale) are no audio: a file's levels end there, and
-16-bit integers that were taken for floats do not reach it."""
-
-
-def audible(block: Audio) -> tuple[Audio, int, int]:
-    """A block with 0 for samples that are no audio; how many were NaN or infinite, and how many
-    others were beyond `LOUDEST`."""
-    fine = np.abs(block) <= LOUDEST
-    if fine.all():
-        return block, 0, 0
-    nonfinite = int(np.count_nonzero(~np.isfinite(block)))
-    excessive = int(np.count_nonzero(~fine)) - nonfinite
-    return np.where(fine, block, np.float32(0)), nonfinite, excessive
 
 
 def to_mid_side(audio: Audio) -> Audio:
@@ -64,3 +51,20 @@ def normalise(audio: Audio) -> tuple[Audio, tuple[int, ...]]:
     scales = tuple(0 if r < SILENCE else scale_to_byte(float(r)) for r in rms)
     gains = np.array([1 / byte_to_scale(s) if s else 0.0 for s in scales])
     return (audio * gains[:, None]).astype(np.float32), scales
+
+
+def to_streams(audio: Audio, width: int) -> Audio:
+    """Channels [channels, n] to streams [ceil(channels / width), width, n]."""
+    lacking = -len(audio) % width
+    filled = np.concatenate([audio, *[audio[-1:]] * lacking])
+    return filled.reshape(-1, width, audio.shape[1])
+
+
+def from_streams(streams: Audio, channels: int) -> Audio:
+    """Undo `to_streams`: [S, width, n] to [channels, n]."""
+    count, width, n = streams.shape
+    audio = streams.reshape(count * width, n)
+    if channels % width == 0:
+        return audio
+    alone = audio[channels - 1 :].mean(axis=0, keepdims=True)
+    return np.concatenate([audio[: channels - 1], alone])

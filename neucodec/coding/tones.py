@@ -15,6 +15,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
+from neucodec.audio.samples import Audio
 from neucodec.formats import (
     BAND,
     LAYER_SIZES,
@@ -29,7 +30,6 @@ from neucodec.formats import (
     transform_length,
 )
 
-from .chunks import Audio
 from .mdct import Numbers, backward, forward
 
 LOW = 1000.0

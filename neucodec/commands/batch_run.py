@@ -13,20 +13,20 @@ import click
 
 from neucodec.errors import NeucodecError
 from neucodec.files import paths
-from neucodec.files.pipes import PIPE, as_output
+from neucodec.files.pipes import as_output
 from neucodec.files.remote import is_remote
-from neucodec.jobs.input_files import ALL, Kind, Search, Selection, find_files
+from neucodec.jobs.input_files import Search, Selection, find_inputs
+from neucodec.jobs.input_kinds import Kind
 from neucodec.jobs.output_names import Job, plan_jobs
 from neucodec.jobs.report import open_report
 from neucodec.jobs.run import Runner, Work, one_by_one, run_jobs
 from neucodec.parallel.threads import available_threads, memory
 from neucodec.terminal.console import Console, counted, shown
+from neucodec.terminal.standard_streams import PIPE
 
 MANY = 64
 """Files from which on several are done at once, unless -j says otherwise."""
 MOST_PROCESSES, MEMORY_EACH = 4, 2 << 30
-NCF = Kind(".ncf files", frozenset({".ncf"}))
-DECODABLE = Kind(".ncf, .ecdc or .dac files", frozenset({".ncf", ".ecdc", ".dac"}))
 
 
 @dataclass(frozen=True)
@@ -137,17 +137,6 @@ def _warn_of_what_is_left_out(search: Search, console: Console) -> None:
         if count:
             links = "link to a directory" if count == 1 else "links to directories"
             console.warn(name, f"{count} {links} not followed; --follow-links does")
-
-
-def find_inputs(
-    inputs: Sequence[str], kind: Kind, console: Console, selection: Selection = ALL
-) -> Search:
-    """What inputs stand for, and a warning of what was passed over because it is no file."""
-    search = find_files(inputs, kind, selection)
-    for name, count in sorted(search.special.items()):
-        those = "that is a pipe or device" if count == 1 else "that are pipes or devices"
-        console.warn(name, f"{count} passed over {those}; only those given by name are read")
-    return search
 
 
 def target_name(job: Job) -> str:

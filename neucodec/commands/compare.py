@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, BinaryIO
 import click
 
 from neucodec.errors import NeucodecError
-from neucodec.files.pipes import PIPE, as_input, as_output
+from neucodec.files.pipes import as_input, as_output
 from neucodec.terminal.console import Console, shown
-from neucodec.terminal.standard_streams import tell
+from neucodec.terminal.standard_streams import PIPE, tell
 
 from .codec_loader import Codecs
 from .evaluate import NAMES
 from .options import offline_option, verbosity_options
 
 if TYPE_CHECKING:
-    from neucodec.evaluation.metrics import Audio
+    from neucodec.audio.samples import Audio
 
 EPILOG = """
 \b

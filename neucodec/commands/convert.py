@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING
 import click
 
 from neucodec.files.paths import size as size_of
-from neucodec.jobs.input_files import Kind
+from neucodec.jobs.input_kinds import FOREIGN, NCF
 from neucodec.jobs.output_names import Job, names_file
-from neucodec.jobs.run import DONE, SKIPPED, Result
+from neucodec.jobs.result import DONE, SKIPPED, Result
 from neucodec.terminal.console import Console, counted, shown
 
 from .batch_run import (
-    NCF,
     Batch,
     Outputs,
     is_there,
@@ -43,7 +42,6 @@ if TYPE_CHECKING:
 
 SUFFIXES = {"ncf": ".ncf", "ecdc": ".ecdc", "dac": ".dac"}
 """Kinds of files, and how their names end."""
-FOREIGN = Kind(".ecdc and .dac files", frozenset({".ecdc", ".dac"}))
 
 EPILOG = """
 \b

@@ -14,15 +14,15 @@ import click
 from neucodec.audio.speakers import FLAC_MASKS
 from neucodec.errors import NeucodecError
 from neucodec.files.paths import size as size_of
+from neucodec.jobs.input_kinds import DECODABLE
 from neucodec.jobs.output_names import Job, names_file
-from neucodec.jobs.run import DONE, SKIPPED, Result
+from neucodec.jobs.result import DONE, SKIPPED, Result
 from neucodec.models.catalogue.card import card_names
 from neucodec.models.parts.precision import PRECISIONS
 from neucodec.terminal.console import Console, counted, shown
 from neucodec.terminal.timecode import format_spans, format_time
 
 from .batch_run import (
-    DECODABLE,
     Batch,
     Outputs,
     is_there,

@@ -16,9 +16,9 @@ from neucodec.errors import NeucodecError
 from neucodec.files.paths import is_special
 from neucodec.files.paths import size as size_of
 from neucodec.files.remote import is_remote
-from neucodec.jobs.input_files import Kind
+from neucodec.jobs.input_kinds import AUDIO, RAW
 from neucodec.jobs.output_names import Job
-from neucodec.jobs.run import DONE, SKIPPED, Result
+from neucodec.jobs.result import DONE, SKIPPED, Result
 from neucodec.models.errors import ModelError
 from neucodec.terminal.console import Console, counted, shown
 from neucodec.terminal.timecode import format_time
@@ -42,19 +42,6 @@ if TYPE_CHECKING:
     from neucodec.coding.encoder import EncodeReport
     from neucodec.models.catalogue.card import Card
     from neucodec.models.codec import Codec
-
-AUDIO = Kind(
-    "audio files",
-    # What libsndfile reads and is in use.
-    frozenset([
-        ".aif", ".aifc", ".aiff", ".au", ".bwf", ".caf", ".flac", ".mp1", ".mp2", ".mp3", ".nist",
-        ".oga", ".ogg", ".opus", ".rf64", ".sf", ".snd", ".sph", ".voc", ".w64", ".wav", ".wave",
-    ]),
-    unreadable=frozenset([
-        ".aac", ".ac3", ".ape", ".dsf", ".m4a", ".m4b", ".mka", ".mpc", ".tta", ".wma", ".wv",
-    ]),
-)  # fmt: skip
-RAW = Kind("raw files (.raw, .pcm)", frozenset({".raw", ".pcm"}))
 
 EPILOG = """
 \b

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 import click
 
-from neucodec import __version__
+from neucodec.version import __version__
 
 _EXIT = (
     ("0", "All done."),

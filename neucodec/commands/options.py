@@ -13,12 +13,13 @@ from click.shell_completion import CompletionItem
 from neucodec.coding.bitrate import parse_bitrate
 from neucodec.coding.default_model import AUTO
 from neucodec.errors import NeucodecError, quoted
-from neucodec.files.pipes import PIPE, is_special
+from neucodec.files.pipes import is_special
 from neucodec.jobs.input_files import Selection
 from neucodec.models.catalogue.card import cards, entropy_cards
 from neucodec.models.errors import ModelError
 from neucodec.models.load import resolve
 from neucodec.terminal.console import shown
+from neucodec.terminal.standard_streams import PIPE
 from neucodec.terminal.timecode import parse_time
 
 from .batch_run import Batch

@@ -13,12 +13,15 @@ import click
 
 from neucodec.errors import NeucodecError
 from neucodec.files.pipes import PipeWriter
+from neucodec.jobs.input_files import find_inputs
+from neucodec.jobs.input_kinds import DECODABLE
 from neucodec.jobs.output_names import Job
-from neucodec.jobs.run import DONE, Result, run_jobs
+from neucodec.jobs.result import DONE, Result
+from neucodec.jobs.run import run_jobs
 from neucodec.terminal.console import Console, shown
 from neucodec.terminal.signals import interruptible
 
-from .batch_run import DECODABLE, find_inputs, open_input
+from .batch_run import open_input
 from .codec_loader import Codecs
 from .options import TIME, Model, device_options, inputs_argument, verbosity_options
 

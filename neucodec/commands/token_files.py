@@ -11,7 +11,7 @@ from neucodec.errors import NeucodecError
 from neucodec.files.paths import open_to_seek
 from neucodec.files.paths import size as size_of
 from neucodec.jobs.output_names import Job
-from neucodec.jobs.run import DONE, Result
+from neucodec.jobs.result import DONE, Result
 from neucodec.terminal.console import Console, counted
 
 from .codec_loader import Codecs

@@ -12,16 +12,17 @@ import click
 from neucodec.errors import NeucodecError
 from neucodec.files.paths import size as size_of
 from neucodec.files.pipes import as_output, is_special
+from neucodec.jobs.input_files import find_inputs
+from neucodec.jobs.input_kinds import NCF
 from neucodec.jobs.output_names import Job, names_file
 from neucodec.jobs.report import open_report
-from neucodec.jobs.run import SKIPPED, Result, run_jobs
+from neucodec.jobs.result import SKIPPED, Result
+from neucodec.jobs.run import run_jobs
 from neucodec.terminal.console import Console, counted, shown
 
 from .batch_run import (
-    NCF,
     Batch,
     Outputs,
-    find_inputs,
     is_there,
     open_input,
     open_output,

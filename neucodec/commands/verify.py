@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING
 import click
 
 from neucodec.errors import NeucodecError
+from neucodec.jobs.input_files import find_inputs
+from neucodec.jobs.input_kinds import NCF
 from neucodec.jobs.output_names import Job
-from neucodec.jobs.run import DONE, Result, run_jobs
+from neucodec.jobs.result import DONE, Result
+from neucodec.jobs.run import run_jobs
 from neucodec.terminal.console import Console, counted, shown
 from neucodec.terminal.standard_streams import tell
 from neucodec.terminal.timecode import format_spans, format_time
 
-from .batch_run import NCF, find_inputs, open_input, watch
+from .batch_run import open_input, watch
 from .codec_loader import Codecs
 from .options import inputs_argument, offline_option, verbosity_options
 

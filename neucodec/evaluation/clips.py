@@ -13,14 +13,15 @@ import numpy as np
 import soundfile
 
 from neucodec.audio.input import open_audio
-from neucodec.commands.batch_run import find_inputs
-from neucodec.commands.encode import AUDIO
+from neucodec.audio.samples import Audio
 from neucodec.errors import NeucodecError
 from neucodec.files.paths import is_special, open_to_seek
 from neucodec.interchange.peers import kind_of
+from neucodec.jobs.input_files import find_inputs
+from neucodec.jobs.input_kinds import AUDIO
 from neucodec.terminal.console import Console
 
-from .metrics import SHORTEST, Audio
+from .metrics import SHORTEST
 
 
 @dataclass(frozen=True)

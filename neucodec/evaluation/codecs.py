@@ -19,12 +19,13 @@ import numpy as np
 import soundfile
 
 from neucodec.api import ArraySource
+from neucodec.audio.samples import Audio
 from neucodec.coding.decoder import DecodeOptions, Decoder
 from neucodec.coding.encoder import EncodeOptions, encode
 from neucodec.errors import NeucodecError
 from neucodec.formats import NcfReader
 
-from .metrics import Audio, resampled
+from .metrics import resampled
 
 if TYPE_CHECKING:
     from neucodec.models.codec import Codec

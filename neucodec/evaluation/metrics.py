@@ -14,15 +14,14 @@ from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import soxr
 
+from neucodec.audio.samples import Audio
 from neucodec.errors import NeucodecError
 from neucodec.terminal.signals import end_if_told
 
 from .spectral import Signal, mel_distance, stft_distance
 
-Audio = npt.NDArray[np.float32]
 """Samples [n, channels], full scale 1."""
 
 SHORTEST = 1.0

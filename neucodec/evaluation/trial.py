@@ -10,16 +10,17 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neucodec import __version__
+from neucodec.audio.samples import Audio
 from neucodec.errors import NeucodecError
 from neucodec.files.outfile import output_file
 from neucodec.models.catalogue.download_progress import SILENT, Monitor
 from neucodec.terminal.console import counted, explain, is_expected
 from neucodec.terminal.signals import end_if_told
+from neucodec.version import __version__
 
 from .clips import Clip, read_clip
 from .codecs import Coded, Neural, rival, timed
-from .metrics import METRICS, Audio, measure
+from .metrics import METRICS, measure
 
 if TYPE_CHECKING:
     from neucodec.models.catalogue.card import Card

@@ -9,6 +9,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePath
 from typing import BinaryIO
 
+from neucodec.terminal.standard_streams import PIPE
+
 from . import pipes, remote
 from .byte_streams import copy_rest, is_seekable, open_spool
 from .remote import is_remote
@@ -71,7 +73,7 @@ def state(name: str) -> tuple[object, ...] | None:
 
 def identity(name: str) -> str:
     """The same text for the same file, whichever way it is named."""
-    if is_remote(name) or name == pipes.PIPE:
+    if is_remote(name) or name == PIPE:
         return name
     return os.path.normcase(os.path.realpath(name))
 

@@ -20,14 +20,13 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 from neucodec.errors import NeucodecError
 from neucodec.terminal.signals import interruptible
+from neucodec.terminal.standard_streams import PIPE
 
 from .byte_streams import is_seekable
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
 
-PIPE = "-"
-"""Standard input as an input, standard output as an output."""
 _STANDARD = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}
 _DESCRIPTOR = re.compile(r"/(?:dev/fd|proc/(?:self|\d+)/fd)/(\d+)")
 _MOST_LINKS = 40

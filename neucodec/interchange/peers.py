@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from neucodec import __version__
 from neucodec.coding.chunks import Geometry
 from neucodec.coding.entropy import codes_of
 from neucodec.coding.entropy_models import SHARED, EntropyModels
@@ -21,6 +20,7 @@ from neucodec.formats.peers import ecdc as ecdc_format
 from neucodec.formats.peers.dac import DacFile, read_dac, write_dac
 from neucodec.formats.peers.ecdc import LAYOUTS, Ecdc, Segment, read_ecdc, write_ecdc
 from neucodec.models.catalogue.card import WINDOWS, Card, cards, find_card
+from neucodec.version import __version__
 
 if TYPE_CHECKING:
     from neucodec.coding.chunk_coding import Codes

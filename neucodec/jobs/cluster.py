@@ -24,14 +24,15 @@ import distributed
 
 from neucodec.errors import NeucodecError
 from neucodec.files.paths import is_special
-from neucodec.files.pipes import PIPE
 from neucodec.files.remote import is_remote
 from neucodec.parallel.threads import limit_threads
 from neucodec.terminal.console import REPORTS, Console, Relay, explain, shown
 from neucodec.terminal.signals import end_if_told, interruptible
+from neucodec.terminal.standard_streams import PIPE
 
 from .output_names import Job
-from .run import Outcome, Result, Work, attempt
+from .result import Outcome, Result
+from .run import Work, attempt
 
 if TYPE_CHECKING:
     from distributed import Client, Future

@@ -12,23 +12,14 @@ from pathlib import Path, PurePath
 from neucodec.errors import NeucodecError
 from neucodec.files import remote
 from neucodec.files.paths import file_name, is_folder, is_special, join
-from neucodec.files.pipes import PIPE, as_input
+from neucodec.files.pipes import as_input
 from neucodec.files.remote import is_remote
 from neucodec.safety.inside import place_inside
-from neucodec.terminal.console import explain
+from neucodec.terminal.console import Console, explain
 from neucodec.terminal.signals import end_if_told
+from neucodec.terminal.standard_streams import PIPE
 
-
-@dataclass(frozen=True)
-class Kind:
-    """The files that a command reads."""
-
-    name: str
-    """In the plural: ``audio files``."""
-    suffixes: frozenset[str]
-    """Lower case. Directories are searched for them, and outputs drop them from their names."""
-    unreadable: frozenset[str] = frozenset()
-    """Suffixes of files whose absence from the outputs would surprise."""
+from .input_kinds import Kind
 
 
 @dataclass(frozen=True)
@@ -176,3 +167,14 @@ def _matches(place: PurePath, patterns: Iterable[str]) -> bool:
         fnmatch(place.name, pattern) or fnmatch(place.as_posix(), pattern.rstrip("/"))
         for pattern in patterns
     )
+
+
+def find_inputs(
+    inputs: Sequence[str], kind: Kind, console: Console, selection: Selection = ALL
+) -> Search:
+    """What inputs stand for, and a warning of what was passed over because it is no file."""
+    search = find_files(inputs, kind, selection)
+    for name, count in sorted(search.special.items()):
+        those = "that is a pipe or device" if count == 1 else "that are pipes or devices"
+        console.warn(name, f"{count} passed over {those}; only those given by name are read")
+    return search

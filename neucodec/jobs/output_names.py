@@ -11,8 +11,9 @@ from pathlib import PurePath
 
 from neucodec.errors import NeucodecError
 from neucodec.files import paths
-from neucodec.files.pipes import PIPE, as_output, has_no_name
+from neucodec.files.pipes import as_output, has_no_name
 from neucodec.terminal.console import shown
+from neucodec.terminal.standard_streams import PIPE
 
 
 @dataclass(frozen=True)

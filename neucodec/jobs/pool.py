@@ -23,7 +23,8 @@ from neucodec.terminal.console import Console, Relay
 from neucodec.terminal.signals import Ended, interruptible, note
 
 from .output_names import Job
-from .run import Outcome, Result, Work, attempt
+from .result import Outcome, Result
+from .run import Work, attempt
 
 _PATIENCE = 10.0
 """Seconds that processes which were told to end get for that."""

@@ -7,13 +7,12 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 from neucodec.errors import NeucodecError
 from neucodec.files.pipes import as_output, is_special, open_to_write
 
-if TYPE_CHECKING:
-    from .run import Result
+from .result import Result
 
 
 class ReportWriter:

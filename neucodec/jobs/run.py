@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from enum import Enum
+from dataclasses import replace
 from typing import Protocol
 
 import click
@@ -16,32 +15,7 @@ from neucodec.terminal.signals import end_if_told
 
 from .output_names import Job
 from .report import NO_REPORT, ReportWriter
-
-
-class Outcome(Enum):
-    """How a job ended."""
-
-    DONE = "done"
-    SKIPPED = "skipped"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True)
-class Result:
-    """How a job ended, with the figures that there are."""
-
-    outcome: Outcome
-    input_bytes: int | None = None
-    output_bytes: int | None = None
-    audio_seconds: float | None = None
-    kbps: float | None = None
-    """Of the .ncf, whichever side that is."""
-    seconds: float = 0.0
-    """That the job took."""
-    error: str | None = None
-
-
-DONE, SKIPPED = Result(Outcome.DONE), Result(Outcome.SKIPPED)
+from .result import Outcome, Result
 
 
 class Work(Protocol):

@@ -11,10 +11,9 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 from neucodec.errors import NeucodecError
-from neucodec.files.pipes import PIPE
 
 from .progress import FilesProgress, Progress, files_progress, progress
-from .standard_streams import message, readable
+from .standard_streams import PIPE, message, readable
 
 WARNINGS, REPORTS, DETAILS = -1, 0, 1
 """Verbosity from which on these lines appear; errors always do."""
@@ -162,11 +161,8 @@ def explain(error: BaseException, name: str | None = None) -> str:
 
 def is_expected(error: BaseException) -> bool:
     """Whether a failure lies in the files, the options or the machine, not in the program."""
-    from neucodec.formats import NcfError
-    from neucodec.models.errors import ModelError
-
     kinds: tuple[type[BaseException], ...]
-    kinds = (NeucodecError, NcfError, ModelError, OSError, MemoryError)
+    kinds = (NeucodecError, OSError, MemoryError)
     soundfile = sys.modules.get("soundfile")
     if soundfile is not None:
         kinds = (*kinds, soundfile.SoundFileError)

@@ -15,6 +15,9 @@ import click
 
 from .signals import interruptible
 
+PIPE = "-"
+"""The name of standard input as an input, and of standard output as an output."""
+
 
 def prepare() -> None:
     """Make the standard streams such that nothing they meet with ends the run.

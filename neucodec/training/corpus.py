@@ -13,10 +13,10 @@ import numpy.typing as npt
 import soundfile
 import soxr
 
+from neucodec.audio.samples import Audio
 from neucodec.errors import NeucodecError
 from neucodec.terminal.signals import end_if_told
 
-Audio = npt.NDArray[np.float32]
 SUFFIXES = {".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff"}
 
 

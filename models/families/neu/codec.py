@@ -1,215 +1,24 @@
-"""Neu: the codec that ships inside the package. Frame-rate ConvNeXt on the compressed spectrum.
-
-The sequence of frames never leaves the STFT's own rate, as in Vocos (arXiv 2306.00814), and the
-analysis is of power-compressed spectra, as in SpecTokenizer (Interspeech 2025).
-"""
+"""A loaded Neu checkpoint, behind the interface of all codecs."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from neucodec.models.batching import batch_for, one_by_one
 from neucodec.models.bounds import checked
 from neucodec.models.catalogue.card import Card
 from neucodec.models.codec import AudioChunk, CodeChunk, State
 from neucodec.models.errors import ModelError
-from neucodec.models.parts.phase import Phases
-from neucodec.models.parts.spectrum import Spectrum
 from neucodec.models.parts.state_dict import read_checkpoint, restore
-from neucodec.models.parts.trained_rvq import Quantised, ResidualQuantiser
 from neucodec.models.signal_ends import own_audio, turned
 
-from .bands import Bands
 from .decoder import NeuDecoder
 from .encoder import NeuEncoder
-from .limiter import limit
-
-
-@dataclass(frozen=True)
-class NeuConfig:
-    """Constructor arguments, as they stand on the card."""
-
-    window: int = 2048
-    hop: int = 512
-    phase_bins: int = 256
-    """How many of the lowest bins show their phase to the encoder."""
-    encoder_width: int = 256
-    encoder_blocks: int = 5
-    decoder_width: int = 288
-    decoder_blocks: int = 7
-    expansion: int = 3
-    latent: int = 256
-    codebooks: int = 16
-    codebook_size: int = 1024
-    codebook_dim: int = 8
-    decoder_phase_bins: int = 0
-    """How many of the lowest bins the decoder gives a phase; the others get noise for one, see
-    `neucodec.models.parts.phase`. 0: all have the decoder's."""
-    bands: int = 0
-    """In how many `Bands` encoder and decoder have magnitudes; 0: in every bin."""
-    stack: int = 1
-    """Spectra, ``hop`` apart, in one frame of codes."""
-    fade_frames: int = 0
-    """Frames that adjacent chunks share, fading from one to the other: the outermost frames of a
-    chunk, which the decoder sees without a neighbour, count least."""
-
-
-class ConvNeXtBlock(nn.Module):
-    """Depthwise convolution over time, layer norm, two-layer MLP, scaled residual.
-
-    As in ConvNeXt (arXiv 2201.03545) reduced to one dimension; tensors are [B, F, C].
-    """
-
-    def __init__(self, width: int, expansion: int, scale: float) -> None:
-        super().__init__()
-        self.depthwise = nn.Conv1d(width, width, 7, padding=3, groups=width)
-        self.norm = nn.LayerNorm(width)
-        self.expand = nn.Linear(width, expansion * width)
-        self.reduce = nn.Linear(expansion * width, width)
-        self.scale = nn.Parameter(torch.full((width,), scale))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Frames [B, F, C] to frames of the same shape."""
-        y = self.depthwise(x.transpose(1, 2)).transpose(1, 2)
-        y = self.reduce(F.gelu(self.expand(self.norm(y))))
-        return x + self.scale * y
-
-
-class Trunk(nn.Module):
-    """Linear input, a stack of blocks, a final layer norm and a linear output, over frames."""
-
-    def __init__(self, inputs: int, width: int, blocks: int, outputs: int, expansion: int) -> None:
-        super().__init__()
-        self.input = nn.Linear(inputs, width)
-        self.input_norm = nn.LayerNorm(width)
-        self.blocks = nn.Sequential(
-            *(ConvNeXtBlock(width, expansion, 1 / blocks) for _ in range(blocks))
-        )
-        self.output_norm = nn.LayerNorm(width)
-        self.output = nn.Linear(width, outputs)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Frames [B, F, inputs] to frames [B, F, outputs]."""
-        x = self.blocks(self.input_norm(self.input(x)))
-        out: Tensor = self.output(self.output_norm(x))
-        return out
-
-
-class Neu(nn.Module):
-    """Mono codec network: chunks of audio at unit level to codes and back.
-
-    A frame is ``hop`` samples: one spectrum, or as many as the configuration stacks. A chunk of
-    ``F`` frames is ``F * hop`` new samples with ``context`` real samples on either
-    side, since the outermost windows reach beyond the chunk. Synthesis covers the same
-    ``F * hop + 2 * context`` samples; adding the overlapping ends of adjacent chunks together
-    is exactly the overlap-add between any two frames, so a seam is no different from a hop.
-    """
-
-    rise: Tensor
-
-    def __init__(self, config: NeuConfig | None = None) -> None:
-        super().__init__()
-        c = self.config = config or NeuConfig()
-        bins = c.window // 2 + 1
-        if c.stack < 1:
-            raise ValueError(f"{c.stack} spectra in a frame: give 1 or more")
-        self.hop = c.hop * c.stack
-        self.context = (c.window - c.hop) // 2
-        self.spectrum = Spectrum(c.window, c.hop)
-        self.bands = Bands(bins, c.bands) if c.bands else None
-        levels = c.bands or bins
-        fading = c.fade_frames * c.stack
-        steps = (torch.arange(fading, device="cpu") + 0.5) / max(1, fading)
-        self.register_buffer("rise", (steps * torch.pi / 2).sin().square(), persistent=False)
-        self.encoder = Trunk(
-            c.stack * (levels + 2 * c.phase_bins),
-            c.encoder_width,
-            c.encoder_blocks,
-            c.latent,
-            c.expansion,
-        )
-        self.quantiser = ResidualQuantiser(c.latent, c.codebooks, c.codebook_size, c.codebook_dim)
-        self.phases = Phases(bins, c.decoder_phase_bins or bins)
-        self.parts = [levels, self.phases.given, self.phases.given]
-        outputs = c.stack * sum(self.parts)
-        self.decoder = Trunk(c.latent, c.decoder_width, c.decoder_blocks, outputs, c.expansion)
-
-    def features(self, audio: Tensor) -> Tensor:
-        """Audio [B, F * hop + 2 * context] to what the encoder sees, see `describe`."""
-        spectrum = self.spectrum.analyse(audio)
-        return self.describe(spectrum.real, spectrum.imag)
-
-    def describe(self, real: Tensor, imaginary: Tensor) -> Tensor:
-        """Both parts of spectra [B, F * stack, bins] to features
-        [B, F, stack * (levels + 2 * phase_bins)].
-
-        Log magnitude of every bin or band, then the complex spectrum of the low bins with its
-        magnitude raised to 0.3: what the ear hears, and the phase where bits can be spent on it.
-        """
-        power = real.square() + imaginary.square()
-        low = slice(self.config.phase_bins)
-        scale = power[..., low].clamp_min(1e-12).pow(-0.35)
-        magnitude = self.bands.magnitudes(power) if self.bands else power.sqrt()
-        level = 0.3 * (magnitude + 1e-4).log() + 1.0
-        features = torch.cat([level, real[..., low] * scale, imaginary[..., low] * scale], dim=-1)
-        return features.reshape(features.shape[0], -1, self.config.stack * features.shape[-1])
-
-    def analyse(self, audio: Tensor) -> Tensor:
-        """Audio [B, F * hop + 2 * context] to the latent before quantisation [B, F, D]."""
-        latent: Tensor = self.encoder(self.features(audio))
-        # Bounded, so that codebooks need not chase a latent that grows.
-        return F.layer_norm(latent, latent.shape[-1:])
-
-    def synthesise(self, latent: Tensor, start: Tensor | None = None) -> Tensor:
-        """Latent [B, F, D] to windowed audio [B, F * hop + 2 * context], ready to overlap-add;
-        ``start`` as `Phases` takes it."""
-        magnitude, x, y = self.spectra(latent)
-        x, y = self.phases(x, y, start)
-        return self.spectrum.synthesise(torch.complex(magnitude * x, magnitude * y))
-
-    def spectra(self, latent: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Latent [B, F, D] to magnitudes [B, F * stack, bins], as they count in a chunk, and to
-        both parts of the lowest bins' phases, of any length [B, F * stack, given]."""
-        decoded = self.decoder(latent).float().reshape(latent.shape[0], -1, sum(self.parts))
-        level, x, y = torch.split(decoded, self.parts, dim=-1)
-        if self.bands:
-            level = self.bands.bins(level)
-        # exp(7) is above the largest bin of any signal at unit RMS (sqrt(window) at most 45).
-        magnitude = (level * 3.0).clamp(max=7.0).exp()
-        return magnitude * self.frame_weights(level.shape[1])[:, None], x, y
-
-    def frame_weights(self, frames: int) -> Tensor:
-        """What each spectrum [F] of a chunk counts where chunks are added together."""
-        place = torch.arange(frames, device=self.rise.device)
-        weights = torch.ones_like(place, dtype=self.rise.dtype)
-        for k in range(len(self.rise)):  # without slices: exported, it takes any number of frames
-            for end in (k, frames - 1 - k):
-                weights = torch.where(place == end, weights * self.rise[k], weights)
-        return weights
-
-    def encode(self, audio: Tensor, codebooks: int) -> Tensor:
-        """Audio [B, F * hop + 2 * context] to codes [B, codebooks, F] (int64)."""
-        return self.quantiser.encode(self.analyse(audio), codebooks)
-
-    def decode(self, codes: Tensor) -> Tensor:
-        """Codes [B, K, F] to windowed audio [B, F * hop + 2 * context]."""
-        audio = self.synthesise(self.quantiser.decode(codes), Phases.start(codes))
-        return limit(audio, self.config.hop)
-
-    def forward(self, audio: Tensor, counts: Tensor | None) -> tuple[Tensor, Quantised | None]:
-        """Reconstruct for training; ``counts`` None leaves the latent unquantised."""
-        latent = self.analyse(audio).float()
-        if counts is None:
-            return self.synthesise(latent), None
-        with torch.autocast(latent.device.type, enabled=False):
-            quantised = self.quantiser(latent, counts)
-        return self.synthesise(quantised.latent), quantised
+from .network import Neu, NeuConfig
 
 
 class NeuCodec:

@@ -18,7 +18,7 @@ from .inference import Linear, Middle, after_norm, exact
 from .limiter import limit
 
 if TYPE_CHECKING:
-    from .codec import Neu
+    from .network import Neu
 
 _ALIGNED = 16
 """A matrix product is up to half as fast again where its rows have a multiple of that many floats,

@@ -19,7 +19,7 @@ from .inference import Linear, Middle, after_norm, exact
 if TYPE_CHECKING:
     from neucodec.models.parts.trained_rvq import ResidualQuantiser
 
-    from .codec import Neu
+    from .network import Neu
 
 
 class _Chain:

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
-    from .codec import ConvNeXtBlock, Trunk
+    from .network import ConvNeXtBlock, Trunk
 
 
 def exact(parameter: Tensor) -> Tensor:

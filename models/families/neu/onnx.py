@@ -20,8 +20,9 @@ from torch import Tensor, nn
 
 from neucodec.models.errors import ModelError
 
-from .codec import Neu, NeuCodec
+from .codec import NeuCodec
 from .limiter import limit
+from .network import Neu
 
 if TYPE_CHECKING:
     from neucodec.models.codec import Codec

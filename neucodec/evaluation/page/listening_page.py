@@ -15,9 +15,10 @@ import numpy as np
 import soundfile
 
 from neucodec.audio.loudness import LoudnessMeter
+from neucodec.audio.samples import Audio
 from neucodec.evaluation.clips import Clip, read_clip
 from neucodec.evaluation.codecs import Neural, rival
-from neucodec.evaluation.metrics import METRICS, Audio, resampled
+from neucodec.evaluation.metrics import METRICS, resampled
 from neucodec.evaluation.results import Results
 from neucodec.evaluation.summary import labels, number
 from neucodec.evaluation.trial import Row

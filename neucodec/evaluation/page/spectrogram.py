@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from neucodec.audio.samples import Audio
 from neucodec.errors import NeucodecError
-from neucodec.evaluation.metrics import Audio
 from neucodec.files.outfile import output_file
 
 _WINDOW, _COLUMNS = 2048, 1200

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from neucodec.models.catalogue.card import Card
-from neucodec.models.families.neu.codec import Neu, NeuConfig
+from neucodec.models.families.neu.network import Neu, NeuConfig
 from neucodec.models.parts.phase import Phases
 from neucodec.training.losses.auditory import AuditoryDistance
 from neucodec.training.losses.disturbance import Disturbance

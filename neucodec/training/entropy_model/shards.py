@@ -11,7 +11,8 @@ import soundfile
 import soxr
 import torch
 
-from neucodec.coding.chunks import Audio, ChunkSplitter, Geometry, Piece
+from neucodec.audio.samples import Audio
+from neucodec.coding.chunks import ChunkSplitter, Geometry, Piece
 from neucodec.coding.levels import normalise
 from neucodec.models.codec import AudioChunk, Codec
 from neucodec.terminal.signals import end_if_told

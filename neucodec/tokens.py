@@ -1,7 +1,8 @@
-"""Whether tokens are such as a codec's encoder gives."""
+"""Tokens: the codes of a batch of signals as tensors, and checks of those that are given."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from neucodec.coding.chunks import Geometry
@@ -11,7 +12,25 @@ from .arguments import whole_number
 from .errors import GivenTypeError, GivenValueError
 
 if TYPE_CHECKING:
-    from .model import Tokens
+    from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Tokens:
+    """What `Model.encode` gives and `Model.decode` takes."""
+
+    codes: Tensor
+    """[batch, streams, codebooks, frames], int64. Any first codebooks of a residual quantiser can
+    be decoded alone, at lower quality: slice them off with `first`."""
+    scales: Tensor | None
+    """[batch, streams, chunks], float32: the level of each chunk, where the codec has levels."""
+    samples: int
+    """Of the signal, at the model's rate."""
+
+    def first(self, codebooks: int) -> Tokens:
+        """The same with so many codebooks only."""
+        count = whole_number("codebooks", codebooks, 1, self.codes.shape[2])
+        return Tokens(self.codes[:, :, :count], self.scales, self.samples)
 
 
 def checked_tokens(tokens: Tokens, card: Card, geometry: Geometry) -> int:
