@@ -28,7 +28,7 @@ import torch
 from neucodec import load_model
 from neucodec.coding.entropy import Adaptive, EntropyModel, Learned, encode_payload
 from neucodec.formats import RangeDecoder, encode_intervals
-from neucodec.models.lm.load import fetch, load
+from neucodec.models.lm.load import fetch_entropy_model, load_entropy_model
 from neucodec.training.entropy_model.shards import held_out
 
 Codes = npt.NDArray[np.int64]
@@ -60,7 +60,7 @@ def coded(codes: Codes, model: EntropyModel) -> bytes:
 def bits(folder: Path, counts: list[int]) -> None:
     codec = load_model().codec
     card = codec.card
-    learned = load(card, fetch(card))
+    learned = load_entropy_model(card, fetch_entropy_model(card))
     assert learned is not None
     codes = held_out(codec, folder, most_per_file=10**9).astype(np.int64)
     per_second = card.sample_rate / card.chunk_stride

@@ -27,7 +27,7 @@ from neucodec.models.errors import ModelError
 from neucodec.models.families.dac.network import Dac, DacConfig
 from neucodec.models.families.encodec.network import Encodec, EncodecConfig
 from neucodec.models.families.neu.network import Neu, NeuConfig
-from neucodec.models.load import load
+from neucodec.models.load import load_codec
 from neucodec.models.local_checkpoint import card_at
 from neucodec.training.codecs import system_of
 from neucodec.training.recipe import Recipe
@@ -244,7 +244,7 @@ def cases() -> Callable[[random.Random], tuple[bytes, Callable[[], str]]]:
             card = card_at(path)
             if card.folder is None:
                 raise ModelError("no card of one's own")
-            codec, target = load(card, "cpu"), io.BytesIO()
+            codec, target = load_codec(card, "cpu"), io.BytesIO()
             options = EncodeOptions(entropy="none", threads=1)
             encode_source(ArraySource(noise, 8000), target, codec, options)
             target.seek(0)

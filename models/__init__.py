@@ -1,1 +1,99 @@
-"""Networks, quantisers, cards and embedded weights; importing this package imports no torch."""
+"""Networks, quantisers, cards and embedded weights: tensors, and never bytes or terminals.
+
+This is the face of the package: other rooms import from here alone, but for training, which builds
+networks of their parts. Importing it loads neither torch nor any module before a name is asked for.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .batching import decode_together, encode_together
+    from .catalogue import weights_store
+    from .catalogue.card import WINDOWS, Card, card_names, cards, entropy_cards, find_card
+    from .catalogue.download_progress import SILENT, Advance, Monitor
+    from .catalogue.weights_entry import Stored
+    from .codec import AudioChunk, Codec, CodeChunk, State
+    from .errors import ModelError
+    from .families.dac.windows import WindowCodec
+    from .families.neu.onnx import DECODER, ENCODER, export_onnx
+    from .import_torch import start_torch
+    from .lm.frequencies import FrequencyModel, Stepper, digest
+    from .lm.load import build_entropy_model, fetch_entropy_model, load_entropy_model
+    from .load import build_codec, load_codec, resolve
+    from .parts.precision import PRECISIONS, float32_by_default
+    from .strategies import ContextCodec, StreamCodec, give_up
+
+_HOMES = {
+    "batching": ("decode_together", "encode_together"),
+    "catalogue": ("weights_store",),
+    "catalogue.card": ("WINDOWS", "Card", "card_names", "cards", "entropy_cards", "find_card"),
+    "catalogue.download_progress": ("SILENT", "Advance", "Monitor"),
+    "catalogue.weights_entry": ("Stored",),
+    "codec": ("AudioChunk", "CodeChunk", "Codec", "State"),
+    "errors": ("ModelError",),
+    "families.dac.windows": ("WindowCodec",),
+    "families.neu.onnx": ("DECODER", "ENCODER", "export_onnx"),
+    "import_torch": ("start_torch",),
+    "lm.frequencies": ("FrequencyModel", "Stepper", "digest"),
+    "lm.load": ("build_entropy_model", "fetch_entropy_model", "load_entropy_model"),
+    "load": ("build_codec", "load_codec", "resolve"),
+    "parts.precision": ("PRECISIONS", "float32_by_default"),
+    "strategies": ("ContextCodec", "StreamCodec", "give_up"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "DECODER",
+    "ENCODER",
+    "PRECISIONS",
+    "SILENT",
+    "WINDOWS",
+    "Advance",
+    "AudioChunk",
+    "Card",
+    "CodeChunk",
+    "Codec",
+    "ContextCodec",
+    "FrequencyModel",
+    "ModelError",
+    "Monitor",
+    "State",
+    "Stepper",
+    "Stored",
+    "StreamCodec",
+    "WindowCodec",
+    "build_codec",
+    "build_entropy_model",
+    "card_names",
+    "cards",
+    "decode_together",
+    "digest",
+    "encode_together",
+    "entropy_cards",
+    "export_onnx",
+    "fetch_entropy_model",
+    "find_card",
+    "float32_by_default",
+    "give_up",
+    "load_codec",
+    "load_entropy_model",
+    "resolve",
+    "start_torch",
+    "weights_store",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home = import_module(f".{_HOME_OF[name]}", __name__)
+    if name == "weights_store":
+        return import_module(f".{name}", home.__name__)
+    return getattr(home, name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

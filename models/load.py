@@ -67,7 +67,7 @@ def choose_precision(name: str, card: Card, device: torch.device) -> torch.dtype
     return torch.bfloat16 if usable and in_bfloat16(name, device) else torch.float32
 
 
-def load(
+def load_codec(
     model: str | Card,
     device: str = "auto",
     *,
@@ -85,10 +85,10 @@ def load(
     card = resolve(model)
     found = weights_store.fetch(card, offline=offline, monitor=monitor)
     card = replace(card, sha256=weights_store.check(found))
-    return build(card, found.path, device, precision, half)
+    return build_codec(card, found.path, device, precision, half)
 
 
-def build(
+def build_codec(
     card: Card,
     path: Path,
     device: str = "auto",

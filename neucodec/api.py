@@ -22,19 +22,17 @@ from neucodec.coding.default_model import DEFAULT_MODEL
 from neucodec.coding.encoder import EncodeOptions
 from neucodec.coding.encoder import encode as encode_source
 from neucodec.coding.entropy_models import SHARED, EntropyModels
+from neucodec.formats import NcfReader
 from neucodec.interchange.peers import as_ncf
-from neucodec.models.catalogue.card import Card
-from neucodec.models.codec import Codec
-from neucodec.models.load import load
+from neucodec.models import Card, Codec, load_codec
 
 from .arguments import Given, is_path, number, opened, path_of, samples_of, tags_of, whole_number
 from .damage import warn_of_damage
 from .errors import GivenTypeError, GivenValueError
 from .file import NcfFile
-from .formats import NcfReader
 from .model import Model
 
-_loaded = lru_cache(maxsize=2)(load)
+_loaded = lru_cache(maxsize=2)(load_codec)
 _loading = Lock()
 
 

@@ -19,13 +19,12 @@ from neucodec.coding.decoder import DecodeOptions, Decoder, card_for, check_head
 from neucodec.coding.entropy import EntropyModel, chunk_codes, codes_of
 from neucodec.coding.entropy_models import SHARED, EntropyModels
 from neucodec.coding.integrity import damaged_spans, length_of, surplus_of
-from neucodec.models.codec import Codec
-from neucodec.models.load import load
+from neucodec.formats import Chunk, Header, NcfReader
+from neucodec.models import Codec, load_codec
 from neucodec.terminal.timecode import format_spans
 
 from .arguments import Given, opened, path_of, whole_number
 from .errors import GivenIndexError, GivenValueError, NcfDamageWarning, NeucodecError
-from .formats import Chunk, Header, NcfReader
 
 
 class _Running(NamedTuple):
@@ -130,7 +129,7 @@ class NcfFile:
     def codec(self) -> Codec:
         """The loaded codec, loaded at first use."""
         if self._codec is None:
-            self._codec = load(self.card.name, self._device)
+            self._codec = load_codec(self.card.name, self._device)
         return self._codec
 
     def tell(self) -> int:

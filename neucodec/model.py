@@ -12,7 +12,7 @@ from neucodec.audio.samples import LOUDEST, Audio
 from neucodec.coding.bitrate import codebooks_for
 from neucodec.coding.chunks import ChunkSplitter, Geometry, OverlapAdder, Piece
 from neucodec.coding.levels import normalise
-from neucodec.models.catalogue.card import Card
+from neucodec.models import Card
 
 from .arguments import number, whole_number
 from .errors import GivenTypeError, GivenValueError
@@ -21,7 +21,7 @@ from .tokens import Tokens, checked_tokens
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from neucodec.models.codec import Codec, CodeChunk, State
+    from neucodec.models import Codec, CodeChunk, State
 
 
 class Model:
@@ -165,9 +165,8 @@ class Model:
         """Codes [streams of the batch, codebooks, frames] of a chunk, their scales, the state."""
         import torch
 
-        from neucodec.models.codec import AudioChunk
-
-        from .formats import byte_to_scale
+        from neucodec.formats import byte_to_scale
+        from neucodec.models import AudioChunk
 
         audio, scale = piece.audio, None
         if self.card.level == "rms":
@@ -190,7 +189,7 @@ class Model:
     ) -> tuple[Tensor, State]:
         """Audio [streams of the batch, channels, width] of a chunk; ``ends`` says whether it is the
         first, the last."""
-        from neucodec.models.codec import CodeChunk
+        from neucodec.models import CodeChunk
 
         levelled = self.card.level == "rms"
         chunk = CodeChunk(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from neucodec.coding.chunks import Geometry
-from neucodec.models.catalogue.card import Card
+from neucodec.models import Card
 
 from .arguments import whole_number
 from .errors import GivenTypeError, GivenValueError

@@ -53,7 +53,7 @@ class Loaded:
     def __init__(self) -> None:
         self._codecs: dict[tuple[object, ...], Codec] = {}
         self._entropy_models: dict[Path, FrequencyModel] = {}
-        self._build, self._load = load.build, entropy_registry.load
+        self._build, self._load = load.build_codec, entropy_registry.load_entropy_model
 
     def build(
         self,
@@ -63,7 +63,7 @@ class Loaded:
         precision: str = "float32",
         half: str | None = None,
     ) -> Codec:
-        """See `registry.build`; both halves are kept, for others may need them."""
+        """See `load.build_codec`; both halves are kept, for others may need them."""
         if path.parent != EMBEDDED:
             return self._build(card, path, device, precision, half)
         key = path, device, precision
@@ -72,7 +72,7 @@ class Loaded:
         return self._codecs[key]
 
     def load(self, card: Card, found: Found) -> FrequencyModel:
-        """See `neucodec.models.lm.load.load`."""
+        """See `lm.load.load_entropy_model`."""
         if found.path.parent != EMBEDDED:
             return self._load(card, found)
         if found.path not in self._entropy_models:
@@ -92,8 +92,8 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
         with monkeypatch.context() as patch:
             # A process of its own would do nothing else with torch; this one does.
             patch.setattr("neucodec.models.import_torch.start_torch", lambda: None)
-            patch.setattr(load, "build", LOADED.build)
-            patch.setattr(entropy_registry, "load", LOADED.load)
+            patch.setattr(load, "build_codec", LOADED.build)
+            patch.setattr(entropy_registry, "load_entropy_model", LOADED.load)
             patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
             patch.setattr(sys, "stdout", io.TextIOWrapper(out, "utf-8", write_through=True))
             patch.setattr(sys, "stderr", io.TextIOWrapper(err, "utf-8", write_through=True))

@@ -21,7 +21,7 @@ from neucodec.coding.entropy_models import SHARED
 from neucodec.formats import NcfReader
 from neucodec.models.catalogue.card import find_card
 from neucodec.models.codec import Codec
-from neucodec.models.load import build
+from neucodec.models.load import build_codec
 
 
 def small(name: str, path: Path, config: Any, **changes: Any) -> Codec:
@@ -29,7 +29,7 @@ def small(name: str, path: Path, config: Any, **changes: Any) -> Codec:
     card = find_card(name)
     arguments: Mapping[str, Any] = asdict(config)
     size = {"codebook_size": config.codebook_size, "codebooks": config.codebooks}
-    return build(replace(card, config=dict(arguments), **(size | changes)), path, "cpu")
+    return build_codec(replace(card, config=dict(arguments), **(size | changes)), path, "cpu")
 
 
 def to_ncf(codec: Codec, audio: Tensor, rate: int | None = None, **options: Any) -> bytes:

@@ -29,7 +29,7 @@ from neucodec.models.families.hificodec import HifiCodec, HifiCodecConfig
 from neucodec.models.families.neu.network import NeuConfig
 from neucodec.models.families.spectokenizer.network import SpecTokenizer, SpecTokenizerConfig
 from neucodec.models.families.table import configured
-from neucodec.models.load import build
+from neucodec.models.load import build_codec
 from neucodec.models.local_checkpoint import card_at
 
 CARDS = cards()
@@ -186,7 +186,7 @@ def test_every_card_of_the_package_is_within_all_bounds() -> None:
 def test_a_card_agrees_with_its_network(change: dict[str, object], complaint: str) -> None:
     card = CARDS["specmini-16khz"]
     with pytest.raises(ModelError, match=f"specmini-16khz: {complaint}"):
-        build(replace(card, **change), EMBEDDED / card.weights, "cpu")
+        build_codec(replace(card, **change), EMBEDDED / card.weights, "cpu")
 
 
 @pytest.mark.parametrize(

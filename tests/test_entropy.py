@@ -159,7 +159,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is loaded as its entropy model counts codes."""
-    monkeypatch.setattr(load, "build", lambda card, path: Counted())
+    monkeypatch.setattr(load, "build_entropy_model", lambda card, path: Counted())
     monkeypatch.setattr(SHARED, "_loaded", {})
 
 
@@ -361,7 +361,7 @@ def test_another_version_of_the_model_is_refused(
     data = encoded(codec, 1, "lm")
     other = Counted()
     other.fingerprint = bytes(8)
-    monkeypatch.setattr(load, "build", lambda card, path: other)
+    monkeypatch.setattr(load, "build_entropy_model", lambda card, path: other)
     monkeypatch.setattr(SHARED, "_loaded", {})
     for any_weights in (False, True):
         with pytest.raises(NeucodecError, match="another version of the entropy model test-lm"):

@@ -13,7 +13,7 @@ from neucodec.coding.entropy import Learned
 from neucodec.formats import Chunk, EntropyCoder, Header, NcfWriter, ScaleKind, encode_intervals
 from neucodec.models.catalogue.card import find_card
 from neucodec.models.lm.frequencies import digest
-from neucodec.models.lm.load import fetch, load
+from neucodec.models.lm.load import fetch_entropy_model, load_entropy_model
 
 PINNED = {
     "neu2-44khz": (
@@ -32,14 +32,14 @@ CODES = (np.arange(16 * 86).reshape(1, 16, 86) * 7919 % 1024).astype(np.int64)
 
 
 def model(codec: str = "neu2-44khz") -> Learned:
-    found = load(find_card(codec), fetch(find_card(codec)))
+    found = load_entropy_model(find_card(codec), fetch_entropy_model(find_card(codec)))
     assert found is not None
     return Learned(found)
 
 
 @pytest.mark.parametrize("codec", PINNED)
 def test_its_frequencies_are_the_same_on_every_machine(codec: str) -> None:
-    found = load(find_card(codec), fetch(find_card(codec)))
+    found = load_entropy_model(find_card(codec), fetch_entropy_model(find_card(codec)))
     assert found is not None
     assert (found.fingerprint.hex(), digest(found)) == PINNED[codec][:2]
 

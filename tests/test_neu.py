@@ -13,7 +13,7 @@ from neucodec.models.codec import AudioChunk, CodeChunk
 from neucodec.models.errors import ModelError
 from neucodec.models.families.neu.codec import NeuCodec
 from neucodec.models.families.neu.network import Neu, NeuConfig
-from neucodec.models.load import load
+from neucodec.models.load import load_codec
 
 CARD = find_card("neu2-44khz")
 WEIGHTS = Path(str(files("neucodec.models"))) / "weights/neu2-44khz.safetensors"
@@ -22,7 +22,7 @@ SMALL = NeuConfig(encoder_width=16, encoder_blocks=1, decoder_width=16, decoder_
 
 @pytest.fixture(scope="module", params=["neu2-44khz", "neu-44khz"])
 def codec(request: pytest.FixtureRequest) -> NeuCodec:
-    loaded = load(request.param, "cpu")
+    loaded = load_codec(request.param, "cpu")
     assert isinstance(loaded, NeuCodec)
     return loaded
 
@@ -67,7 +67,9 @@ def test_fewer_codebooks_give_the_first_of_the_same_codes(codec: NeuCodec) -> No
 
 
 def test_half_a_codec_does_half_the_work(codec: NeuCodec) -> None:
-    encoder, decoder = (load(codec.card.name, "cpu", half=half) for half in ("encoder", "decoder"))
+    encoder, decoder = (
+        load_codec(codec.card.name, "cpu", half=half) for half in ("encoder", "decoder")
+    )
     assert isinstance(encoder, NeuCodec) and isinstance(decoder, NeuCodec)
     codes = encode(codec, chunk(20), 9)
     assert torch.equal(encode(encoder, chunk(20), 9), codes)
@@ -159,7 +161,7 @@ def test_an_unknown_name_lists_the_known_ones() -> None:
 
 def test_an_unknown_device_is_refused() -> None:
     with pytest.raises(ModelError, match="use auto, cpu, cuda or mps"):
-        load("neu2-44khz", "abacus")
+        load_codec("neu2-44khz", "abacus")
 
 
 def test_decoding_for_inference_is_the_network_but_for_rounding(codec: NeuCodec) -> None:

@@ -23,7 +23,7 @@ from neucodec.models.catalogue.card import find_card
 from neucodec.models.codec import Codec
 from neucodec.models.families.dac.network import DAC_44KHZ
 from neucodec.models.families.hificodec import HifiCodec, HifiCodecConfig
-from neucodec.models.load import build
+from neucodec.models.load import build_codec
 
 WEIGHTS = Path(str(files("neucodec.models"))) / "weights"
 
@@ -69,7 +69,7 @@ def test_codes_do_not_depend_on_the_batch(make: Callable[[], Any], channels: int
 
 def codecs(name: str, folder: Path) -> Codec:
     if name == "neu2-44khz":
-        return build(find_card(name), WEIGHTS / "neu2-44khz.safetensors", "cpu")
+        return build_codec(find_card(name), WEIGHTS / "neu2-44khz.safetensors", "cpu")
     if name == "dac-44khz":
         save_file(dac(small(DAC_44KHZ)).state_dict(), folder / "dac.safetensors")
         changes = {"chunk_frames": 20, "chunk_stride": 20 * 512}

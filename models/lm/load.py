@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from .frequencies import FrequencyModel
 
 
-def fetch(card: Card, *, offline: str = "", monitor: Monitor = SILENT) -> weights_store.Found:
+def fetch_entropy_model(
+    card: Card, *, offline: str = "", monitor: Monitor = SILENT
+) -> weights_store.Found:
     """Find the weights of a codec's entropy model, which it must have; fetch them if need be.
 
     ``offline`` names what forbids fetching; ``monitor`` learns how far it is. Raises ModelError.
@@ -23,13 +25,13 @@ def fetch(card: Card, *, offline: str = "", monitor: Monitor = SILENT) -> weight
     return weights_store.fetch(card.entropy, offline=offline, monitor=monitor)
 
 
-def load(card: Card, found: weights_store.Found) -> FrequencyModel:
-    """Check and load what `fetch` has found. Raises ModelError."""
+def load_entropy_model(card: Card, found: weights_store.Found) -> FrequencyModel:
+    """Check and load what `fetch_entropy_model` has found. Raises ModelError."""
     weights_store.check(found)
-    return build(card, found.path)
+    return build_entropy_model(card, found.path)
 
 
-def build(card: Card, path: Path) -> FrequencyModel:
+def build_entropy_model(card: Card, path: Path) -> FrequencyModel:
     """Load the entropy model of a codec from a weights file; ModelError where it does not fit."""
     assert card.entropy is not None
     name = card.entropy.name

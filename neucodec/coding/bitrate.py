@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from neucodec.errors import NeucodecError, quoted
-from neucodec.models.catalogue.card import Card
+from neucodec.models import Card
 
 _PATTERN = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*(k?)(?:bps|bit/s|b)?", re.IGNORECASE)
 _LARGEST = 1e12  # bit/s

@@ -12,7 +12,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from neucodec.models.codec import AudioChunk, Codec, CodeChunk, State
+from neucodec.models import AudioChunk, Codec, CodeChunk, State
 
 MOST_STREAMS = 16
 """That go through a codec together."""

@@ -21,10 +21,17 @@ from neucodec.formats import (
     byte_to_scale,
     encode_chunk,
 )
-from neucodec.models.batching import decode_together, encode_together
-from neucodec.models.codec import AudioChunk, Codec, CodeChunk, State
-from neucodec.models.parts.precision import float32_by_default
-from neucodec.models.strategies import StreamCodec, give_up
+from neucodec.models import (
+    AudioChunk,
+    Codec,
+    CodeChunk,
+    State,
+    StreamCodec,
+    decode_together,
+    encode_together,
+    float32_by_default,
+    give_up,
+)
 from neucodec.parallel.read_ahead import in_batches
 from neucodec.parallel.threads import available_threads, in_order
 

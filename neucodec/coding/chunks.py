@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from neucodec.audio.samples import Audio
-from neucodec.models.catalogue.card import WINDOWS, Card
+from neucodec.models import WINDOWS, Card
 
 
 @dataclass(frozen=True, kw_only=True)

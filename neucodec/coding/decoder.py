@@ -14,9 +14,7 @@ from neucodec.audio.resample import BlockResampler
 from neucodec.audio.samples import Audio
 from neucodec.errors import NeucodecError
 from neucodec.formats import Chunk, Header, NcfReader
-from neucodec.models.catalogue.card import Card, find_card
-from neucodec.models.codec import Codec
-from neucodec.models.errors import ModelError
+from neucodec.models import Card, Codec, ModelError, find_card
 from neucodec.parallel.threads import batches, in_order, threads_within
 from neucodec.terminal.timecode import LONGEST
 
@@ -71,8 +69,7 @@ def fitted_codec(codec: Codec, header: Header) -> Codec:
     card = fitted(codec.card, header)
     if card is codec.card:
         return codec
-    from neucodec.models.families.dac.windows import WindowCodec
-    from neucodec.models.strategies import ContextCodec
+    from neucodec.models import ContextCodec, WindowCodec
 
     assert isinstance(codec, ContextCodec)
     return WindowCodec(card, codec.network, codec.device)

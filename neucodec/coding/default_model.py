@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from neucodec.errors import NeucodecError
-from neucodec.models.catalogue.card import Card, find_card
+from neucodec.models import Card, find_card
 from neucodec.terminal.console import counted
 
 from .bitrate import format_kbps, reaches

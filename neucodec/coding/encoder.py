@@ -13,8 +13,7 @@ import numpy as np
 from neucodec.audio.resample import BlockResampler
 from neucodec.errors import NeucodecError
 from neucodec.formats import EntropyCoder, Header, LayerKind, NcfWriter
-from neucodec.models.catalogue.card import Card
-from neucodec.models.codec import Codec
+from neucodec.models import Card, Codec
 from neucodec.parallel.threads import batches, in_order, threads_within
 from neucodec.version import __version__
 

@@ -31,8 +31,8 @@ from neucodec.formats import (
 from neucodec.terminal.signals import end_if_told
 
 if TYPE_CHECKING:
-    from neucodec.models.lm.frequencies import FrequencyModel
-    from neucodec.models.lm.frequencies import Stepper as TorchStepper
+    from neucodec.models import FrequencyModel
+    from neucodec.models import Stepper as TorchStepper
 
 Codes = npt.NDArray[np.int64]
 

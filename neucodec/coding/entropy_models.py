@@ -11,16 +11,14 @@ from typing import TYPE_CHECKING
 
 from neucodec.errors import NeucodecError
 from neucodec.formats import EntropyCoder, Header, can_adapt
-from neucodec.models.catalogue.card import Card, find_card
-from neucodec.models.catalogue.download_progress import SILENT, Monitor
-from neucodec.models.errors import ModelError
+from neucodec.models import SILENT, Card, ModelError, Monitor, find_card
 from neucodec.terminal.signals import interruptible
 
 from .entropy import Adaptive, EntropyModel, Learned
 from .modes import ENTROPY
 
 if TYPE_CHECKING:
-    from neucodec.models.lm.frequencies import FrequencyModel
+    from neucodec.models import FrequencyModel
 
 
 class EntropyModels:
@@ -80,15 +78,15 @@ class EntropyModels:
         return found
 
     def _load(self, card: Card) -> Learned:
-        from neucodec.models.lm.load import fetch, load
+        from neucodec.models import fetch_entropy_model, load_entropy_model
 
         with self._lock:
             with interruptible():  # a server may take its time
-                file = fetch(card, offline=self._offline, monitor=self._monitor)
+                file = fetch_entropy_model(card, offline=self._offline, monitor=self._monitor)
             assert card.entropy is not None
             key = card.name, card.entropy.name, file.path
             if key not in self._loaded:
-                self._loaded[key] = Learned(load(card, file))
+                self._loaded[key] = Learned(load_entropy_model(card, file))
             return self._loaded[key]
 
 

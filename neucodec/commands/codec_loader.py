@@ -8,14 +8,13 @@ from contextlib import contextmanager
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from neucodec.models.catalogue.card import Card
-from neucodec.models.catalogue.download_progress import Advance, Monitor
+from neucodec.models import Advance, Card, Monitor
 from neucodec.terminal.console import REPORTS, Console, printable
 from neucodec.terminal.signals import interruptible
 
 if TYPE_CHECKING:
     from neucodec.coding.entropy_models import EntropyModels
-    from neucodec.models.codec import Codec
+    from neucodec.models import Codec
 
 OFFLINE = "--offline"
 
@@ -40,14 +39,14 @@ class Codecs:
 
     def get(self, card: Card, console: Console) -> Codec:
         """The codec of a card; what is not here is fetched. Raises ModelError."""
-        from neucodec.models.load import load
+        from neucodec.models import load_codec
 
         device, offline, precision, half = self._choice
         with self._lock:
             if card.name not in self._loaded:
                 monitor = Downloads(console)
                 with interruptible():  # a server may take its time
-                    self._loaded[card.name] = load(
+                    self._loaded[card.name] = load_codec(
                         card, device, precision=precision, offline=OFFLINE if offline else "",
                         monitor=monitor, half=half,
                     )  # fmt: skip

@@ -37,8 +37,7 @@ from .options import (
 
 if TYPE_CHECKING:
     from neucodec.interchange.peers import Load
-    from neucodec.models.catalogue.card import Card
-    from neucodec.models.codec import Codec
+    from neucodec.models import Card, Codec
 
 SUFFIXES = {"ncf": ".ncf", "ecdc": ".ecdc", "dac": ".dac"}
 """Kinds of files, and how their names end."""
@@ -174,8 +173,7 @@ class _Converting:
         """Whether an output is one of its kind, read to its end."""
         from neucodec.coding.integrity import is_whole_ncf
         from neucodec.formats import NcfError
-        from neucodec.formats.peers.dac import read_dac
-        from neucodec.formats.peers.ecdc import read_ecdc
+        from neucodec.formats.peers import read_dac, read_ecdc
 
         if self.kind == "ncf":
             return is_whole_ncf(path)

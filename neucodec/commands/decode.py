@@ -17,8 +17,7 @@ from neucodec.files.paths import size as size_of
 from neucodec.jobs.input_kinds import DECODABLE
 from neucodec.jobs.output_names import Job, names_file
 from neucodec.jobs.result import DONE, SKIPPED, Result
-from neucodec.models.catalogue.card import card_names
-from neucodec.models.parts.precision import PRECISIONS
+from neucodec.models import PRECISIONS, card_names
 from neucodec.terminal.console import Console, counted, shown
 from neucodec.terminal.timecode import format_spans, format_time
 
@@ -49,8 +48,7 @@ if TYPE_CHECKING:
     from neucodec.audio.output import AudioSink
     from neucodec.coding.decoder import Decoder
     from neucodec.formats import Header, NcfReader
-    from neucodec.models.catalogue.card import Card
-    from neucodec.models.codec import Codec
+    from neucodec.models import Card, Codec
 
 FORMATS: dict[str, str] = {
     ".wav": "wav",
@@ -223,7 +221,7 @@ class _Decoding:
         self, job: Job, reader: NcfReader, console: Console, unchanged: Callable[[], None]
     ) -> Result:
         from neucodec.audio.output import open_sink
-        from neucodec.models.import_torch import start_torch
+        from neucodec.models import start_torch
 
         start_torch()
         from neucodec.coding.decoder import DecodeOptions, Decoder

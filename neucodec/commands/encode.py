@@ -19,7 +19,7 @@ from neucodec.files.remote import is_remote
 from neucodec.jobs.input_kinds import AUDIO, RAW
 from neucodec.jobs.output_names import Job
 from neucodec.jobs.result import DONE, SKIPPED, Result
-from neucodec.models.errors import ModelError
+from neucodec.models import ModelError
 from neucodec.terminal.console import Console, counted, shown
 from neucodec.terminal.timecode import format_time
 
@@ -40,8 +40,7 @@ from .options import (
 if TYPE_CHECKING:
     from neucodec.audio.input import AudioSource, RawFormat
     from neucodec.coding.encoder import EncodeReport
-    from neucodec.models.catalogue.card import Card
-    from neucodec.models.codec import Codec
+    from neucodec.models import Card, Codec
 
 EPILOG = """
 \b
@@ -286,7 +285,7 @@ class _Encoding:
         return card
 
     def _codec(self, card: Card, console: Console) -> Codec:
-        from neucodec.models.import_torch import start_torch
+        from neucodec.models import start_torch
 
         start_torch()
         try:

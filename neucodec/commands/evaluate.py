@@ -24,7 +24,7 @@ from .options import COUNT, Folder, Model, Parsed, device_options, verbosity_opt
 if TYPE_CHECKING:
     from neucodec.evaluation.codecs import Neural
     from neucodec.evaluation.trial import Candidate, Row, Trial
-    from neucodec.models.catalogue.card import Card
+    from neucodec.models import Card
 
 MEASUREMENTS = "measurements"
 """Folder inside a report's, where what has been measured is kept."""

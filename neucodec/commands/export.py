@@ -17,7 +17,7 @@ from .codec_loader import Codecs
 from .options import File, Folder, Model, offline_option, verbosity_options
 
 if TYPE_CHECKING:
-    from neucodec.models.catalogue.card import Card
+    from neucodec.models import Card
 
 
 EPILOG = """
@@ -127,7 +127,7 @@ def _make(folder: Path) -> None:
 
 
 def _export_graphs(card: Card, folder: Path, force: bool, codecs: Codecs, console: Console) -> None:
-    from neucodec.models.families.neu.onnx import DECODER, ENCODER, export_onnx
+    from neucodec.models import DECODER, ENCODER, export_onnx
 
     for name in (ENCODER, DECODER):
         if (folder / name).exists() and not force:

@@ -10,9 +10,7 @@ from typing import Any
 
 import click
 
-from neucodec.models.catalogue import weights_store
-from neucodec.models.catalogue.card import Card, cards, entropy_cards
-from neucodec.models.catalogue.weights_entry import Stored
+from neucodec.models import Card, Stored, cards, entropy_cards, weights_store
 from neucodec.terminal.console import WARNINGS, Console, is_expected, shown
 from neucodec.terminal.signals import interruptible
 from neucodec.terminal.standard_streams import tell
@@ -112,14 +110,13 @@ def check_models(names: tuple[Stored, ...], quiet: int, verbose: int) -> None:
     console = Console(verbose - quiet)
 
     def check(card: Stored) -> None:
-        from neucodec.models.lm.frequencies import digest
-        from neucodec.models.lm.load import fetch, load
+        from neucodec.models import digest, fetch_entropy_model, load_entropy_model
 
         codec = card if isinstance(card, Card) else _codec_of(card)
         if codec.entropy is None:
             raise click.ClickException(f"{codec.name} has no entropy model")
         _here(codec.entropy)
-        model = load(codec, fetch(codec, offline="models check"))
+        model = load_entropy_model(codec, fetch_entropy_model(codec, offline="models check"))
         tell(f"{model.name} {model.fingerprint.hex()} {digest(model)}")
 
     _each(names or filter(weights_store.find, entropy_cards().values()), check, console)
@@ -158,11 +155,11 @@ def add(name: Stored, file: Path, quiet: int, verbose: int) -> None:
     """Bring the weights of a model by hand: check the file, copy it into the cache."""
 
     def load(path: Path) -> None:
-        from neucodec.models.lm.load import build as build_entropy
-        from neucodec.models.load import build
+        from neucodec.models import build_codec
+        from neucodec.models import build_entropy_model as build_entropy
 
         if isinstance(name, Card):
-            build(name, path, "cpu")
+            build_codec(name, path, "cpu")
         else:
             build_entropy(_codec_of(name), path)
 

@@ -15,9 +15,7 @@ from neucodec.coding.default_model import AUTO
 from neucodec.errors import NeucodecError, quoted
 from neucodec.files.pipes import is_special
 from neucodec.jobs.input_files import Selection
-from neucodec.models.catalogue.card import cards, entropy_cards
-from neucodec.models.errors import ModelError
-from neucodec.models.load import resolve
+from neucodec.models import ModelError, cards, entropy_cards, resolve
 from neucodec.terminal.console import shown
 from neucodec.terminal.standard_streams import PIPE
 from neucodec.terminal.timecode import parse_time

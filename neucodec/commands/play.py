@@ -26,8 +26,7 @@ from .codec_loader import Codecs
 from .options import TIME, Model, device_options, inputs_argument, verbosity_options
 
 if TYPE_CHECKING:
-    from neucodec.models.catalogue.card import Card
-    from neucodec.models.codec import Codec
+    from neucodec.models import Card, Codec
 
 PLAYERS = {
     "ffplay": ("-nodisp", "-autoexit", "-loglevel", "error", "-i", "-"),

@@ -16,7 +16,7 @@ from neucodec.file import NcfFile
 from neucodec.formats import Chunk, Header
 
 if TYPE_CHECKING:
-    from neucodec.models.codec import Codec
+    from neucodec.models import Codec
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from neucodec.formats import NcfReader
 from .metrics import resampled
 
 if TYPE_CHECKING:
-    from neucodec.models.codec import Codec
+    from neucodec.models import Codec
 
 T = TypeVar("T")
 

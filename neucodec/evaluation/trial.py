@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from neucodec.audio.samples import Audio
 from neucodec.errors import NeucodecError
 from neucodec.files.outfile import output_file
-from neucodec.models.catalogue.download_progress import SILENT, Monitor
+from neucodec.models import SILENT, Monitor
 from neucodec.terminal.console import counted, explain, is_expected
 from neucodec.terminal.signals import end_if_told
 from neucodec.version import __version__
@@ -23,7 +23,7 @@ from .codecs import Coded, Neural, rival, timed
 from .metrics import METRICS, measure
 
 if TYPE_CHECKING:
-    from neucodec.models.catalogue.card import Card
+    from neucodec.models import Card
 
 
 @dataclass(frozen=True)
@@ -221,9 +221,9 @@ _loaded: dict[tuple[str, str, str, str], Neural] = {}
 
 def loaded(card: Card, device: str, monitor: Monitor = SILENT, offline: str = "") -> Neural:
     """A codec, loaded once in each process."""
-    from neucodec.models.load import load
+    from neucodec.models import load_codec
 
     key = (card.name, card.weights, str(card.folder), device)
     if key not in _loaded:
-        _loaded[key] = Neural(load(card, device, monitor=monitor, offline=offline))
+        _loaded[key] = Neural(load_codec(card, device, monitor=monitor, offline=offline))
     return _loaded[key]

@@ -15,16 +15,24 @@ from neucodec.coding.entropy_models import SHARED, EntropyModels
 from neucodec.errors import NeucodecError
 from neucodec.files.byte_streams import read_up_to
 from neucodec.formats import Chunk, Header, NcfReader, NcfWriter, ScaleKind, pack_codes
-from neucodec.formats.peers import dac as dac_format
-from neucodec.formats.peers import ecdc as ecdc_format
-from neucodec.formats.peers.dac import DacFile, read_dac, write_dac
-from neucodec.formats.peers.ecdc import LAYOUTS, Ecdc, Segment, read_ecdc, write_ecdc
-from neucodec.models.catalogue.card import WINDOWS, Card, cards, find_card
+from neucodec.formats.peers import (
+    DAC_MAGIC,
+    ECDC_MAGIC,
+    LAYOUTS,
+    DacFile,
+    Ecdc,
+    Segment,
+    read_dac,
+    read_ecdc,
+    write_dac,
+    write_ecdc,
+)
+from neucodec.models import WINDOWS, Card, cards, find_card
 from neucodec.version import __version__
 
 if TYPE_CHECKING:
     from neucodec.coding.chunk_coding import Codes
-    from neucodec.models.codec import Codec
+    from neucodec.models import Codec
 
 Load = Callable[[Card], "Codec"]
 """Gives the codec of a card."""
@@ -41,7 +49,7 @@ _SHORT = 8
 
 def kind_of(head: bytes) -> str | None:
     """What a file is, by its first eight bytes; None for others than .ncf, .ecdc and .dac."""
-    starts = {b"\x89NCF": "ncf", ecdc_format.MAGIC: "ecdc", dac_format.MAGIC: "dac"}
+    starts = {b"\x89NCF": "ncf", ECDC_MAGIC: "ecdc", DAC_MAGIC: "dac"}
     return next((kind for start, kind in starts.items() if head.startswith(start)), None)
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from neucodec.models.codec import Codec
 from neucodec.models.families.neu.codec import NeuCodec
 from neucodec.models.lm.transformer import CodeTransformer
-from neucodec.models.load import load
+from neucodec.models.load import load_codec
 from neucodec.models.parts.precision import autocast
 from neucodec.terminal.signals import signals_noted
 from neucodec.training.corpus import Corpus
@@ -34,7 +34,7 @@ class LmTrainer:
         folder.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(recipe.seed)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.codec: Codec = load(recipe.codec)
+        self.codec: Codec = load_codec(recipe.codec)
         config = recipe.config(self.codec.card)
         self.model = CodeTransformer(config, recipe.dropout)
         if isinstance(self.codec, NeuCodec):
