@@ -23,8 +23,10 @@ import numpy as np
 
 import neucodec
 from neucodec.coding.chunks import Geometry
-from neucodec.coding.decoder import DecodeOptions, Decoder, card_for
+from neucodec.coding.decoder import Decoder
 from neucodec.coding.default_model import DEFAULT_MODEL
+from neucodec.coding.file_codec import card_for
+from neucodec.coding.options import DecodeOptions
 from neucodec.errors import NeucodecError
 from neucodec.formats import NcfError, NcfReader
 from neucodec.models.catalogue.card import find_card

@@ -26,7 +26,8 @@ import numpy.typing as npt
 import torch
 
 from neucodec import load_model
-from neucodec.coding.entropy import Adaptive, EntropyModel, Learned, encode_payload
+from neucodec.coding.entropy import Adaptive, EntropyModel, Learned
+from neucodec.coding.payloads import encode_payload
 from neucodec.formats import RangeDecoder, encode_intervals
 from neucodec.models.lm.load import fetch_entropy_model, load_entropy_model
 from neucodec.training.entropy_model.shards import held_out

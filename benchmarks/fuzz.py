@@ -29,9 +29,9 @@ import fuzz_mutations as mutations
 import numpy as np
 from fuzz_model import model_of
 
-from neucodec.coding.entropy import chunk_codes, codes_of, encode_payload, undecodable
 from neucodec.coding.entropy_models import SHARED
 from neucodec.coding.integrity import check_ncf
+from neucodec.coding.payloads import chunk_codes, codes_of, encode_payload, undecodable
 from neucodec.errors import NeucodecError
 from neucodec.formats import (
     Chunk,
@@ -236,9 +236,9 @@ def decode_cases() -> Case:
     import torch
 
     from neucodec.api import ArraySource, load_model
-    from neucodec.coding.decoder import DecodeOptions, Decoder
-    from neucodec.coding.encoder import EncodeOptions
+    from neucodec.coding.decoder import Decoder
     from neucodec.coding.encoder import encode as encode_source
+    from neucodec.coding.options import DecodeOptions, EncodeOptions
     from neucodec.models.codec import CodeChunk, State
 
     torch.set_num_threads(1)

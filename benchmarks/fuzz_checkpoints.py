@@ -19,9 +19,9 @@ from fuzz_pickles import grown, shared
 from safetensors.torch import save
 
 from neucodec.api import ArraySource
-from neucodec.coding.decoder import DecodeOptions, Decoder
-from neucodec.coding.encoder import EncodeOptions
+from neucodec.coding.decoder import Decoder
 from neucodec.coding.encoder import encode as encode_source
+from neucodec.coding.options import DecodeOptions, EncodeOptions
 from neucodec.formats import NcfReader
 from neucodec.models.errors import ModelError
 from neucodec.models.families.dac.network import Dac, DacConfig

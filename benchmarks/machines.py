@@ -77,7 +77,7 @@ def measure(folder: Path, out: Path) -> None:
     from published import codes_in, from_ncf, to_ncf
     from small_codecs import NAMES, load
 
-    from neucodec.coding.entropy import chunk_layer
+    from neucodec.coding.payloads import chunk_layer
     from neucodec.formats import NcfReader
 
     found: dict[str, npt.NDArray[np.generic]] = {}

@@ -1,7 +1,7 @@
 """Bytes on disk: the .ncf container and its reader. NumPy only, never torch."""
 
 from neucodec.formats.entropy.adaptive import AdaptiveStepper, adaptive_intervals, can_adapt
-from neucodec.formats.entropy.packed_codes import pack_codes, unpack_codes
+from neucodec.formats.entropy.packed_codes import pack_codes, payload_bytes, unpack_codes
 from neucodec.formats.entropy.range_coder import (
     Look,
     RangeDecoder,
@@ -67,6 +67,7 @@ __all__ = [
     "layer_width",
     "most_bands",
     "pack_codes",
+    "payload_bytes",
     "pays_for",
     "scale_to_byte",
     "transform_length",

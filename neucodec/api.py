@@ -17,11 +17,12 @@ import numpy.typing as npt
 from neucodec.audio.loudness import gain_to
 from neucodec.audio.samples import Audio
 from neucodec.coding.bitrate import parse_bitrate
-from neucodec.coding.decoder import DecodeOptions, Decoder, card_for
+from neucodec.coding.decoder import Decoder
 from neucodec.coding.default_model import DEFAULT_MODEL
-from neucodec.coding.encoder import EncodeOptions
 from neucodec.coding.encoder import encode as encode_source
 from neucodec.coding.entropy_models import SHARED, EntropyModels
+from neucodec.coding.file_codec import card_for
+from neucodec.coding.options import DecodeOptions, EncodeOptions
 from neucodec.formats import NcfReader
 from neucodec.interchange.peers import as_ncf
 from neucodec.models import Card, Codec, load_codec
@@ -203,7 +204,7 @@ def decode_opened(
     a checkpoint of one's own.
     """
     reader = NcfReader(as_ncf(file, load_card, model))
-    codec = load_card(model or card_for(reader.header))
+    codec = load_card(card_for(reader.header, model))
     options = DecodeOptions(strict=strict)
     decoder = Decoder(reader, codec, options, entropy_models=entropy_models)
     empty = np.zeros((0, decoder.channels), np.float32)

@@ -15,10 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from neucodec.audio.samples import Audio
-from neucodec.coding.decoder import DecodeOptions, Decoder, card_for, check_header
-from neucodec.coding.entropy import EntropyModel, chunk_codes, codes_of
+from neucodec.coding.decoder import Decoder
+from neucodec.coding.entropy import EntropyModel
 from neucodec.coding.entropy_models import SHARED, EntropyModels
+from neucodec.coding.file_codec import card_for
 from neucodec.coding.integrity import damaged_spans, length_of, surplus_of
+from neucodec.coding.options import DecodeOptions
+from neucodec.coding.payloads import chunk_codes, codes_of
 from neucodec.formats import Chunk, Header, NcfReader
 from neucodec.models import Codec, load_codec
 from neucodec.terminal.timecode import format_spans
@@ -70,8 +73,7 @@ class NcfFile:
             self.reader = NcfReader(self._file)
             if not self.reader.seekable:
                 raise NeucodecError("not seekable: read it with Decoder, or copy it to a file")
-            self.card = codec.card if codec else card_for(self.reader.header)
-            check_header(self.reader.header, self.card)
+            self.card = card_for(self.reader.header, codec.card if codec else None)
             self.reader.locate()
             self._check_end()
         except BaseException:

@@ -117,7 +117,7 @@ class Model:
         """
         import torch
 
-        from neucodec.coding.chunk_coding import window_of
+        from neucodec.coding.chunk_decoder import window_of
 
         card, g = self.card, self._geometry
         samples = checked_tokens(tokens, card, g)

@@ -14,10 +14,11 @@ from torch import Tensor
 
 from neucodec.api import ArraySource
 from neucodec.audio.samples import Audio
-from neucodec.coding.decoder import DecodeOptions, Decoder
-from neucodec.coding.encoder import EncodeOptions, encode
-from neucodec.coding.entropy import codes_of
+from neucodec.coding.decoder import Decoder
+from neucodec.coding.encoder import encode
 from neucodec.coding.entropy_models import SHARED
+from neucodec.coding.options import DecodeOptions, EncodeOptions
+from neucodec.coding.payloads import codes_of
 from neucodec.formats import NcfReader
 from neucodec.models.catalogue.card import find_card
 from neucodec.models.codec import Codec

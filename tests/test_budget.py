@@ -18,8 +18,9 @@ from conftest import Run
 from safetensors.numpy import load_file
 
 import neucodec
-from neucodec.coding.entropy import Adaptive, codes_of, encode_payload, undecodable
+from neucodec.coding.entropy import Adaptive
 from neucodec.coding.integrity import check_ncf
+from neucodec.coding.payloads import codes_of, encode_payload, undecodable
 from neucodec.formats import (
     Chunk,
     EntropyCoder,

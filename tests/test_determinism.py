@@ -25,9 +25,10 @@ import neucodec
 from neucodec.api import ArraySource
 from neucodec.audio.samples import Audio
 from neucodec.coding.chunks import ChunkSplitter, Geometry
-from neucodec.coding.encoder import EncodeOptions, encode
-from neucodec.coding.entropy import chunk_codes, codes_of
+from neucodec.coding.encoder import encode
 from neucodec.coding.entropy_models import SHARED
+from neucodec.coding.options import EncodeOptions
+from neucodec.coding.payloads import chunk_codes, codes_of
 from neucodec.formats import NcfReader
 from neucodec.models.batching import decode_together, encode_together
 from neucodec.models.codec import AudioChunk, CodeChunk

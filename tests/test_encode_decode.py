@@ -13,9 +13,9 @@ import pytest
 import neucodec
 from neucodec.api import ArraySource
 from neucodec.audio.samples import Audio
-from neucodec.coding.decoder import DecodeOptions, Decoder
-from neucodec.coding.encoder import EncodeOptions
+from neucodec.coding.decoder import Decoder
 from neucodec.coding.encoder import encode as encode_source
+from neucodec.coding.options import DecodeOptions, EncodeOptions
 from neucodec.errors import NeucodecError
 from neucodec.formats import NcfReader
 

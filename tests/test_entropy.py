@@ -21,18 +21,12 @@ from torch import Tensor
 import neucodec
 from neucodec.api import ArraySource
 from neucodec.audio.samples import Audio
-from neucodec.coding.decoder import DecodeOptions, Decoder
-from neucodec.coding.encoder import EncodeOptions
+from neucodec.coding.decoder import Decoder
 from neucodec.coding.encoder import encode as encode_source
-from neucodec.coding.entropy import (
-    Adaptive,
-    Codes,
-    EntropyModel,
-    Learned,
-    decode_payloads,
-    encode_payload,
-)
+from neucodec.coding.entropy import Adaptive, Codes, EntropyModel, Learned
 from neucodec.coding.entropy_models import SHARED, EntropyModels
+from neucodec.coding.options import DecodeOptions, EncodeOptions
+from neucodec.coding.payloads import decode_payloads, encode_payload
 from neucodec.errors import NeucodecError
 from neucodec.file import NcfFile
 from neucodec.formats import (

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 import neucodec
 from neucodec.audio.samples import Audio
-from neucodec.coding.entropy import undecodable
 from neucodec.coding.entropy_models import SHARED
 from neucodec.coding.mdct import backward, forward
+from neucodec.coding.payloads import undecodable
 from neucodec.coding.tones import find_layer
 from neucodec.formats import Chunk, LayerKind, NcfReader, NcfWriter
 from neucodec.interchange.tokens import read_tokens

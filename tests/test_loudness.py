@@ -14,8 +14,8 @@ from neucodec.api import ArraySource
 from neucodec.audio.loudness import LoudnessMeter, gain_to, k_weighting
 from neucodec.audio.samples import Audio
 from neucodec.coding.decoder import Decoder
-from neucodec.coding.encoder import EncodeOptions
 from neucodec.coding.encoder import encode as encode_source
+from neucodec.coding.options import EncodeOptions
 from neucodec.formats import NcfReader
 
 

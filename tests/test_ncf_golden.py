@@ -16,8 +16,8 @@ import numpy.typing as npt
 import pytest
 
 import neucodec.formats
-from neucodec.coding.entropy import chunk_codes
 from neucodec.coding.entropy_models import SHARED
+from neucodec.coding.payloads import chunk_codes
 from neucodec.formats import (
     EntropyCoder,
     LayerKind,

@@ -15,8 +15,8 @@ from test_encode_decode import sound
 
 import neucodec
 from neucodec.api import ArraySource
-from neucodec.coding.encoder import EncodeOptions
 from neucodec.coding.encoder import encode as encode_source
+from neucodec.coding.options import EncodeOptions
 from neucodec.coding.rate import AverageRate
 from neucodec.errors import NeucodecError
 from neucodec.formats import NcfReader

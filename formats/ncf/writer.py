@@ -32,12 +32,16 @@ class NcfWriter:
 
     def write(self, chunk: Chunk) -> int:
         """Append a chunk, indices from 0 without a gap; return its length in bytes."""
+        return self.append(chunk, encode_chunk(self.header, chunk))
+
+    def append(self, chunk: Chunk, data: bytes) -> int:
+        """Append a chunk that `encode_chunk` has made ``data`` of; return its length in bytes."""
         self._check_open()
         if chunk.index != self._trailer.count:
             raise NcfError(f"chunk {chunk.index} where chunk {self._trailer.count} is due")
         if self._short:
             raise NcfError(f"chunk {chunk.index} after a short one: only the last may be short")
-        length = self._put(encode_chunk(self.header, chunk))
+        length = self._put(data)
         self._short = chunk.frames != self.header.chunk_frames
         self._trailer.add(length)
         self.chunk_bytes += length

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import chain
 
@@ -13,96 +12,21 @@ import numpy as np
 from neucodec.audio.resample import BlockResampler
 from neucodec.audio.samples import Audio
 from neucodec.errors import NeucodecError
-from neucodec.formats import Chunk, Header, NcfReader
-from neucodec.models import Card, Codec, ModelError, find_card
+from neucodec.formats import Chunk, NcfReader
+from neucodec.models import Codec
 from neucodec.parallel.threads import batches, in_order, threads_within
 from neucodec.terminal.timecode import LONGEST
 
-from .chunk_coding import SCALES, ChunkDecoder, unpacked, window_of
+from .chunk_decoder import ChunkDecoder, window_of
 from .chunks import Geometry, OverlapAdder
 from .entropy_models import SHARED, EntropyModels
+from .file_codec import codec_for
 from .integrity import damaged_spans, frames_to_come, surplus_of
+from .options import DecodeOptions
+from .unpacking import unpack_chunks
 
 MOST_SAMPLES = 2**22
 """Of a block that comes out, over all channels."""
-
-
-@dataclass(frozen=True)
-class DecodeOptions:
-    """What the caller may choose."""
-
-    start: float | None = None
-    """Seconds."""
-    end: float | None = None
-    rate: int | None = None
-    """Sample rate to come out, the source's unless given."""
-    mono: bool = False
-    """Mix all channels down to one."""
-    strict: bool = False
-    """Raise where chunks are damaged or missing instead of leaving silence."""
-    threads: int | None = None
-    any_weights: bool = False
-    """Decode even if the weights here are not those that the file was made with."""
-
-
-def card_for(header: Header) -> Card:
-    """The card of the codec that a file names, if the file is as that codec's files are."""
-    try:
-        card = find_card(header.codec)
-    except ModelError as error:
-        raise NeucodecError(f"made with a codec that this version lacks: {error}") from None
-    check_header(header, card)
-    return card
-
-
-def fitted(card: Card, header: Header) -> Card:
-    """The card as a file needs it: that of a DAC may be in windows, as the package ``dac`` has
-    them."""
-    trim = header.chunk_frames * card.hop - header.chunk_stride
-    if card.chunk_trim and not header.overlap and trim == card.chunk_trim:
-        return card.windows(header.chunk_frames)
-    return card
-
-
-def fitted_codec(codec: Codec, header: Header) -> Codec:
-    """The codec as a file needs it, see `fitted`; its network is the same."""
-    card = fitted(codec.card, header)
-    if card is codec.card:
-        return codec
-    from neucodec.models import ContextCodec, WindowCodec
-
-    assert isinstance(codec, ContextCodec)
-    return WindowCodec(card, codec.network, codec.device)
-
-
-def check_header(header: Header, card: Card) -> None:
-    """NeucodecError where a file cannot have been made as a card says."""
-    card = fitted(card, header)
-    geometry = Geometry.of(card)
-    expected = (
-        card.sample_rate, card.hop, geometry.frames, geometry.stride, geometry.overlap,
-        card.codebook_size, card.streams(header.channels),
-    )  # fmt: skip
-    found = (
-        header.sample_rate, header.hop, header.chunk_frames, header.chunk_stride,
-        header.overlap, header.codebook_size, header.streams,
-    )  # fmt: skip
-    if expected != found or header.codebooks > card.codebooks:
-        raise NeucodecError(f"its header does not fit {card.name}: {found} instead of {expected}")
-    if header.scale_kind != SCALES[card.level]:
-        raise NeucodecError(f"{card.name} has no scales of kind {header.scale_kind.name}")
-
-
-def check_weights(header: Header, codec: Codec) -> None:
-    """NeucodecError where a file was made with other weights than those that are loaded."""
-    if header.fingerprint in {codec.fingerprint, *codec.card.readable}:
-        return
-    raise NeucodecError(
-        f"made with other weights of {header.codec} ({header.fingerprint.hex()}) than those "
-        f"here ({codec.fingerprint.hex()}): get those"
-        + (f", which {header.encoder} had" if header.encoder else "")
-        + ", or decode it with --any-weights, for better or worse"
-    )
 
 
 class Decoder:
@@ -119,11 +43,8 @@ class Decoder:
         self.reader, self.header = reader, reader.header
         self.options = o = options or DecodeOptions()
         header = reader.header
-        check_header(header, codec.card)
-        if not o.any_weights:
-            check_weights(header, codec)
+        self.codec = codec_for(header, codec, any_weights=o.any_weights)
         self._model = entropy_models.of(header, codec.card)
-        self.codec = fitted_codec(codec, header)
         self.geometry = Geometry.of(self.codec.card)
         self.samplerate = o.rate or header.source_rate
         self.channels = 1 if o.mono else header.channels
@@ -229,7 +150,7 @@ class Decoder:
         decoder = ChunkDecoder(self.codec, self.header, g)
         bytes_ = 4 * self.header.channels * g.width(g.frames)
         threads = threads_within(self.options.threads, bytes_)
-        ready = unpacked(chunks, self.header, g.code_context, self._model, threads)
+        ready = unpack_chunks(chunks, self.header, g.code_context, self._model, threads)
         wanted = (
             coded
             for coded in ready
@@ -238,7 +159,7 @@ class Decoder:
         # What comes through a pipe may be going on just now: then no chunk waits for another.
         most = self.codec.batch if self.reader.seekable else 1
         most = min(most, max(1, 2**26 // bytes_))
-        turns = batches(decoder.in_turn(wanted), most)
+        turns = batches(decoder.with_state(wanted), most)
         for coded, audio in chain.from_iterable(in_order(decoder, turns, threads)):
             if coded.index < first:
                 continue

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, BinaryIO
@@ -18,38 +18,15 @@ from neucodec.parallel.threads import batches, in_order, threads_within
 from neucodec.version import __version__
 
 from .bitrate import codebooks_for
-from .chunk_coding import SCALES, ChunkEncoder
+from .chunk_encoder import SCALES, ChunkEncoder, EncodedChunk, Turn
 from .chunks import ChunkSplitter, Geometry, Piece
 from .entropy import EntropyModel
 from .entropy_models import SHARED, EntropyModels
-from .modes import RATES
+from .options import RATE_MODES, EncodeOptions
 from .rate import AverageRate, NominalRate, Rate
 
 if TYPE_CHECKING:
     from neucodec.audio.source import Source
-
-
-@dataclass(frozen=True)
-class EncodeOptions:
-    """What the caller may choose."""
-
-    bitrate: float | None = None
-    """Of the whole file, in bit/s; the card's default where neither this nor ``codebooks``."""
-    codebooks: int | None = None
-    rate_mode: str | None = None
-    """What a bitrate means, one of `modes.RATES`. Unless given it is the average where
-    there is a bitrate, codes are squeezed and the codec allows it."""
-    mono: bool = False
-    """Mix all channels down to one."""
-    threads: int | None = None
-    tags: Mapping[str, str] | None = None
-    """Instead of the source's own."""
-    gain_db: float | None = None
-    """Change of level before encoding, stored in the file and undone by decoding."""
-    entropy: str = "auto"
-    """How codes are squeezed, one of `neucodec.coding.modes.ENTROPY`."""
-    layer: bool = True
-    """Whether chunks may have a layer beside their codes, where the codec gains by that."""
 
 
 @dataclass(frozen=True)
@@ -100,8 +77,8 @@ def choose_codebooks(codec: Codec, channels: int, options: EncodeOptions) -> int
 
 def averages(card: Card, options: EncodeOptions, squeezed: bool) -> bool:
     """Whether the codebooks are to be chosen chunk by chunk, for the file to average a bitrate."""
-    if options.rate_mode not in (None, *RATES):
-        raise NeucodecError(f"rate mode {options.rate_mode!r}: give {' or '.join(RATES)}")
+    if options.rate_mode not in (None, *RATE_MODES):
+        raise NeucodecError(f"rate mode {options.rate_mode!r}: give {' or '.join(RATE_MODES)}")
     # A chunk's neighbours must have its codebooks, where decoding it takes their codes.
     possible = not card.chunk_code_context and len(card.counts) > 1
     if options.rate_mode is None:
@@ -116,18 +93,69 @@ def averages(card: Card, options: EncodeOptions, squeezed: bool) -> bool:
     return options.rate_mode == "average"
 
 
-def _average_rate(
-    card: Card, header: Header, bitrate: float, model: EntropyModel | None, header_bytes: int
-) -> AverageRate:
-    counts = [k for k in card.counts if model is None or k <= model.codebooks]
-    return AverageRate(
-        counts,
-        # In the trailer a chunk has two bytes, and everything else of it takes about 24.
-        budget=bitrate / 8 * header.chunk_stride / header.sample_rate - 2,
-        book_bytes=header.raw_bytes(header.streams, 1, header.chunk_frames),
-        left=model.left if model else 1.0,
-        spent=header_bytes + 24,
-    )
+@dataclass(frozen=True)
+class _RateTarget:
+    """What the rate of a file is to be."""
+
+    codebooks: int
+    """Codebooks of every chunk, where they do not vary."""
+    bits_per_second: float
+    """The nominal or the average bitrate, of all channels together."""
+    is_average: bool
+    """Whether each chunk gets as many codebooks as the average takes."""
+
+    @classmethod
+    def of(
+        cls, codec: Codec, channels: int, options: EncodeOptions, is_squeezed: bool
+    ) -> _RateTarget:
+        """Return what the options ask for. Raises NeucodecError for what the codec cannot do."""
+        codebooks = choose_codebooks(codec, channels, options)
+        nominal = codec.card.bitrate(codebooks, channels)
+        average = averages(codec.card, options, is_squeezed)
+        asked = options.bitrate if average and options.bitrate else nominal
+        return cls(codebooks, asked, average)
+
+    def rate(
+        self, card: Card, header: Header, entropy_model: EntropyModel | None, header_bytes: int
+    ) -> Rate:
+        """Return what chooses the codebooks of each chunk."""
+        if not self.is_average:
+            return NominalRate(self.codebooks)
+        most = entropy_model.codebooks if entropy_model else card.codebooks
+        return AverageRate(
+            [count for count in card.counts if count <= most],
+            # In the trailer a chunk has two bytes, and everything else of it takes about 24.
+            budget=self.bits_per_second / 8 * header.chunk_stride / header.sample_rate - 2,
+            book_bytes=header.raw_bytes(header.streams, 1, header.chunk_frames),
+            left=entropy_model.left if entropy_model else 1.0,
+            spent=header_bytes + 24,
+        )
+
+
+class _PieceCutter:
+    """Cuts a source into pieces at the model's sample rate."""
+
+    def __init__(self, source: Source, card: Card, options: EncodeOptions) -> None:
+        """Raises NeucodecError for sample rates that nothing can be done with."""
+        self.channels = 1 if options.mono else source.channels
+        self.samples = 0
+        """Samples per channel that the source has given so far."""
+        self._source, self._mono = source, options.mono
+        self._resampler = BlockResampler(source.samplerate, card.sample_rate, self.channels)
+        self._splitter = ChunkSplitter(Geometry.of(card), self.channels)
+
+    def pieces(self, gain_db: float) -> Iterator[Piece]:
+        """Read the source to its end; give each piece as soon as it is complete."""
+        gain = np.float32(10 ** (gain_db / 20))
+        # Short blocks, so that a pipe's first chunk goes out as soon as it has come in.
+        for block in self._source.blocks(max(1, self._source.samplerate // 5)):
+            self.samples += len(block)
+            mixed = block.mean(axis=1, keepdims=True, dtype=np.float32) if self._mono else block
+            if gain_db:
+                mixed = mixed * gain
+            yield from self._splitter.push(self._resampler.push(mixed).T)
+        yield from self._splitter.push(self._resampler.finish().T)
+        yield from self._splitter.finish()
 
 
 def encode(
@@ -140,88 +168,91 @@ def encode(
 ) -> EncodeReport:
     """Encode all of ``source`` into ``target``, which need not be seekable.
 
-    ``progress`` is called with the seconds of audio done since its last call; ``entropy_models``
-    loads the entropy model. The bytes are a function of samples, model and options alone, see
-    docs/determinism.md.
+    The way of the audio is: blocks of the source, pieces of about a second at the model's rate
+    (`_PieceCutter`), chunks (`ChunkEncoder`), bytes (`NcfWriter`). ``progress`` is called with the
+    seconds of audio done since its last call; ``entropy_models`` loads the entropy model. The bytes
+    are a function of samples, model and options alone, see docs/determinism.md. Raises
+    NeucodecError.
     """
     options = options or EncodeOptions()
-    card, geometry = codec.card, Geometry.of(codec.card)
+    card, channels = codec.card, 1 if options.mono else source.channels
+    choose_codebooks(codec, channels, options)  # which refuses before anything is fetched
+    entropy_model = entropy_models.choose(card, options.entropy)
+    goal = _RateTarget.of(codec, channels, options, entropy_model is not None)
+    cutter = _PieceCutter(source, card, options)
+    header = _header(source, codec, options, entropy_model, goal)
+    writer = NcfWriter(target, header)
+    rate = goal.rate(card, header, entropy_model, writer.header_bytes)
+    encoder = ChunkEncoder(codec, header, rate, entropy_model)
+    turns = encoder.with_state(cutter.pieces(header.gain_db or 0))
+    used: Counter[int] = Counter()
+    for encoded in _in_parallel(encoder, turns, source, options):
+        writer.append(encoded.chunk, encoded.data)
+        used[encoded.chunk.codebooks] += 1
+        if progress:
+            progress(encoded.chunk.frames * card.hop / card.sample_rate)
+    size = writer.close(cutter.samples)
+    del used[0]
+    return EncodeReport(
+        codec=card.name,
+        codebooks=sum(used.elements()) / used.total() if used else goal.codebooks,
+        samplerate=source.samplerate,
+        channels=channels,
+        frames=cutter.samples,
+        rate_mode="average" if goal.is_average else "nominal",
+        asked_kbps=goal.bits_per_second / 1000,
+        file_bytes=size,
+    )
+
+
+def _header(
+    source: Source,
+    codec: Codec,
+    options: EncodeOptions,
+    entropy_model: EntropyModel | None,
+    goal: _RateTarget,
+) -> Header:
+    """Return what the file says of itself."""
+    card, model = codec.card, entropy_model
     channels = 1 if options.mono else source.channels
-    codebooks = choose_codebooks(codec, channels, options)
-    nominal = card.bitrate(codebooks, channels)
-    model = entropy_models.choose(card, options.entropy)
-    average = averages(card, options, model is not None)
-    asked = options.bitrate if average and options.bitrate else nominal
-    # First of all, since it refuses rates that nothing can be done with.
-    resampler = BlockResampler(source.samplerate, card.sample_rate, channels)
-    header = Header(
+    bitrate = round(goal.bits_per_second)
+    return Header(
         codec=card.name,
         fingerprint=codec.fingerprint,
         sample_rate=card.sample_rate,
         source_rate=source.samplerate,
         channels=channels,
         streams=card.streams(channels),
-        codebooks=card.counts[-1] if average else codebooks,
+        codebooks=card.counts[-1] if goal.is_average else goal.codebooks,
         codebook_size=card.codebook_size,
         hop=card.hop,
         chunk_frames=card.chunk_frames,
         chunk_stride=card.chunk_stride,
-        overlap=geometry.overlap,
+        overlap=Geometry.of(card).overlap,
         scale_kind=SCALES[card.level],
         entropy=model.coder if model else EntropyCoder.NONE,
         entropy_model=model.name if model else "",
         entropy_fingerprint=model.fingerprint if model else b"",
-        nominal_bitrate=None if average else round(nominal),
-        average_bitrate=round(asked) if average else None,
+        nominal_bitrate=None if goal.is_average else bitrate,
+        average_bitrate=bitrate if goal.is_average else None,
         gain_db=options.gain_db,
         layer=LayerKind.MDCT if card.layer_gain and options.layer else LayerKind.NONE,
         channel_mask=None if options.mono else source.channel_mask,
         tags=dict(source.tags if options.tags is None else options.tags),
         encoder=f"neucodec {__version__}",
     )
-    splitter = ChunkSplitter(geometry, channels)
-    gain = np.float32(10 ** ((header.gain_db or 0) / 20))
-    frames = 0
 
-    def pieces() -> Iterator[Piece]:
-        nonlocal frames
-        # Short blocks, so that a pipe's first chunk goes out as soon as it has come in.
-        for block in source.blocks(max(1, source.samplerate // 5)):
-            frames += len(block)
-            mixed = block.mean(axis=1, keepdims=True, dtype=np.float32) if options.mono else block
-            if header.gain_db:
-                mixed = mixed * gain
-            yield from splitter.push(resampler.push(mixed).T)
-        yield from splitter.push(resampler.finish().T)
-        yield from splitter.finish()
 
-    writer = NcfWriter(target, header)
-    rate: Rate = NominalRate(codebooks)
-    if average:
-        rate = _average_rate(card, header, asked, model, writer.header_bytes)
-    encoder = ChunkEncoder(codec, header, rate, model)
-    used: Counter[int] = Counter()
+def _in_parallel(
+    encoder: ChunkEncoder, turns: Iterator[Turn], source: Source, options: EncodeOptions
+) -> Iterator[EncodedChunk]:
+    """Encode in as many threads and batches as are worth their memory; give chunks in order."""
+    codec, geometry = encoder.codec, Geometry.of(encoder.codec.card)
+    piece_bytes = 4 * encoder.header.channels * geometry.width(geometry.frames)
     # What has no known end may be going on just now: then no chunk waits for another. And a choice
     # of codebooks may wait for chunks of the batch before, never of its own.
     most = 1 if source.frames is None else codec.batch
-    piece_bytes = 4 * channels * geometry.width(geometry.frames)
     most = min(most, max(1, 2**26 // piece_bytes))
     threads = threads_within(options.threads, piece_bytes)
-    turns = batches(encoder.in_turn(pieces()), most, rate.delay)
-    for chunk in chain.from_iterable(in_order(encoder, turns, threads)):
-        writer.write(chunk)
-        used[chunk.codebooks] += 1
-        if progress:
-            progress(chunk.frames * card.hop / card.sample_rate)
-    size = writer.close(frames)
-    del used[0]
-    return EncodeReport(
-        codec=card.name,
-        codebooks=sum(used.elements()) / used.total() if used else codebooks,
-        samplerate=source.samplerate,
-        channels=channels,
-        frames=frames,
-        rate_mode="average" if average else "nominal",
-        asked_kbps=asked / 1000,
-        file_bytes=size,
-    )
+    together = batches(turns, most, encoder.rate.delay)
+    return chain.from_iterable(in_order(encoder, together, threads))

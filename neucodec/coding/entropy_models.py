@@ -15,7 +15,7 @@ from neucodec.models import SILENT, Card, ModelError, Monitor, find_card
 from neucodec.terminal.signals import interruptible
 
 from .entropy import Adaptive, EntropyModel, Learned
-from .modes import ENTROPY
+from .options import ENTROPY_MODES
 
 if TYPE_CHECKING:
     from neucodec.models import FrequencyModel
@@ -34,12 +34,12 @@ class EntropyModels:
     def choose(self, card: Card, mode: str) -> EntropyModel | None:
         """Return what an encoder is to use; None for codes as they are.
 
-        ``mode`` is one of `modes.ENTROPY`; only where it is ``lm`` is anything fetched.
+        ``mode`` is one of `ENTROPY_MODES`; only where it is ``lm`` is anything fetched.
         Raises NeucodecError where there is no such model for the codec, ModelError where it cannot
         be had.
         """
-        if mode not in ENTROPY:
-            raise NeucodecError(f"entropy coder {mode!r}: give {', '.join(ENTROPY)}")
+        if mode not in ENTROPY_MODES:
+            raise NeucodecError(f"entropy coder {mode!r}: give {', '.join(ENTROPY_MODES)}")
         # What is in the cache must not decide what comes of the same command.
         own = card.entropy is not None and not card.entropy.sources
         if mode == "lm" or (mode == "auto" and own):

@@ -224,7 +224,8 @@ class _Decoding:
         from neucodec.models import start_torch
 
         start_torch()
-        from neucodec.coding.decoder import DecodeOptions, Decoder
+        from neucodec.coding.decoder import Decoder
+        from neucodec.coding.options import DecodeOptions
 
         options = DecodeOptions(
             start=self.start, end=self.end, rate=self.rate, mono=self.mono,
@@ -299,16 +300,14 @@ class _Decoding:
             )
 
     def _codec(self, header: Header, console: Console) -> Codec:
-        from neucodec.coding.decoder import card_for, check_header
+        from neucodec.coding.file_codec import card_for
 
-        if self.model is not None:
-            check_header(header, self.model)
-        elif header.codec not in card_names():
+        if self.model is None and header.codec not in card_names():
             raise NeucodecError(
                 f"made with {header.codec}, which is no model of this version; if it is a "
                 f"checkpoint of your own, give its path with -m"
             )
-        return self.codecs.get(self.model or card_for(header), console)
+        return self.codecs.get(card_for(header, self.model), console)
 
     def _is_whole(self, job: Job, reader: NcfReader) -> bool:
         """Whether the output is what decoding would give, as far as its form tells."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from neucodec.coding.default_model import AUTO, DEFAULT_MODEL, choose_model, reason
-from neucodec.coding.modes import ENTROPY, RATES
+from neucodec.coding.options import ENTROPY_MODES, RATE_MODES
 from neucodec.errors import NeucodecError
 from neucodec.files.paths import is_special
 from neucodec.files.paths import size as size_of
@@ -70,13 +70,13 @@ refused with a list of those that are not.
     "fetched.",
 )  # fmt: skip
 @click.option(
-    "--rate-mode", type=click.Choice(RATES, case_sensitive=False),
+    "--rate-mode", type=click.Choice(RATE_MODES, case_sensitive=False),
     help="What -b means: the average of the whole file, for which the codebooks are chosen second "
     "by second, or nominal, codes as they are with equally many codebooks throughout.  [default: "
     "average where codes are squeezed]",
 )  # fmt: skip
 @click.option(
-    "--entropy", type=click.Choice(ENTROPY, case_sensitive=False), default="auto",
+    "--entropy", type=click.Choice(ENTROPY_MODES, case_sensitive=False), default="auto",
     show_default=True,
     help="How to squeeze the codes, which leaves the sound as it is: lm, with a model of the "
     "codec's codes; adaptive, by what each second has shown so far; none; auto, the first of lm "
@@ -228,7 +228,8 @@ class _Encoding:
         with open_audio(job.source, raw=self.raw) as audio:
             card = self.model or self._choose(job, 1 if self.mono else audio.channels, console)
             codec = self._codec(card, console)
-            from neucodec.coding.encoder import EncodeOptions, encode
+            from neucodec.coding.encoder import encode
+            from neucodec.coding.options import EncodeOptions
 
             options = EncodeOptions(
                 bitrate=self.bitrate, codebooks=self.codebooks, mono=self.mono,

@@ -108,7 +108,9 @@ class _Playing:
 
     def __call__(self, job: Job, console: Console) -> Result:
         from neucodec.audio.output import open_sink
-        from neucodec.coding.decoder import DecodeOptions, Decoder, card_for
+        from neucodec.coding.decoder import Decoder
+        from neucodec.coding.file_codec import card_for
+        from neucodec.coding.options import DecodeOptions
         from neucodec.formats import NcfReader
         from neucodec.interchange.peers import as_ncf
 
@@ -117,7 +119,7 @@ class _Playing:
 
         with open_input(job.source) as opened:
             reader = NcfReader(as_ncf(opened, load, self.model))
-            codec = load(self.model or card_for(reader.header))
+            codec = load(card_for(reader.header, self.model))
             options = DecodeOptions(start=self.start, end=self.end)
             decoder = Decoder(reader, codec, options, self.codecs.entropy_models(console))
             console.report(f"{shown(job.source)}: {reader.header.codec}")

@@ -85,6 +85,6 @@ def verify(inputs: tuple[str, ...], codes: bool, offline: bool, quiet: int, verb
 
 def _codes_of(reader: NcfReader, models: EntropyModels) -> FindUndecodable:
     """What unpacks the codes of chunks."""
-    from neucodec.coding.entropy import undecodable
+    from neucodec.coding.payloads import undecodable
 
     return partial(undecodable, header=reader.header, model=models.of(reader.header))

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from neucodec.coding.entropy import EntropyModel, codes_of
+from neucodec.coding.entropy import EntropyModel
+from neucodec.coding.payloads import codes_of
 from neucodec.file import NcfFile
 from neucodec.formats import Chunk, Header
 

@@ -20,8 +20,9 @@ import soundfile
 
 from neucodec.api import ArraySource
 from neucodec.audio.samples import Audio
-from neucodec.coding.decoder import DecodeOptions, Decoder
-from neucodec.coding.encoder import EncodeOptions, encode
+from neucodec.coding.decoder import Decoder
+from neucodec.coding.encoder import encode
+from neucodec.coding.options import DecodeOptions, EncodeOptions
 from neucodec.errors import NeucodecError
 from neucodec.formats import NcfReader
 

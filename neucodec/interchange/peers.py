@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from neucodec.coding.chunks import Geometry
-from neucodec.coding.entropy import codes_of
 from neucodec.coding.entropy_models import SHARED, EntropyModels
+from neucodec.coding.payloads import codes_of
 from neucodec.errors import NeucodecError
 from neucodec.files.byte_streams import read_up_to
 from neucodec.formats import Chunk, Header, NcfReader, NcfWriter, ScaleKind, pack_codes
@@ -31,7 +31,7 @@ from neucodec.models import WINDOWS, Card, cards, find_card
 from neucodec.version import __version__
 
 if TYPE_CHECKING:
-    from neucodec.coding.chunk_coding import Codes
+    from neucodec.coding.entropy import Codes
     from neucodec.models import Codec
 
 Load = Callable[[Card], "Codec"]
@@ -130,12 +130,9 @@ def from_ncf(
 
 
 def _check_card(header: Header, model: Card | None) -> None:
-    from neucodec.coding.decoder import card_for, check_header
+    from neucodec.coding.file_codec import card_for
 
-    if model is None:
-        card_for(header)
-    else:
-        check_header(header, model)
+    card_for(header, model)
 
 
 # To .ncf
@@ -357,14 +354,14 @@ def _left_by_rate(header: Header) -> list[str]:
 def _to_dac(
     reader: NcfReader, load: Load, model: Card | None, entropy_models: EntropyModels
 ) -> tuple[DacFile, list[str]]:
-    from neucodec.coding.decoder import card_for, fitted
+    from neucodec.coding.file_codec import card_for, fitted_card
 
     header = reader.header
     card = model or card_for(header)
     if card.family != "dac":
         raise NeucodecError(f"made with {header.codec}, which is no DAC, so that no .dac holds it")
     chunks = _all_codes(reader, entropy_models)
-    windows = fitted(card, header).chunk_strategy == WINDOWS
+    windows = fitted_card(header, card).chunk_strategy == WINDOWS
     codes = np.concatenate([codes for codes, _ in chunks], axis=-1)
     file = DacFile(
         codes=codes,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 import numpy as np
 import numpy.typing as npt
 
-from neucodec.coding.entropy import codes_of
+from neucodec.coding.payloads import codes_of
 from neucodec.formats import Chunk, Header, ScaleKind, byte_to_scale, coded_streams
 
 if TYPE_CHECKING:
