@@ -105,8 +105,8 @@ def _tensors(state: dict[str, Any], rng: random.Random) -> dict[str, Any]:
     for _ in range(rng.choice((0, 0, 1, 3))):
         key = rng.choice(list(state))
         tensor = state[key]
-        if not isinstance(tensor, torch.Tensor):
-            continue
+        if not isinstance(tensor, torch.Tensor) or tensor.numel() > 10**7:
+            continue  # what is to be of another kind has to fit into memory here
         state[key] = rng.choice((
             lambda t: t.new_zeros(1).expand(rng.choice((10**9, 3 * 10**10))),
             lambda t: t.new_zeros(1, 1).expand(10**5, 10**5),
