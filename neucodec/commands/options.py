@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -16,11 +15,12 @@ from neucodec.errors import NeucodecError, quoted
 from neucodec.files.pipes import is_special
 from neucodec.jobs.input_files import Selection
 from neucodec.models import ModelError, cards, entropy_cards, resolve
-from neucodec.terminal.console import shown
+from neucodec.terminal.console import Console, shown
 from neucodec.terminal.standard_streams import PIPE
 from neucodec.terminal.timecode import parse_time
 
 from .batch_run import Batch
+from .gather import gathered
 
 _MOST = 2**32 - 1
 """Of anything that is counted."""
@@ -180,27 +180,21 @@ def output_options(command: Command) -> Command:
     )(command)
 
 
+def _batch(
+    selection: Selection,
+    jobs: int | None,
+    fail_fast: bool,
+    report: str | None,
+    scheduler: str | None,
+) -> Batch:
+    """Return how to go about many files. Raises UsageError for what does not go together."""
+    if scheduler is not None and jobs is not None and jobs > 1:
+        raise click.UsageError("-j is for this machine; a cluster has its own workers")
+    return Batch(selection, jobs=jobs, fail_fast=fail_fast, report=report, scheduler=scheduler)
+
+
 def batch_options(command: Command) -> Command:
     """How many files are gone about; the command gets a ``batch``."""
-
-    @wraps(command)
-    def collect(
-        *args: Any,
-        include: tuple[str, ...],
-        exclude: tuple[str, ...],
-        follow_links: bool,
-        jobs: int | None,
-        fail_fast: bool,
-        report: str | None,
-        scheduler: str | None,
-        **others: Any,
-    ) -> Any:
-        if scheduler is not None and jobs is not None and jobs > 1:
-            raise click.UsageError("-j is for this machine; a cluster has its own workers")
-        selection = Selection(include, exclude, follow_links)
-        batch = Batch(selection, jobs=jobs, fail_fast=fail_fast, report=report, scheduler=scheduler)
-        return command(*args, batch=batch, **others)
-
     return _all(
         click.option(
             "-i",
@@ -241,7 +235,7 @@ def batch_options(command: Command) -> Command:
             metavar="ADDRESS",
             help="Have a Dask cluster do the work, as in tcp://host:8786.",
         ),
-    )(cast(Command, collect))
+    )(cast(Command, gathered("selection", Selection)(gathered("batch", _batch)(command))))
 
 
 def machine_options(command: Command) -> Command:
@@ -282,6 +276,11 @@ def verbosity_options(command: Command) -> Command:
         ),
         click.option("-v", "--verbose", count=True, help="Say more."),
     )(command)
+
+
+def console_of(quiet: int, verbose: int) -> Console:
+    """Return the console that ``-q`` and ``-v`` ask for, to be `gathered`."""
+    return Console(verbose - quiet)
 
 
 def _all(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:

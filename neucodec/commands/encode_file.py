@@ -1,0 +1,188 @@
+"""Encoding one file after the other, as ``neucodec encode`` does."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from neucodec.coding.default_model import DEFAULT_MODEL, choose_model, reason
+from neucodec.coding.options import EncodeOptions
+from neucodec.errors import NeucodecError
+from neucodec.files.paths import is_special
+from neucodec.files.paths import size as size_of
+from neucodec.files.remote import is_remote
+from neucodec.jobs.output_names import Job
+from neucodec.jobs.result import DONE, SKIPPED, Result
+from neucodec.models import ModelError
+from neucodec.terminal.console import Console, counted, shown
+from neucodec.terminal.timecode import format_time
+
+from .batch_run import Outputs, is_there, open_output, target_name, watch
+from .codec_loader import Codecs
+
+if TYPE_CHECKING:
+    from neucodec.audio.input import AudioSource, RawFormat
+    from neucodec.coding.encoder import EncodeReport
+    from neucodec.models import Card, Codec
+
+
+@dataclass(frozen=True)
+class TagChanges:
+    """What the command line wants done to the tags of inputs."""
+
+    no_tags: bool
+    """Whether the input's own are left behind."""
+    set_tags: tuple[tuple[str, str], ...]
+    """Names and texts; one without a text is removed."""
+
+    def of(self, found: Mapping[str, str]) -> dict[str, str]:
+        """Return the tags of an output, from those that its input has."""
+        tags = {} if self.no_tags else dict(found)
+        return {name: value for name, value in (tags | dict(self.set_tags)).items() if value}
+
+
+@dataclass(kw_only=True)
+class Encoding:
+    """Encodes one file after the other, with a codec that is loaded once it is needed."""
+
+    model: Card | None
+    """The model; None to choose one by the bitrate, file by file."""
+    codecs: Codecs
+    options: EncodeOptions
+    outputs: Outputs
+    raw_format: RawFormat | None
+    """The layout of headerless input."""
+    tag_changes: TagChanges
+    normalize_loudness: bool
+    strict: bool
+    """Whether inputs that are cut off or contradict themselves are failures."""
+
+    def __call__(self, job: Job, console: Console) -> Result:
+        """Encode the job's source into its target, unless that is there; see `jobs.run.Work`."""
+        if is_there(job, self.outputs, lambda: self._is_done(job), console):
+            return SKIPPED
+        if self.raw_format is None and Path(job.source).suffix.lower() == ".ncf":
+            raise NeucodecError("this is an .ncf already; neucodec decode makes audio of it")
+        from neucodec.audio.input import open_audio
+
+        unchanged = watch(job.source)
+        with open_audio(job.source, raw=self.raw_format) as audio:
+            card = self.model or self._choose(
+                job, 1 if self.options.mono else audio.channels, console
+            )
+            codec = self._codec(card, console)
+            from neucodec.coding.encoder import encode
+
+            options = replace(
+                self.options, tags=self.tag_changes.of(audio.tags), gain_db=self._gain(job)
+            )
+            seconds = None if audio.frames is None else audio.frames / audio.samplerate
+            console.detail(_opened(job, audio, seconds))
+            with (
+                open_output(job, self.outputs) as target,
+                console.progress(job.source, seconds) as progress,
+            ):
+                began = time.perf_counter()
+                report = encode(
+                    audio, target, codec, options, progress, self.codecs.entropy_models(console)
+                )
+                took = time.perf_counter() - began
+                unchanged()
+                doubts = _doubts(audio)
+                if doubts and self.strict:
+                    raise NeucodecError(f"{doubts[0]}; encode without --strict to take it so")
+            for doubt in doubts:
+                console.warn(job.source, doubt)
+        console.report(f"{shown(job.source)}: {_outcome(report, took)}")
+        return replace(
+            DONE,
+            input_bytes=size_of(job.source),
+            output_bytes=report.file_bytes,
+            audio_seconds=report.seconds,
+            kbps=report.kbps,
+        )
+
+    def _is_done(self, job: Job) -> bool:
+        """Whether the target is whole, and of all of the source as that is now.
+
+        A source that is cut off is never done: the rest of it may come, or a warning is due.
+        Sources at URLs are not looked at for that, nor what an attempt of this run has made.
+        """
+        from neucodec.audio.input import open_audio
+        from neucodec.coding.integrity import frames_of_whole_ncf
+
+        frames = frames_of_whole_ncf(job.target)
+        if frames is None:
+            return False
+        if not self.outputs.skip_existing or is_remote(job.source) or is_special(job.source):
+            return True
+        with open_audio(job.source, raw=self.raw_format) as audio:
+            return not audio.cut_off and audio.frames in (None, frames)
+
+    def _choose(self, job: Job, channels: int, console: Console) -> Card:
+        card = choose_model(self.options.bitrate, channels)
+        if card.name != DEFAULT_MODEL:
+            console.report(f"{shown(job.source)}: {card.name}, since {reason(channels)}")
+        return card
+
+    def _codec(self, card: Card, console: Console) -> Codec:
+        from neucodec.models import start_torch
+
+        start_torch()
+        try:
+            if self.options.entropy == "lm":  # before the weights: perhaps it cannot be had
+                self.codecs.entropy_models(console).choose(card, self.options.entropy)
+            return self.codecs.get(card, console)
+        except ModelError as error:
+            if self.model is None:
+                raise  # another file may suit another model
+            # No other file would fare better.
+            raise click.ClickException(str(error)) from None
+
+    def _gain(self, job: Job) -> float | None:
+        """The change of level that is asked for, found by reading the input beforehand."""
+        if not self.normalize_loudness:
+            return None
+        if is_special(job.source):
+            raise NeucodecError("--normalize-loudness reads its input twice; give a file, no pipe")
+        from neucodec.audio.input import open_audio
+        from neucodec.audio.loudness import gain_to
+
+        with open_audio(job.source, raw=self.raw_format) as audio:
+            return gain_to(audio, mono=self.options.mono)
+
+
+def _doubts(audio: AudioSource) -> list[str]:
+    """What to know of an input that has been read to its end, a line each."""
+    doubts = list(audio.doubts)
+    if audio.nonfinite:
+        doubts.append(f"{counted(audio.nonfinite, 'sample')} infinite or NaN, taken as silence")
+    if audio.excessive:
+        samples = counted(audio.excessive, "sample")
+        doubts.append(f"{samples} more than 96 dB above full scale, taken as silence")
+    return doubts
+
+
+def _opened(job: Job, audio: AudioSource, seconds: float | None) -> str:
+    length = "length unknown" if seconds is None else format_time(seconds, 1)
+    channels = counted(audio.channels, "channel")
+    return (
+        f"{shown(job.source)}: {audio.samplerate} Hz, {channels}, {length}, to {target_name(job)}"
+    )
+
+
+def _outcome(report: EncodeReport, took: float) -> str:
+    if not report.frames:
+        return f"{report.codec}, empty: {report.file_bytes} bytes, no samples"
+    smaller = f"{report.ratio:.1f}x smaller" if report.ratio >= 1 else "larger than 16-bit PCM"
+    books = "1 codebook" if report.codebooks == 1 else f"{report.codebooks:.3g} codebooks"
+    return (
+        f"{report.codec}, {books}, "
+        f"{report.asked_kbps:.2f} kbps {report.rate_mode}, {report.kbps:.2f} in the file, "
+        f"{smaller}, {report.seconds / took:.0f} x real time"
+    )
