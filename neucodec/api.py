@@ -72,7 +72,7 @@ class ArraySource:
         if rate < 1:
             raise GivenValueError(f"a sample rate of {samplerate!r}: give whole Hz above 0")
         self._audio = audio
-        self.samplerate = rate
+        self.sample_rate = rate
         self.tags: Mapping[str, str] = tags_of(tags)
         self.frames: int | None = len(audio)
         self.channels: int = audio.shape[1]

@@ -93,7 +93,7 @@ def test_a_wav_read_from_a_pipe_equals_what_libsndfile_reads(
     data = encoded(noise(), form, subtype, endian=endian)
     with pipe_with(data) as pipe, open_audio(pipe) as source:
         assert source.frames == 3001
-        assert (source.samplerate, source.channels, source.subtype) == (44100, 2, subtype)
+        assert (source.sample_rate, source.channels, source.subtype) == (44100, 2, subtype)
         assert np.array_equal(all_of(source), decoded(data))
 
 
@@ -298,7 +298,7 @@ def test_raw_pcm_equals_what_libsndfile_reads(tmp_path: Path, name: str) -> None
                                  subtype=subtype, **layout)  # fmt: skip
     raw = RawFormat(8000, 2, name)
     with open_audio(path, raw=raw) as source:
-        assert (source.frames, source.samplerate, source.subtype) == (3001, 8000, subtype)
+        assert (source.frames, source.sample_rate, source.subtype) == (3001, 8000, subtype)
         assert np.array_equal(all_of(source), expected)
     with pipe_with(path.read_bytes() + b"\0") as pipe, open_audio(pipe, raw=raw) as source:
         assert source.frames is None

@@ -232,7 +232,7 @@ def test_no_audio_at_all_makes_a_valid_empty_file(tmp_path: Path, form: str, sub
     with open_sink(path, 48000, 3, format=form, subtype=subtype) as sink:
         sink.write(np.zeros((0, 3), np.float32))
     with open_audio(path) as source:
-        assert (source.samplerate, source.channels, source.subtype) == (48000, 3, subtype)
+        assert (source.sample_rate, source.channels, source.subtype) == (48000, 3, subtype)
         assert list(source.blocks()) == []
 
 

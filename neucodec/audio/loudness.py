@@ -136,7 +136,7 @@ def gain_to(source: Source, target: float = DAC_LUFS, *, mono: bool = False) -> 
 
     As in DAC's own code it is less where peaks would exceed full scale. Reads all of the source.
     """
-    meter = LoudnessMeter(source.samplerate, 1 if mono else source.channels)
+    meter = LoudnessMeter(source.sample_rate, 1 if mono else source.channels)
     for block in source.blocks(65536):
         meter.push(block.mean(axis=1, keepdims=True) if mono else block)
     if not math.isfinite(meter.lufs):

@@ -30,7 +30,7 @@ class Source(Protocol):
     """What is asked of audio to be encoded: an AudioSource, or an array dressed as one."""
 
     @property
-    def samplerate(self) -> int:
+    def sample_rate(self) -> int:
         """Hz."""
         ...
 
@@ -62,7 +62,7 @@ class Source(Protocol):
 class AudioSource(ABC):
     """Audio that is read once, from start to end; a context manager that closes it."""
 
-    samplerate: int
+    sample_rate: int
     """Hz."""
     channels: int
     frames: int | None
@@ -148,7 +148,7 @@ class PcmSource(AudioSource):
         self._total = self._left = data_bytes
         self._header = header
         self._first = header.peeked if header and data_bytes != 0 else b""
-        self.samplerate = layout.samplerate
+        self.sample_rate = layout.samplerate
         self.channels = layout.channels
         self.frames = None if data_bytes is None else data_bytes // self._align
         self.subtype = self._form.subtype
@@ -196,7 +196,7 @@ class SoundFileSource(AudioSource):
         self._part = self._parts.pop(0)
         self._sound = self._part.open()
         first = self._sound
-        self.samplerate, self.channels = first.samplerate, first.channels
+        self.sample_rate, self.channels = first.samplerate, first.channels
         self.frames = found.frames
         self.subtype = first.subtype
         self.tags = first.vorbis_tags
@@ -232,7 +232,7 @@ class SoundFileSource(AudioSource):
         self._done_in_part += len(block)
         expected = self._sound.known_frames
         if not len(block) and expected is not None and self._done_in_part < expected:
-            raise self._damaged(f"{expected / self.samplerate:.2f} s were announced")
+            raise self._damaged(f"{expected / self.sample_rate:.2f} s were announced")
         order = self._part.layout.order
         return block if order is None else block[:, order]
 
@@ -254,7 +254,7 @@ class SoundFileSource(AudioSource):
         super().close()
 
     def _damaged(self, reason: str) -> NeucodecError:
-        seconds = self._done / self.samplerate
+        seconds = self._done / self.sample_rate
         return NeucodecError(
             f"{self.name}: damaged or cut off after {seconds:.2f} s ({reason.rstrip('.')})"
         )

@@ -141,14 +141,14 @@ class _PieceCutter:
         self.samples = 0
         """Samples per channel that the source has given so far."""
         self._source, self._mono = source, options.mono
-        self._resampler = BlockResampler(source.samplerate, card.sample_rate, self.channels)
+        self._resampler = BlockResampler(source.sample_rate, card.sample_rate, self.channels)
         self._splitter = ChunkSplitter(Geometry.of(card), self.channels)
 
     def pieces(self, gain_db: float) -> Iterator[Piece]:
         """Read the source to its end; give each piece as soon as it is complete."""
         gain = np.float32(10 ** (gain_db / 20))
         # Short blocks, so that a pipe's first chunk goes out as soon as it has come in.
-        for block in self._source.blocks(max(1, self._source.samplerate // 5)):
+        for block in self._source.blocks(max(1, self._source.sample_rate // 5)):
             self.samples += len(block)
             mixed = block.mean(axis=1, keepdims=True, dtype=np.float32) if self._mono else block
             if gain_db:
@@ -196,7 +196,7 @@ def encode(
     return EncodeReport(
         codec=card.name,
         codebooks=sum(used.elements()) / used.total() if used else goal.codebooks,
-        samplerate=source.samplerate,
+        samplerate=source.sample_rate,
         channels=channels,
         frames=cutter.samples,
         rate_mode="average" if goal.is_average else "nominal",
@@ -220,7 +220,7 @@ def _header(
         codec=card.name,
         fingerprint=codec.fingerprint,
         sample_rate=card.sample_rate,
-        source_rate=source.samplerate,
+        source_rate=source.sample_rate,
         channels=channels,
         streams=card.streams(channels),
         codebooks=card.counts[-1] if goal.is_average else goal.codebooks,

@@ -81,7 +81,7 @@ class Encoding:
             options = replace(
                 self.options, tags=self.tag_changes.of(audio.tags), gain_db=self._gain(job)
             )
-            seconds = None if audio.frames is None else audio.frames / audio.samplerate
+            seconds = None if audio.frames is None else audio.frames / audio.sample_rate
             console.detail(_opened(job, audio, seconds))
             with (
                 open_output(job, self.outputs) as target,
@@ -172,7 +172,7 @@ def _opened(job: Job, audio: AudioSource, seconds: float | None) -> str:
     length = "length unknown" if seconds is None else format_time(seconds, 1)
     channels = counted(audio.channels, "channel")
     return (
-        f"{shown(job.source)}: {audio.samplerate} Hz, {channels}, {length}, to {target_name(job)}"
+        f"{shown(job.source)}: {audio.sample_rate} Hz, {channels}, {length}, to {target_name(job)}"
     )
 
 

@@ -67,7 +67,7 @@ def find_clips(
 def _seconds(path: str) -> float:
     try:
         with open_audio(path) as file:
-            return (file.frames or 0) / file.samplerate
+            return (file.frames or 0) / file.sample_rate
     except (NeucodecError, OSError, soundfile.SoundFileError):
         return 0.0
 
@@ -118,4 +118,4 @@ def _read(name: str, decode: Decode | None) -> tuple[Audio, int, int]:
         with open_audio(opened if is_special(name) else name) as file:
             blocks = list(file.blocks())
             audio = np.concatenate([np.zeros((0, file.channels), np.float32), *blocks])
-            return audio, file.samplerate, size
+            return audio, file.sample_rate, size
