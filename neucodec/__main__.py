@@ -1,7 +1,7 @@
-"""The entry point: from how a run ends to its exit code.
+"""Run the command line, and turn how the run ends into its exit code.
 
-0: all done. 1: something failed. 2: the command line makes no sense. 128 + n: ended by signal
-n, so 130 after Ctrl-C and 141 where the reader of standard output has gone.
+0: all done. 1: something failed. 2: the command line makes no sense. 128 + n: ended by signal n, so
+130 after Ctrl-C and 141 where the reader of standard output has gone.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .cli import cli
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Run a command line, by default the program's own; the exit code."""
+    """Run a command line, by default the program's own; return the exit code."""
     prepare()
     if not sys.warnoptions:
         # Those of libraries are for programmers, and would tear the progress bar apart.
@@ -34,7 +34,9 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 def _ended(args: Sequence[str] | None) -> int:
-    """The exit code of a command line, whatever ends it; standard output is written or given up."""
+    """Return the exit code of a command line, whatever ends it; standard output is written or given
+    up.
+    """
     try:
         code = _run(args)
         if (reason := settle()) and not code:

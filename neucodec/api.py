@@ -1,4 +1,4 @@
-"""The public Python interface, re-exported by the package."""
+"""Give the public Python interface, which the package re-exports."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from operator import index
 from os import PathLike
 from pathlib import Path
 from threading import Lock
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TypedDict, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,9 @@ from .damage import warn_of_damage
 from .errors import GivenTypeError, GivenValueError
 from .file import NcfFile
 from .model import Model
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 _loaded = lru_cache(maxsize=2)(load_codec)
 _loading = Lock()
@@ -59,7 +62,7 @@ def load_model(name: str | PathLike[Any] = DEFAULT_MODEL, device: str = "auto") 
 
 
 class ArraySource:
-    """An array [n] or [n, channels] in the place of an opened sound file."""
+    """Dresses an array [n] or [n, channels] as an opened sound file."""
 
     def __init__(
         self, array: npt.ArrayLike, samplerate: int, tags: Mapping[str, object] | None = None
@@ -79,34 +82,44 @@ class ArraySource:
         self.channel_mask: int | None = None
 
     def blocks(self, blocksize: int = 65536) -> Iterator[Audio]:
-        """The array in float32 blocks [n, channels]."""
+        """Give the array in float32 blocks [n, channels]."""
         for start in range(0, len(self._audio), blocksize):
             yield self._audio[start : start + blocksize].astype(np.float32)
+
+
+class EncodeChoices(TypedDict, total=False):
+    """Says what `encode` may be told beside the audio, as keywords."""
+
+    bitrate: str | float | None
+    """Bitrate of all channels together, in bit/s or as text (``"8kbps"``)."""
+    codebooks: int | None
+    """Number of codebooks, instead of a bitrate."""
+    entropy: str
+    """How codes are squeezed: ``"lm"`` by a model of the codec's codes, ``"adaptive"`` by what each
+    second has shown so far, ``"none"``; ``"auto"``, which it is unless given, the first of the
+    former two that there is."""
+    rate_mode: str | None
+    """What ``bitrate`` means: the ``"average"`` of the whole file or, where codes are not squeezed,
+    the ``"nominal"`` one of codes as they are."""
+    layer: bool
+    """Whether seconds that are tones or clicks above all may have some of their MDCT coefficients
+    beside their codes, or instead of them; without it codes are all that there is."""
 
 
 def encode(
     audio: npt.ArrayLike,
     samplerate: int,
     *,
-    bitrate: str | float | None = None,
-    codebooks: int | None = None,
     model: str | PathLike[Any] | Model = DEFAULT_MODEL,
     tags: Mapping[str, object] | None = None,
     normalize_loudness: bool = False,
-    entropy: str = "auto",
-    rate_mode: str | None = None,
-    layer: bool = True,
+    **choices: Unpack[EncodeChoices],
 ) -> bytes:
     """Encode floats [samples] or [samples, channels] at ``samplerate`` Hz into an .ncf.
 
-    ``bitrate`` is of all channels together, in bit/s or as text (``"8kbps"``).
     ``normalize_loudness`` brings the audio to -16 LUFS before encoding, as DAC's own code does,
-    and decoding brings it back. ``entropy`` says how codes are squeezed: ``"lm"`` by a model of the
-    codec's codes, ``"adaptive"`` by what each second has shown so far, ``"none"``; ``"auto"`` is
-    the first of the former two that there is. ``rate_mode`` is what ``bitrate`` means: the
-    ``"average"`` of the whole file or, where codes are not squeezed, the ``"nominal"`` one of codes
-    as they are. ``layer`` lets seconds that are tones or clicks above all have some of their MDCT
-    coefficients beside their codes, or instead of them; without it codes are all that there is.
+    and decoding brings it back. The other choices, all with defaults, are ``bitrate``,
+    ``codebooks``, ``entropy``, ``rate_mode`` and ``layer``, see `EncodeChoices`.
 
     Raises NeucodecError for what cannot be encoded.
 
@@ -117,17 +130,17 @@ def encode(
     b'\x89NCF'
     """
     codec = _codec(model)
-    rate = parse_bitrate(bitrate) if isinstance(bitrate, str) else bitrate
-    if rate is not None:
-        rate = number("bitrate", rate)
-    if codebooks is not None:
-        codebooks = whole_number("codebooks", codebooks, 1)
+    if unknown := sorted(choices.keys() - EncodeChoices.__annotations__.keys()):
+        raise TypeError(f"encode() got an unexpected keyword argument {unknown[0]!r}")
+    if isinstance(choices.get("bitrate"), str):
+        choices["bitrate"] = parse_bitrate(str(choices["bitrate"]))
+    if choices.get("bitrate") is not None:
+        choices["bitrate"] = number("bitrate", choices["bitrate"])
+    if choices.get("codebooks") is not None:
+        choices["codebooks"] = whole_number("codebooks", choices["codebooks"], 1)
     source, target = ArraySource(audio, samplerate, tags), io.BytesIO()
     gain = gain_to(source) if normalize_loudness else None
-    options = EncodeOptions(
-        bitrate=rate, codebooks=codebooks, rate_mode=rate_mode, gain_db=gain, entropy=entropy,
-        layer=layer,
-    )  # fmt: skip
+    options = EncodeOptions(**cast("dict[str, Any]", choices), gain_db=gain)
     encode_source(source, target, codec, options)
     return target.getvalue()
 

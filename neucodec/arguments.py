@@ -1,4 +1,7 @@
-"""What callers from Python give, taken as they have it in hand or refused in one line."""
+"""Check what callers from Python give.
+
+It is taken as they have it in hand, or refused in one line.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,9 @@ _FILE = "give bytes, a path, or a file opened in binary mode"
 
 
 def whole_number(name: str, value: object, low: int, high: int | None = None) -> int:
-    """An integer of Python or NumPy, within bounds. Raises GivenTypeError, GivenValueError."""
+    """Return an integer of Python or NumPy that lies within bounds. Raises GivenTypeError,
+    GivenValueError.
+    """
     try:
         number = index(value)  # type: ignore[arg-type]
     except TypeError:
@@ -36,7 +41,7 @@ def whole_number(name: str, value: object, low: int, high: int | None = None) ->
 
 
 def number(name: str, value: object) -> float:
-    """A finite number above 0. Raises GivenTypeError, GivenValueError."""
+    """Return a finite number above 0. Raises GivenTypeError, GivenValueError."""
     if isinstance(value, (str, bytes)):
         raise GivenTypeError(f"{name} is {_shown(value)}: give a number")
     try:
@@ -49,17 +54,20 @@ def number(name: str, value: object) -> float:
 
 
 def path_of(value: str | PathLike[Any]) -> str:
-    """A path as text, of whichever kind it is."""
+    """Return a path as text, of whichever kind it is."""
     return os.fsdecode(os.fspath(value))
 
 
 def is_path(value: object) -> bool:
-    """Whether that is a path rather than what a file holds."""
+    """Tell whether something is a path rather than what a file holds."""
     return isinstance(value, (str, PathLike))
 
 
 def opened(file: Content | BinaryIO) -> BinaryIO:
-    """Bytes as a file, or the file that was given. Raises GivenTypeError for anything else."""
+    """Return bytes as a file, or the file that was given.
+
+    Raises GivenTypeError for anything else.
+    """
     try:
         return io.BytesIO(memoryview(file))  # type: ignore[arg-type]
     except TypeError:  # nothing that is there in memory
@@ -72,7 +80,7 @@ def opened(file: Content | BinaryIO) -> BinaryIO:
 
 
 def samples_of(array: npt.ArrayLike) -> npt.NDArray[np.floating[Any]]:
-    """Audio [samples, channels] of floats, none beyond `samples.LOUDEST`.
+    """Return audio as an array of floats [samples, channels], none beyond `samples.LOUDEST`.
 
     Raises GivenTypeError and GivenValueError.
     """
@@ -100,7 +108,7 @@ def samples_of(array: npt.ArrayLike) -> npt.NDArray[np.floating[Any]]:
 
 
 def tags_of(tags: Mapping[str, object] | None) -> dict[str, str]:
-    """Vorbis comments; numbers become text. Raises GivenTypeError."""
+    """Return Vorbis comments as text; numbers become text. Raises GivenTypeError."""
     if tags is None:
         return {}
     if not isinstance(tags, Mapping):
@@ -120,6 +128,6 @@ def _kind(value: object) -> str:
 
 
 def _shown(value: object) -> str:
-    """A value for a message, short and in one line."""
+    """Return a value as it stands in a message, short and in one line."""
     text = " ".join(repr(value).split())
     return text if len(text) <= 60 else f"{text[:60]}... ({_kind(value)})"

@@ -1,4 +1,4 @@
-"""The command ``neucodec``: the group that holds the subcommands."""
+"""Group the subcommands as the command ``neucodec``."""
 
 from __future__ import annotations
 
@@ -36,10 +36,12 @@ Examples:
 
 
 class Group(click.Group):
-    """Commands in the order in which one meets them, ended quietly where their reader goes."""
+    """Lists commands in the order in which one meets them, and ends quietly where their reader
+    goes.
+    """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names, as they were added."""
+        """Return the names, as they were added."""
         return list(self.commands)
 
     def invoke(self, ctx: click.Context) -> Any:

@@ -1,4 +1,4 @@
-"""Saying to callers from Python what a file has lost."""
+"""Tell callers from Python what a file has lost."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .errors import NcfDamageWarning
 
 
 def problems_of(decoder: Decoder) -> list[str]:
-    """What was not there to be decoded, once ``decoder.blocks`` is through."""
+    """Say what was not there to be decoded, once ``decoder.blocks`` is through."""
     problems = []
     if decoder.damaged:
         problems.append(f"damaged: silence at {format_spans(decoder.damaged)}")

@@ -1,37 +1,29 @@
-"""An .ncf opened as python-soundfile opens a sound file."""
+"""Open an .ncf as python-soundfile opens a sound file."""
 
 from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator, Mapping
-from functools import cached_property
-from os import PathLike
-from pathlib import Path
-from types import TracebackType
-from typing import BinaryIO, NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from neucodec.audio.samples import Audio
 from neucodec.coding.decoder import Decoder
-from neucodec.coding.entropy import EntropyModel
 from neucodec.coding.entropy_models import SHARED, EntropyModels
-from neucodec.coding.file_codec import card_for
-from neucodec.coding.integrity import damaged_spans, length_of, surplus_of
+from neucodec.coding.integrity import damaged_spans
 from neucodec.coding.options import DecodeOptions
-from neucodec.coding.payloads import chunk_codes, codes_of
-from neucodec.formats import Chunk, Header, NcfReader
 from neucodec.models import Codec, load_codec
 from neucodec.terminal.timecode import format_spans
 
-from .arguments import Given, opened, path_of, whole_number
-from .errors import GivenIndexError, GivenValueError, NcfDamageWarning, NeucodecError
+from .arguments import Given, whole_number
+from .errors import GivenValueError, NcfDamageWarning
+from .opened_ncf import OpenedNcf
 
 
 class _Running(NamedTuple):
-    """Decoding that goes on with the next read."""
+    """Holds the decoding that goes on with the next read."""
 
     position: int
     decoder: Decoder
@@ -39,7 +31,7 @@ class _Running(NamedTuple):
     held: Audio
 
 
-class NcfFile:
+class NcfFile(OpenedNcf):
     """Decodes on demand: ``read``, ``seek``, ``tell`` and ``blocks`` count source samples.
 
     Needs a seekable file. Not safe to share between threads; open it once in each.
@@ -61,85 +53,24 @@ class NcfFile:
         ``strict``, damage raises where it would be silent and warn.
         """
         self._running: _Running | None = None
-        self._strict, self._unsaid, self._warned = strict, "", set[int]()
-        self._owned = not hasattr(file, "read")
-        self._path = ""
-        if isinstance(file, (str, PathLike)):
-            self._path = path_of(file)
-            self._file: BinaryIO = Path(self._path).open("rb")  # noqa: SIM115 - closed by close()
-        else:
-            self._file = opened(file)
-        try:
-            self.reader = NcfReader(self._file)
-            if not self.reader.seekable:
-                raise NeucodecError("not seekable: read it with Decoder, or copy it to a file")
-            self.card = card_for(self.reader.header, codec.card if codec else None)
-            self.reader.locate()
-            self._check_end()
-        except BaseException:
-            self.close()
-            raise
+        super().__init__(file, codec, entropy_models, strict=strict)
+        self._warned = set[int]()
         self._codec, self._device = codec, device
-        self._entropy_models = entropy_models
         self._position = 0
 
     @property
-    def name(self) -> str:
-        """The path, or what the file object calls itself; empty for one in memory."""
-        return self._path if self._owned else str(getattr(self._file, "name", ""))
-
-    @property
-    def closed(self) -> bool:
-        """Whether nothing can be read any more."""
-        return bool(getattr(self._file, "closed", False))
-
-    def seekable(self) -> bool:
-        """True: opening refuses what is not."""
-        return self.reader.seekable
-
-    @property
-    def header(self) -> Header:
-        """Everything that the file says of itself."""
-        return self.reader.header
-
-    @property
-    def samplerate(self) -> int:
-        """Hz, of the source and of what ``read`` gives."""
-        return self.header.source_rate
-
-    @property
-    def channels(self) -> int:
-        """Of the source and of what ``read`` gives."""
-        return self.header.channels
-
-    @property
-    def frames(self) -> int:
-        """Samples per channel; of a file that was cut off, those that are left."""
-        if self.reader.complete and self.reader.frames is not None:
-            return self.reader.frames
-        header = self.header
-        whole = self.chunk_count * header.chunk_stride
-        left = whole * header.source_rate // header.sample_rate
-        return left if header.frames is None else min(left, header.frames)
-
-    @property
-    def tags(self) -> Mapping[str, str]:
-        """Vorbis comment names and their values."""
-        return self.header.tags
-
-    @property
     def codec(self) -> Codec:
-        """The loaded codec, loaded at first use."""
+        """Return the codec, loaded at first use."""
         if self._codec is None:
             self._codec = load_codec(self.card.name, self._device)
         return self._codec
 
     def tell(self) -> int:
-        """The sample that ``read`` goes on from."""
+        """Return the sample that ``read`` goes on from."""
         return self._position
 
     def seek(self, frames: int, whence: int = 0) -> int:
-        """Move to a sample, from the start (0), here (1) or the end (2); returns where it is."""
+        """Move to a sample, from the start (0), here (1) or the end (2); return where it is."""
         self._check_open()
         if whence not in (0, 1, 2):
             raise GivenValueError(f"whence is {whence}: give 0, 1 or 2")
@@ -151,7 +82,7 @@ class NcfFile:
         return self._position
 
     def read(self, frames: int = -1) -> Audio:
-        """The next samples [n, channels], float32; all that are left where ``frames`` is -1.
+        """Return the next samples [n, channels], float32; all that are left where ``frames`` is -1.
 
         What is damaged is silent; that is warned of as it is read.
         """
@@ -176,8 +107,9 @@ class NcfFile:
         return joined[:count]
 
     def blocks(self, blocksize: int, overlap: int = 0) -> Iterator[Audio]:
-        """From here to the end in blocks [blocksize, channels], each sharing ``overlap`` samples
-        with the one before it; the last may be shorter."""
+        """Give blocks [blocksize, channels] from here to the end, each sharing ``overlap`` samples
+        with the one before it; the last may be shorter.
+        """
         size = whole_number("blocksize", blocksize, 1)
         return self._blocks(size, whole_number("overlap", overlap, 0, size - 1))
 
@@ -188,38 +120,6 @@ class NcfFile:
             held = block[len(block) - overlap :]
             yield block
 
-    def codes(self, index: int) -> npt.NDArray[np.int64] | None:
-        """Codes [streams, codebooks, frames] of chunk ``index``; None if it is damaged.
-
-        Streams that are silent in this chunk are left out. Raises GivenIndexError, an IndexError,
-        where there is no such chunk.
-        """
-        self._check_open()
-        number = whole_number("chunk", index, -(1 << 63))
-        if not 0 <= number < self.chunk_count:
-            have = f"0 to {self.chunk_count - 1}" if self.chunk_count else "none"
-            raise GivenIndexError(f"chunk {number} of a file with {self.chunk_count}: {have}")
-        chunk = self.reader.read_chunk(number)
-        return None if chunk is None else chunk_codes(chunk, self.header, self.entropy)
-
-    def all_codes(self) -> Iterator[npt.NDArray[np.int64] | None]:
-        """`codes` of every chunk in turn, in a fraction of the time that they take one by one."""
-        return codes_of(self.chunks(), self.header, self.entropy)
-
-    def chunks(self) -> Iterator[Chunk | None]:
-        """What the file holds of every chunk in turn; None for damaged ones."""
-        return map(self.reader.read_chunk, range(self.chunk_count))
-
-    @cached_property
-    def entropy(self) -> EntropyModel | None:
-        """What the file's codes were squeezed with."""
-        return self._entropy_models.of(self.header, self.card)
-
-    @property
-    def chunk_count(self) -> int:
-        """Chunks in the file, about a second each."""
-        return self.reader.chunk_count or 0
-
     def _none(self) -> Audio:
         return np.zeros((0, self.channels), np.float32)
 
@@ -227,18 +127,6 @@ class NcfFile:
         options = DecodeOptions(start=self._position / self.samplerate, strict=self._strict)
         decoder = Decoder(self.reader, self.codec, options, self._entropy_models)
         return _Running(self._position, decoder, decoder.blocks(), self._none())
-
-    def _check_open(self) -> None:
-        if self.closed:
-            raise GivenValueError(f"{self.name or 'the file'} is closed")
-
-    def _check_end(self) -> None:
-        """Find out what is wrong with the file's end, which is known from the start."""
-        self._unsaid = surplus_of(self.reader)
-        if not self.reader.complete:
-            self._unsaid = f"cut off, or its end damaged, after {length_of(self.reader):.1f} s"
-        if self._unsaid and self._strict:
-            raise NeucodecError(f"{self._unsaid}: open it without strict to get what is there")
 
     def _warn(self, decoder: Decoder) -> None:
         """Say what was damaged of what has been decoded, each chunk once; and of the file's end."""
@@ -260,23 +148,4 @@ class NcfFile:
     def close(self) -> None:
         """Close the file if it was opened by name."""
         self._running = None  # ends the reading ahead
-        if self._owned:
-            self._file.close()
-
-    def __enter__(self) -> NcfFile:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def __len__(self) -> int:
-        return self.frames
-
-    def __repr__(self) -> str:
-        facts = f"{self.samplerate} Hz, {self.channels} ch, {self.frames} samples"
-        return f"<{type(self).__name__} {self.name!r}: {facts}>"
+        super().close()

@@ -1,4 +1,4 @@
-"""A loaded codec for those who work with tensors: whole signals to codes and back, batched."""
+"""Give those who work with tensors a loaded codec: whole signals to codes and back, batched."""
 
 from __future__ import annotations
 
@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 
 
 class Model:
-    """A codec that works on tensors. Safe to share between threads; results do not depend on what
-    else is in a batch."""
+    """Codes tensors. Safe to share between threads; results do not depend on what else is in a
+    batch.
+    """
 
     def __init__(self, codec: Codec) -> None:
         self.codec = codec
@@ -35,32 +36,32 @@ class Model:
 
     @property
     def card(self) -> Card:
-        """All that is to be known about the model, its licence included."""
+        """Return all that is to be known about the model, its licence included."""
         return self.codec.card
 
     @property
     def name(self) -> str:
-        """As files carry it."""
+        """Return the name that files carry."""
         return self.card.name
 
     @property
     def sample_rate(self) -> int:
-        """Hz, of the audio that goes in and comes out."""
+        """Return the sample rate in Hz of the audio that goes in and comes out."""
         return self.card.sample_rate
 
     @property
     def frame_rate(self) -> float:
-        """Frames of codes per second."""
+        """Return the number of frames of codes per second."""
         return self.card.sample_rate / self.card.hop
 
     @property
     def codebooks(self) -> int:
-        """The most that there are."""
+        """Return the largest number of codebooks."""
         return self.card.codebooks
 
     @property
     def codebook_size(self) -> int:
-        """Entries of each; codes are below it."""
+        """Return the number of entries of each codebook; codes are below it."""
         return self.card.codebook_size
 
     def encode(
@@ -162,7 +163,9 @@ class Model:
     def _encode(
         self, piece: Piece, codebooks: int, state: State
     ) -> tuple[CodeChunk, Tensor | None, State]:
-        """Codes [streams of the batch, codebooks, frames] of a chunk, their scales, the state."""
+        """Return the codes [streams of the batch, codebooks, frames] of a chunk, their scales, and
+        the state.
+        """
         import torch
 
         from neucodec.formats import byte_to_scale
@@ -187,8 +190,9 @@ class Model:
         ends: tuple[bool, bool],
         state: State,
     ) -> tuple[Tensor, State]:
-        """Audio [streams of the batch, channels, width] of a chunk; ``ends`` says whether it is the
-        first, the last."""
+        """Return the audio [streams of the batch, channels, width] of a chunk; ``ends`` says
+        whether it is the first, and whether the last.
+        """
         from neucodec.models import CodeChunk
 
         levelled = self.card.level == "rms"

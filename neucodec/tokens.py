@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Tokens:
-    """What `Model.encode` gives and `Model.decode` takes."""
+    """Holds what `Model.encode` gives and `Model.decode` takes."""
 
     codes: Tensor
     """[batch, streams, codebooks, frames], int64. Any first codebooks of a residual quantiser can
@@ -28,13 +28,15 @@ class Tokens:
     """Of the signal, at the model's rate."""
 
     def first(self, codebooks: int) -> Tokens:
-        """The same with so many codebooks only."""
+        """Return the same tokens with so many codebooks only."""
         count = whole_number("codebooks", codebooks, 1, self.codes.shape[2])
         return Tokens(self.codes[:, :, :count], self.scales, self.samples)
 
 
 def checked_tokens(tokens: Tokens, card: Card, geometry: Geometry) -> int:
-    """How many samples the tokens are of. Raises GivenTypeError and GivenValueError."""
+    """Return how many samples the tokens are of. Raises GivenTypeError and GivenValueError for
+    tokens that no encoder gives.
+    """
     codes: Any = getattr(tokens, "codes", None)
     shape = _check_codes(codes, card)
     chunks = -(-shape[3] // geometry.frames)
@@ -45,7 +47,7 @@ def checked_tokens(tokens: Tokens, card: Card, geometry: Geometry) -> int:
 
 
 def _check_codes(codes: Any, card: Card) -> tuple[int, ...]:
-    """Their shape."""
+    """Check codes and return their shape."""
     import torch
 
     wanted = f"give integers [batch, streams, codebooks, frames], with 1 to {card.codebooks}"

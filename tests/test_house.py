@@ -27,7 +27,7 @@ FLOORS = (
     ("neucodec.audio",),
     ("neucodec.coding",),
     ("neucodec.arguments", "neucodec.damage", "neucodec.jobs"),
-    ("neucodec.tokens",),
+    ("neucodec.tokens", "neucodec.opened_ncf"),
     ("neucodec.file", "neucodec.model"),
     ("neucodec.interchange",),
     ("neucodec.api",),

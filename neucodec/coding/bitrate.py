@@ -1,4 +1,4 @@
-"""Bitrates as people write them, and the codebooks that come nearest."""
+"""Read bitrates as people write them, and find the number of codebooks that comes nearest."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ _LARGEST = 1e12  # bit/s
 
 
 def parse_bitrate(text: str) -> float:
-    """``8kbps``, ``8k``, ``8000``, ``1.5kbps`` or ``8000bps`` to bit/s."""
+    """Turn ``8kbps``, ``8k``, ``8000``, ``1.5kbps`` or ``8000bps`` into bit/s. Raises NeucodecError
+    for anything else.
+    """
     match = _PATTERN.fullmatch(text.strip())
     rate = float(match[1]) * (1000 if match[2] else 1) if match else 0.0
     if not 0 < rate <= _LARGEST:
@@ -21,23 +23,22 @@ def parse_bitrate(text: str) -> float:
 
 
 def format_kbps(bits_per_second: float) -> str:
-    """Bit/s as a short number of kbps, with its unit: ``7.75 kbps``."""
+    """Write bit/s as a short number of kbps with its unit: ``7.75 kbps``."""
     return f"{bits_per_second / 1000:.3g} kbps"
 
 
 def reaches(card: Card, channels: int, bitrate: float) -> bool:
-    """Whether ``bitrate`` (bit/s, of all channels) is among a model's, give or take half a
-    codebook."""
+    """Tell whether a model has a bitrate (bit/s, of all channels), give or take half a codebook."""
     rates = card.bitrates(channels)
     step = card.bitrate(1, channels)
     return rates[0] - step / 2 <= bitrate <= rates[-1] + step / 2
 
 
 def codebooks_for(card: Card, channels: int, bitrate: float) -> int:
-    """The number of codebooks whose nominal bitrate is nearest to ``bitrate`` (bit/s).
+    """Return the number of codebooks whose nominal bitrate is nearest to ``bitrate`` (bit/s).
 
-    The bitrate is that of the whole file, all channels together. It must lie between the
-    lowest and the highest possible one, give or take half a codebook.
+    The bitrate is that of the whole file, all channels together. It must lie between the lowest and
+    the highest possible one, give or take half a codebook.
     """
     rates = card.bitrates(channels)
     if not reaches(card, channels, bitrate):

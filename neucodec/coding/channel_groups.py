@@ -1,8 +1,8 @@
-"""Chunks of very many channels through a codec, some streams at a time.
+"""Code chunks of very many channels some streams at a time.
 
 What a network holds while it works is many times what goes in and comes out: of 255 channels at
-once it is two gigabytes. Streams do not depend on each other, so that they may go one group after
-the other.
+once it is two gigabytes. Streams do not depend on each other, so that one group can go after the
+other.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ MOST_STREAMS = 16
 
 
 def encode_chunk(codec: Codec, chunk: AudioChunk, codebooks: int, state: State) -> CodeChunk:
-    """What ``codec.encode`` gives; codecs with a state take all streams at once."""
+    """Encode a chunk [streams, channels, samples] in groups of streams, as ``codec.encode`` would
+    at once. Codecs with a state take all streams at once.
+    """
     if state is not None or len(chunk.audio) <= MOST_STREAMS:
         return codec.encode(chunk, codebooks, state)[0]
     groups = torch.split(chunk.audio, MOST_STREAMS)
@@ -30,7 +32,9 @@ def encode_chunk(codec: Codec, chunk: AudioChunk, codebooks: int, state: State) 
 
 
 def decode_chunk(codec: Codec, chunk: CodeChunk, state: State) -> Tensor:
-    """What ``codec.decode`` gives; codecs with a state take all streams at once."""
+    """Decode a chunk in groups of streams to audio [streams, channels, width], as ``codec.decode``
+    would at once. Codecs with a state take all streams at once.
+    """
     if state is not None or len(chunk.codes) <= MOST_STREAMS:
         return codec.decode(chunk, state)[0]
     audio = []

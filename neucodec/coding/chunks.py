@@ -1,9 +1,9 @@
-"""Cutting a signal into chunks of about a second, and joining decoded chunks again.
+"""Cut a signal into chunks of about a second, and join decoded chunks again.
 
-Chunk ``i`` starts at sample ``i * stride`` and owns ``frames * hop`` samples from there. How
-chunks meet is the codec's to say, on its card; `Geometry` has the numbers that follow from it, and
-nothing behind it asks for the strategy again. Everything here is at the model's sample rate,
-float32 [channels, samples].
+Chunk ``i`` starts at sample ``i * stride`` and owns ``frames * hop`` samples from there. How chunks
+meet is the codec's to say, on its card; `Geometry` has the numbers that follow from it, and nothing
+behind it asks for the strategy again. Everything here is at the model's sample rate, float32
+[channels, samples].
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from neucodec.models import WINDOWS, Card
 
 @dataclass(frozen=True, kw_only=True)
 class Geometry:
-    """Where chunks lie, and what coding one of them needs of the others. In samples, but for
-    what says otherwise."""
+    """Says where chunks lie, and what coding one of them needs of its neighbours. Lengths are in
+    samples unless something else is said.
+    """
 
     hop: int
     frames: int
@@ -44,7 +45,7 @@ class Geometry:
 
     @classmethod
     def of(cls, card: Card) -> Geometry:
-        """The geometry that a card prescribes."""
+        """Return the geometry that a card prescribes."""
         frames, stride, context = card.chunk_frames, card.chunk_stride, card.chunk_context
         shared = frames * card.hop - stride
         overlaps = {"overlap": shared + 2 * context, "segments": shared}
@@ -63,22 +64,24 @@ class Geometry:
 
     @property
     def lead(self) -> int:
-        """How long before a chunk's own samples its decoded audio begins."""
+        """Return by how many samples the decoded audio of a chunk begins before the chunk's own
+        samples.
+        """
         return (self.stride + self.overlap + self.trim - self.frames * self.hop) // 2
 
     @property
     def history(self) -> int:
-        """Chunks before the wanted one that decoding must read."""
+        """Return how many chunks before the wanted one decoding must read."""
         return self.warmup or int(self.code_context > 0)
 
     def width(self, frames: int) -> int:
-        """Samples to which a chunk of that many frames is decoded."""
+        """Return how many samples a chunk of that many frames is decoded to."""
         return frames * self.hop - self.trim + 2 * self.lead
 
 
 @dataclass(frozen=True)
 class Piece:
-    """The audio of one chunk, ready to be encoded."""
+    """Holds the audio of one chunk, ready to be encoded."""
 
     index: int
     audio: Audio
@@ -93,8 +96,11 @@ class Piece:
 
 
 def extended(audio: Audio, before: int, behind: int) -> Audio:
-    """A signal [channels, n] with so many samples more at its ends: turned about its first and last
-    sample, which lets a tone go on; what is too short for that is mirrored."""
+    """Extend a signal [channels, n] by ``before`` and ``behind`` samples at its ends.
+
+    It is turned about its first and last sample, which lets a tone go on; what is too short for
+    that is mirrored.
+    """
     ends = ((0, 0), (before, behind))
     if audio.shape[1] > max(before, behind):
         return np.pad(audio, ends, mode="reflect", reflect_type="odd")
@@ -102,7 +108,7 @@ def extended(audio: Audio, before: int, behind: int) -> Audio:
 
 
 class ChunkSplitter:
-    """Blocks of any length in, chunks with their context out; holds about one chunk."""
+    """Takes blocks of any length and gives chunks with their context. Holds about one chunk."""
 
     def __init__(self, geometry: Geometry, channels: int) -> None:
         self.geometry = geometry
@@ -144,17 +150,19 @@ class ChunkSplitter:
 
 
 class OverlapAdder:
-    """Decoded chunks in order in, the joined signal out; a chunk that is lost leaves silence.
+    """Takes decoded chunks in order and gives the joined signal; a chunk that is lost leaves
+    silence.
 
-    Besides the sum it keeps the sum of the chunks' weights, and divides by it: one between
-    chunks, less where the signal starts or ends and no neighbour fills up.
+    Besides the sum it keeps the sum of the chunks' weights, and divides by it: one between chunks,
+    less where the signal starts or ends and no neighbour fills up.
     """
 
     def __init__(
         self, geometry: Geometry, channels: int, window: Callable[[int], Audio], first: int = 0
     ) -> None:
-        """``window`` gives the weight [width] of each sample of a decoded chunk of so many
-        frames; ``first`` is the index of the first chunk to come."""
+        """Take ``window``, which gives the weight [width] of each sample of a decoded chunk of so
+        many frames, and ``first``, the index of the first chunk to come.
+        """
         self.geometry, self.window = geometry, window
         self.position = first * geometry.stride
         """Where the next sample that comes out belongs."""
@@ -188,7 +196,7 @@ class OverlapAdder:
         return self._take((index + (frames == g.frames)) * g.stride - g.lead)
 
     def finish(self) -> Audio:
-        """What is left of the last chunk."""
+        """Give what is left of the last chunk."""
         return self._take(self._end)
 
     def _take(self, until: int) -> Audio:

@@ -1,4 +1,4 @@
-"""From an .ncf to audio: all of it or a range, in one pass."""
+"""Decode an .ncf to audio, all of it or a range, in one pass."""
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ MOST_SAMPLES = 2**22
 
 
 class Decoder:
-    """Decodes one reader, once; ``samplerate``, ``channels`` and ``tags`` are of what comes out."""
+    """Decodes one file, once. ``samplerate``, ``channels`` and ``tags`` are those of what comes
+    out.
+    """
 
     def __init__(
         self,
@@ -39,7 +41,11 @@ class Decoder:
         options: DecodeOptions | None = None,
         entropy_models: EntropyModels = SHARED,
     ) -> None:
-        """``entropy_models`` loads the one that the file names."""
+        """Check that ``reader``'s file fits the codec, and find the range.
+
+        ``entropy_models`` loads the model that the file names. Raises NeucodecError for a file that
+        the codec did not make, and for a range that is not there.
+        """
         self.reader, self.header = reader, reader.header
         self.options = o = options or DecodeOptions()
         header = reader.header
@@ -70,7 +76,7 @@ class Decoder:
 
     @property
     def damaged(self) -> list[tuple[float, float]]:
-        """Seconds that were lost, as (start, end); complete after ``blocks``."""
+        """Return the seconds that were lost, as (start, end); complete after ``blocks``."""
         return damaged_spans(self.header, self.lost_chunks, math.inf)
 
     def _position(self, seconds: float) -> int:
@@ -81,22 +87,30 @@ class Decoder:
         return round(seconds * self.samplerate)
 
     def _total(self) -> int | None:
-        """Samples of the whole file at the rate that comes out; None while not known."""
+        """Return the samples of the whole file at the rate that comes out; None while not known."""
         source = self.reader.frames if self.reader.complete else self.header.frames
         return None if source is None else -(-source * self.samplerate // self.header.source_rate)
 
     @property
     def frames(self) -> int | None:
-        """Samples per channel that will come out; None while the file's end is not known."""
+        """Return how many samples per channel will come out; None while the file's end is not
+        known.
+        """
         return frames_to_come(self.reader, self.samplerate, self.options.start, self.options.end)
 
     def _stop(self, total: int | None) -> int:
-        """Where to stop, at the rate that comes out."""
+        """Return the sample to stop before, at the rate that comes out."""
         ends = [end for end in (total, self._last) if end is not None]
         return min(ends) if ends else 1 << 62
 
     def blocks(self, progress: Callable[[float], None] | None = None) -> Iterator[Audio]:
-        """The audio as blocks [n, channels], about a second each, or less of very many channels."""
+        """Give the audio as blocks [n, channels], about a second each, or less of very many
+        channels.
+
+        The way of the audio is: chunks of the file (`_chunks`), unpacked (`unpack_chunks`), decoded
+        (`ChunkDecoder`), joined (`OverlapAdder`), and resampled here. ``progress`` is called with
+        the seconds of audio done since its last call.
+        """
         g, rate = self.geometry, self.codec.card.sample_rate
         first_block = BlockResampler.block_of(rate, self.samplerate, self._first)
         resampler = BlockResampler(rate, self.samplerate, self.channels, first_block)
@@ -136,15 +150,16 @@ class Decoder:
             raise NeucodecError(f"{self.surplus}: decode without --strict to get what comes before")
 
     def _in_parts(self, block: Audio) -> Iterator[Audio]:
-        """A block, of very many channels in parts, so that what is made of it takes no more memory
-        than the block itself."""
+        """Cut a block of very many channels into parts, so that what is made of it takes no more
+        memory than the block itself.
+        """
         step = MOST_SAMPLES // self.channels
         return (block[start : start + step] for start in range(0, len(block), step))
 
     def _pieces(
         self, adder: OverlapAdder, first: int, progress: Callable[[float], None] | None
     ) -> Iterator[Audio | None]:
-        """Joined audio [channels, n] at the model's rate, then None at its end."""
+        """Give the joined audio [channels, n] at the model's rate, then None at its end."""
         g, last = self.geometry, self._last_chunk()
         chunks = self._chunks(max(0, first - g.history), last)
         decoder = ChunkDecoder(self.codec, self.header, g)
@@ -172,8 +187,9 @@ class Decoder:
         yield None
 
     def _chunks(self, first: int, last: int | None) -> Iterator[tuple[int, Chunk | None]]:
-        """Every chunk from ``first`` on without gaps, None for those that are lost; up to
-        ``last`` and as far beyond as decoding that one takes."""
+        """Give every chunk from ``first`` on without gaps, None for those that are lost; up to
+        ``last`` and as far beyond as decoding that one takes.
+        """
         reader, expected = self.reader, first
         if last is not None:
             last += self.geometry.code_context > 0
@@ -196,7 +212,7 @@ class Decoder:
         self._at_end(expected)
 
     def _last_chunk(self) -> int | None:
-        """Index of the last chunk that the range needs; None for all."""
+        """Return the index of the last chunk that the range needs; None for all."""
         if self._last is None:
             return None
         margin = self.geometry.lead + BlockResampler.reach(

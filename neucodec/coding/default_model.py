@@ -1,4 +1,4 @@
-"""Which model suits a bitrate, where nobody has named one."""
+"""Choose the model that suits a bitrate, where nobody has named one."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ one that reaches highest at full band."""
 
 
 def choose_model(bitrate: float | None, channels: int) -> Card:
-    """The default model where it has a bitrate (bit/s, of all channels; None: any will do), else
-    the one below or above it.
+    """Return the default model where it has a bitrate (bit/s, of all channels; None: any will do),
+    else the one below or above it.
 
-    Raises NeucodecError where none has.
+    Raises NeucodecError where none of them has it.
     """
     default = find_card(DEFAULT_MODEL)
     if bitrate is None:
@@ -41,7 +41,7 @@ def choose_model(bitrate: float | None, channels: int) -> Card:
 
 
 def reason(channels: int) -> str:
-    """Why it is not the default."""
+    """Say why a model is chosen that is not the default."""
     return f"{DEFAULT_MODEL} has {_range(find_card(DEFAULT_MODEL), channels)} kbps"
 
 

@@ -1,4 +1,4 @@
-"""From audio to an .ncf, in one pass."""
+"""Encode audio into an .ncf, in one pass."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class EncodeReport:
-    """What came of it."""
+    """Says what has come of encoding a file."""
 
     codec: str
     codebooks: float
@@ -46,22 +46,24 @@ class EncodeReport:
 
     @property
     def seconds(self) -> float:
-        """Length of the audio."""
+        """Return the length of the audio."""
         return self.frames / self.samplerate
 
     @property
     def kbps(self) -> float:
-        """Real bitrate, from the file's size."""
+        """Return the real bitrate, from the file's size."""
         return self.file_bytes * 8 / 1000 / self.seconds if self.frames else 0.0
 
     @property
     def ratio(self) -> float:
-        """How many times smaller than 16-bit PCM."""
+        """Return how many times smaller the file is than 16-bit PCM."""
         return 2 * self.frames * self.channels / self.file_bytes
 
 
 def choose_codebooks(codec: Codec, channels: int, options: EncodeOptions) -> int:
-    """How many codebooks the options ask for."""
+    """Return how many codebooks the options ask for. Raises NeucodecError for a number that the
+    codec has not.
+    """
     card = codec.card
     if options.codebooks is not None:
         if options.codebooks not in card.counts:
@@ -76,7 +78,7 @@ def choose_codebooks(codec: Codec, channels: int, options: EncodeOptions) -> int
 
 
 def averages(card: Card, options: EncodeOptions, squeezed: bool) -> bool:
-    """Whether the codebooks are to be chosen chunk by chunk, for the file to average a bitrate."""
+    """Tell whether codebooks are to be chosen chunk by chunk, for the file to average a bitrate."""
     if options.rate_mode not in (None, *RATE_MODES):
         raise NeucodecError(f"rate mode {options.rate_mode!r}: give {' or '.join(RATE_MODES)}")
     # A chunk's neighbours must have its codebooks, where decoding it takes their codes.
@@ -136,7 +138,10 @@ class _PieceCutter:
     """Cuts a source into pieces at the model's sample rate."""
 
     def __init__(self, source: Source, card: Card, options: EncodeOptions) -> None:
-        """Raises NeucodecError for sample rates that nothing can be done with."""
+        """Prepare resampling.
+
+        Raises NeucodecError for sample rates that nothing can be done with.
+        """
         self.channels = 1 if options.mono else source.channels
         self.samples = 0
         """Samples per channel that the source has given so far."""

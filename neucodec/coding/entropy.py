@@ -1,4 +1,4 @@
-"""What foresees codes: the models that an entropy coder goes by, with arrays for tensors."""
+"""Foresee codes: the models that give an entropy coder its frequencies, with arrays for tensors."""
 
 from __future__ import annotations
 
@@ -25,24 +25,25 @@ Codes = npt.NDArray[np.int64]
 
 
 class Stepper(Protocol):
-    """Frequencies symbol by symbol: for each frame, for each codebook."""
+    """Gives frequencies symbol by symbol: for each frame, for each codebook."""
 
     def row(self) -> npt.NDArray[np.int32]:
-        """Of the next symbol of every stream that has the codebook [n, size]; each row sums to
-        2**24."""
+        """Return the frequencies of the next symbol [n, size] of every stream that has the
+        codebook; each row sums to 2**24.
+        """
         ...
 
     def look(self) -> Look:
-        """The same, to find the symbols."""
+        """Return the same frequencies in a form in which a decoder can search for symbols."""
         ...
 
     def push(self, codes: Codes) -> None:
-        """What the symbols [n] turned out to be."""
+        """Take what the symbols [n] turned out to be."""
         ...
 
 
 class EntropyModel(Protocol):
-    """What foresees codes; the same bits on every machine. Safe to use in several threads."""
+    """Foresees codes, with the same bits on every machine. Safe to use in several threads."""
 
     coder: EntropyCoder
     name: str
@@ -54,11 +55,13 @@ class EntropyModel(Protocol):
     """The part of the bytes that usually is left."""
 
     def intervals(self, codes: Codes) -> tuple[Codes, Codes]:
-        """Left ends and widths [S, K, F] of the intervals of a chunk's codes [S, K, F]."""
+        """Return left ends and widths [S, K, F] of the intervals of a chunk's codes [S, K, F]."""
         ...
 
     def stepper(self, counts: Sequence[int]) -> Stepper:
-        """The same while the codes become known, for streams with so many codebooks, most first."""
+        """Return what gives the same frequencies while the codes become known, for streams with
+        ``counts`` codebooks, most first.
+        """
         ...
 
 
@@ -86,7 +89,7 @@ class Adaptive:
 
 
 class Learned:
-    """A model of `neucodec.models.lm`, with arrays for tensors."""
+    """Foresees codes by a model of `neucodec.models.lm`."""
 
     coder = EntropyCoder.LM
     left = 0.82

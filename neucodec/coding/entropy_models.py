@@ -1,4 +1,4 @@
-"""Entropy models for codecs and files: which one it is to be, and loading each once.
+"""Choose and load entropy models for codecs and files, each once.
 
 Who encodes or decodes hands an `EntropyModels` in, which knows whether anything may be fetched.
 """
@@ -25,8 +25,9 @@ class EntropyModels:
     """Loads entropy models, each once. Safe to share between threads."""
 
     def __init__(self, offline: str = "", monitor: Monitor = SILENT) -> None:
-        """``offline`` names what forbids fetching, empty where nothing does; ``monitor`` learns how
-        far a download is."""
+        """Take ``offline``, which names what forbids fetching and is empty where nothing does, and
+        ``monitor``, which learns how far a download is.
+        """
         self._offline, self._monitor = offline, monitor
         self._loaded: dict[tuple[str, str, Path], Learned] = {}
         self._lock = Lock()

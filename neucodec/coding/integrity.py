@@ -1,4 +1,4 @@
-"""Whether files are whole, found out without decoding."""
+"""Find out whether files are whole, without decoding them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _CHUNKS = 128
 
 @dataclass(frozen=True)
 class Integrity:
-    """What reading all of an .ncf has shown."""
+    """Holds what reading all of an .ncf has shown."""
 
     chunks: int
     """Undamaged ones."""
@@ -34,7 +34,7 @@ class Integrity:
 
     @property
     def whole(self) -> bool:
-        """Every check passed."""
+        """Tell whether every check passed."""
         return self.complete and not self.damaged and not self.surplus
 
 
@@ -56,9 +56,9 @@ def check_ncf(reader: NcfReader, undecodable: FindUndecodable | None = None) -> 
 
 
 def surplus_of(reader: NcfReader) -> str:
-    """What to say of that which follows a file's end; nothing where nothing does.
+    """Say what follows a file's end; an empty text where nothing does.
 
-    An .ncf ends with its trailer: of several in one file the first is all that is decoded.
+    An .ncf ends with its trailer: of several in one file the first is all that is read.
     """
     follows = reader.follows()
     if not follows:
@@ -69,7 +69,7 @@ def surplus_of(reader: NcfReader) -> str:
 
 @dataclass
 class Contents:
-    """What the intact chunks of a file hold, in bytes."""
+    """Holds what the intact chunks of a file contain, in bytes."""
 
     payloads: int = 0
     raw_payloads: int = 0
@@ -80,7 +80,7 @@ class Contents:
 
 
 def contents_of(reader: NcfReader) -> Contents:
-    """Reads all of a file, after which ``reader`` knows what is damaged."""
+    """Read all of a file and count; after that ``reader`` knows what is damaged."""
     header, found = reader.header, Contents()
     for chunk, _ in reader.runs():
         end_if_told()
@@ -95,7 +95,7 @@ def contents_of(reader: NcfReader) -> Contents:
 
 
 def length_of(reader: NcfReader) -> float:
-    """Seconds of audio, once ``reader`` has been read or its table made."""
+    """Return the seconds of audio, once ``reader`` has been read or its table made."""
     header = reader.header
     if reader.complete and reader.frames is not None:
         return reader.frames / header.source_rate
@@ -103,7 +103,9 @@ def length_of(reader: NcfReader) -> float:
 
 
 def damaged_spans(header: Header, indices: list[int], seconds: float) -> Spans:
-    """The time that chunks of these indices stand for, neighbours joined; ends at ``seconds``."""
+    """Return the time that chunks of these indices stand for, neighbours joined; it ends at
+    ``seconds``.
+    """
     stride = header.chunk_stride / header.sample_rate
     spans: Spans = []
     for index in sorted(indices):
@@ -115,7 +117,9 @@ def damaged_spans(header: Header, indices: list[int], seconds: float) -> Spans:
 
 
 def frames_of_whole_ncf(path: str) -> int | None:
-    """Samples per channel of the .ncf of that name; None where it is not complete, or damaged."""
+    """Return the samples per channel of the .ncf of that name; None where it is not complete, or
+    damaged.
+    """
     with open_to_read(path) as file:
         try:
             reader = NcfReader(file)
@@ -125,12 +129,14 @@ def frames_of_whole_ncf(path: str) -> int | None:
 
 
 def is_whole_ncf(path: str) -> bool:
-    """Whether there is an .ncf of that name, complete and undamaged."""
+    """Tell whether there is an .ncf of that name, complete and undamaged."""
     return frames_of_whole_ncf(path) is not None
 
 
 def is_whole_audio(path: str, samplerate: int, channels: int, frames: int) -> bool:
-    """Whether there is a sound file of that name with just that audio format and length."""
+    """Tell whether there is a sound file of that name with just that sample rate, channels and
+    length.
+    """
     import soundfile
 
     try:
@@ -149,7 +155,7 @@ def is_whole_audio(path: str, samplerate: int, channels: int, frames: int) -> bo
 def frames_to_come(
     reader: NcfReader, rate: int | None, start: float | None, end: float | None
 ) -> int | None:
-    """Samples per channel of what decoding gives; None where the file's end is not there."""
+    """Return the samples per channel that decoding gives; None where a file's end is not there."""
     if not reader.complete or reader.frames is None:
         return None
     rate = rate or reader.header.source_rate

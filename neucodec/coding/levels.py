@@ -1,4 +1,4 @@
-"""Levels, stereo and streams of one chunk: what is done before coding and undone after it.
+"""Bring levels, stereo and streams of a chunk into the form that codecs code, and back.
 
 A mono codec codes every channel by itself. A stereo codec takes channels in pairs; where the last
 one is alone it stands on both sides, and what comes back is the mean of the two.
@@ -16,22 +16,22 @@ SILENCE = 2.0**-26
 
 
 def to_mid_side(audio: Audio) -> Audio:
-    """Left and right [2, n] to their half sum and half difference."""
+    """Turn left and right [2, n] into their half sum and half difference."""
     left, right = audio
     return np.stack([(left + right) / 2, (left - right) / 2])
 
 
 def from_mid_side(audio: Audio) -> Audio:
-    """Mid and side [2, n] to left and right."""
+    """Turn mid and side [2, n] into left and right."""
     mid, side = audio
     return np.stack([mid + side, mid - side])
 
 
 def prefers_mid_side(audio: Audio) -> bool:
-    """Whether mid and side are less alike in power than left and right [2, n] are.
+    """Tell whether mid and side are less alike in power than left and right [2, n] are.
 
-    The more of a chunk's power one of two streams holds, the less the other's coding noise
-    matters; a stream without any (two equal channels) costs nothing.
+    The more of a chunk's power one of two streams holds, the less the other's coding noise matters;
+    a stream without any (two equal channels) costs nothing.
     """
 
     def balance(pair: Audio) -> float:
@@ -42,7 +42,7 @@ def prefers_mid_side(audio: Audio) -> bool:
 
 
 def normalise(audio: Audio) -> tuple[Audio, tuple[int, ...]]:
-    """Bring each stream [S, n] to about unit RMS; also the scale bytes that undo it.
+    """Bring each stream [S, n] to about unit RMS; return it with the scale bytes that undo that.
 
     The scale is rounded to its byte first, so that decoding multiplies by exactly what encoding
     divided by. Byte 0 stands for silence.
@@ -54,14 +54,14 @@ def normalise(audio: Audio) -> tuple[Audio, tuple[int, ...]]:
 
 
 def to_streams(audio: Audio, width: int) -> Audio:
-    """Channels [channels, n] to streams [ceil(channels / width), width, n]."""
+    """Turn channels [channels, n] into streams [ceil(channels / width), width, n]."""
     lacking = -len(audio) % width
     filled = np.concatenate([audio, *[audio[-1:]] * lacking])
     return filled.reshape(-1, width, audio.shape[1])
 
 
 def from_streams(streams: Audio, channels: int) -> Audio:
-    """Undo `to_streams`: [S, width, n] to [channels, n]."""
+    """Turn streams [S, width, n] back into channels [channels, n]."""
     count, width, n = streams.shape
     audio = streams.reshape(count * width, n)
     if channels % width == 0:

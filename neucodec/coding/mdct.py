@@ -1,5 +1,6 @@
-"""The modified discrete cosine transform with a sine window (Princen, Johnson, Bradley, ICASSP
-1987), orthonormal: its inverse is its transpose."""
+"""Compute the modified discrete cosine transform with a sine window (Princen, Johnson, Bradley,
+ICASSP 1987), orthonormal: its inverse is its transpose.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +14,9 @@ Numbers = npt.NDArray[np.float32]
 
 @lru_cache(maxsize=8)
 def _tables(length: int) -> tuple[Numbers, npt.NDArray[np.complex64], npt.NDArray[np.complex64]]:
-    """The window's rise [length], and turns [length / 2] before and behind a Fourier transform."""
+    """Return the window's rise [length], and the turns [length / 2] before and behind a Fourier
+    transform.
+    """
     n = np.arange(length)
     rise = np.sin(np.pi * (n + 0.5) / (2 * length)).astype(np.float32)
     half = n[: length // 2]
@@ -23,8 +26,9 @@ def _tables(length: int) -> tuple[Numbers, npt.NDArray[np.complex64], npt.NDArra
 
 
 def _cosines(rows: Numbers) -> Numbers:
-    """The orthonormal cosine transform of the fourth type, which is its own inverse, of rows
-    [T, N]: by a Fourier transform of N / 2 complex numbers."""
+    """Compute the orthonormal cosine transform of the fourth type of rows [T, N], which is its own
+    inverse, by a Fourier transform of N / 2 complex numbers.
+    """
     _, before, behind = _tables(rows.shape[1])
     pairs = (rows[:, ::2] + 1j * rows[:, ::-2]) * before
     spectra = np.fft.fft(pairs, axis=1) * behind
@@ -35,7 +39,9 @@ def _cosines(rows: Numbers) -> Numbers:
 
 
 def forward(audio: Numbers, length: int) -> Numbers:
-    """Samples [n] to coefficients [ceil(n / length) + 1, length], an even number of them."""
+    """Transform samples [n] into coefficients [ceil(n / length) + 1, length], an even number of
+    them.
+    """
     rise, half = _tables(length)[0], length // 2
     filled = np.pad(audio, (length, length + -len(audio) % length), mode="symmetric")
     parts = filled.reshape(-1, length)
@@ -48,7 +54,7 @@ def forward(audio: Numbers, length: int) -> Numbers:
 
 
 def backward(coefficients: Numbers, samples: int) -> Numbers:
-    """The same number of samples again."""
+    """Transform coefficients back into as many samples as they came from."""
     count, length = coefficients.shape
     rise, half = _tables(length)[0], length // 2
     folded = _cosines(coefficients)

@@ -38,7 +38,7 @@ FEW_CHUNKS = 12
 
 
 def encode_payload(codes: Codes, bits: int, model: EntropyModel | None) -> tuple[bytes, bool]:
-    """The payload of codes [S, K, F], and whether it is raw although there is a model."""
+    """Return the payload of codes [S, K, F], and whether it is raw although there is a model."""
     if model is None:
         return pack_codes(codes, bits), False
     # For each frame, for each codebook, for each stream.
@@ -53,7 +53,9 @@ def encode_payload(codes: Codes, bits: int, model: EntropyModel | None) -> tuple
 def decode_payloads(
     chunks: Sequence[Chunk], header: Header, model: EntropyModel | None
 ) -> list[Codes | None]:
-    """Codes [S, K, F] of each of these chunks, none of them silent; None where that fails."""
+    """Return the codes [S, K, F] of each of these chunks, none of them silent; None where that
+    fails.
+    """
     found: list[Codes | None] = [None] * len(chunks)
     together: list[tuple[int, Chunk]] = []
     for at, chunk in enumerate(chunks):
@@ -71,7 +73,7 @@ def decode_payloads(
 
 
 def _is_paid_for(chunk: Chunk, header: Header) -> bool:
-    """Whether the payload may stand for as many codes as it is said to."""
+    """Tell whether a payload may stand for as many codes as it is said to."""
     codes = len(coded_streams(header, chunk)) * chunk.codebooks * chunk.frames
     return header.entropy != EntropyCoder.ADAPTIVE or pays_for(len(chunk.payload), codes)
 
@@ -79,8 +81,10 @@ def _is_paid_for(chunk: Chunk, header: Header) -> bool:
 def codes_of(
     chunks: Iterable[Chunk | None], header: Header, model: EntropyModel | None
 ) -> Iterator[Codes | None]:
-    """The codes [streams that are not silent, codebooks, frames] of each chunk in turn, many being
-    decoded at once; None where there is no chunk, or where that fails."""
+    """Give the codes [streams that are not silent, codebooks, frames] of each chunk in turn.
+
+    Many chunks are decoded at once. None where there is no chunk, or where that fails.
+    """
     for batch in _batches(chunks, header):
         end_if_told()
         coded = [chunk for chunk in batch if chunk and chunk.codebooks]
@@ -93,7 +97,7 @@ def codes_of(
 
 
 def _batches(chunks: Iterable[Chunk | None], header: Header) -> Iterator[list[Chunk | None]]:
-    """Chunks in lists of as many as may be decoded at once: what is silent counts for little."""
+    """Put chunks into lists of as many as may be decoded at once; silent ones count for little."""
     batch, streams = list[Chunk | None](), 0
     for chunk in chunks:
         more = len(coded_streams(header, chunk)) if chunk else 0
@@ -107,12 +111,12 @@ def _batches(chunks: Iterable[Chunk | None], header: Header) -> Iterator[list[Ch
 
 
 def chunk_codes(chunk: Chunk, header: Header, model: EntropyModel | None) -> Codes | None:
-    """`codes_of` one chunk."""
+    """Return the codes of one chunk, see `codes_of`."""
     return next(codes_of([chunk], header, model))
 
 
 def undecodable(chunks: Sequence[Chunk], header: Header, model: EntropyModel | None) -> list[int]:
-    """Indices of those chunks whose payloads are not codes, or whose layers are none."""
+    """Return the indices of those chunks whose payloads are not codes, or whose layers are none."""
     found = zip(chunks, codes_of(chunks, header, model), strict=True)
     return [
         chunk.index for chunk, codes in found if codes is None or chunk_layer(chunk, header) is None
@@ -120,7 +124,9 @@ def undecodable(chunks: Sequence[Chunk], header: Header, model: EntropyModel | N
 
 
 def chunk_layer(chunk: Chunk, header: Header) -> list[StreamLayer | None] | None:
-    """The layer of a chunk, empty where there is nothing; None where it cannot be decoded."""
+    """Return the layer of each stream of a chunk, empty where it has none; None where it cannot be
+    decoded.
+    """
     try:
         return decode_layer(header, chunk.frames, chunk.layer)
     except NcfError:
@@ -181,7 +187,7 @@ def _decode(
 def _taken(
     codes: Codes, chunks: Sequence[Chunk], ends: Codes, whole: Sequence[bool]
 ) -> list[Codes | None]:
-    """Codes [codebooks, frames, streams of all chunks] as those of each chunk."""
+    """Take codes [codebooks, frames, streams of all chunks] apart into those of each chunk."""
     return [
         codes[: chunk.codebooks, : chunk.frames, ends[lane] : ends[lane + 1]]
         .transpose(2, 0, 1)
@@ -195,7 +201,7 @@ def _taken(
 def _decode_others(
     chunks: Sequence[Chunk], streams: Sequence[int], model: EntropyModel, lost: Sequence[bool]
 ) -> list[Codes | None]:
-    """Begin anew with those that are not lost: that takes twice the time at most."""
+    """Begin anew with the chunks that are not lost; that takes twice the time at most."""
     kept = [lane for lane, gone in enumerate(lost) if not gone]
     if not kept:
         return [None] * len(chunks)
@@ -204,7 +210,7 @@ def _decode_others(
 
 
 class _InStep:
-    """The payloads of many chunks, of so many streams each."""
+    """Decodes the payloads of many chunks together, symbol after symbol."""
 
     def __init__(self, chunks: Sequence[Chunk], streams: Sequence[int]) -> None:
         self._decoder = RangeDecoder([chunk.payload for chunk in chunks])
@@ -232,7 +238,7 @@ class _InStep:
 
 
 class _Singly:
-    """The payloads of few chunks."""
+    """Decodes the payloads of few chunks one after the other."""
 
     def __init__(self, chunks: Sequence[Chunk], streams: Sequence[int]) -> None:
         self._decoders = [SingleDecoder(chunk.payload) for chunk in chunks]

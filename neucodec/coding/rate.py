@@ -1,4 +1,4 @@
-"""How many codebooks each chunk gets, so that a file has the bitrate that was asked for."""
+"""Choose how many codebooks each chunk gets, so that a file has the bitrate that was asked for."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ _HEAD_BYTES = 12
 
 
 class Rate(Protocol):
-    """The number of codebooks of one chunk after the other. Safe to use in several threads."""
+    """Chooses the number of codebooks of one chunk after the other.
+
+    Safe to use in several threads.
+    """
 
     most: int
     """The largest number that it may give."""
@@ -36,20 +39,20 @@ class Rate(Protocol):
         ...
 
     def choose(self, index: int) -> int:
-        """For chunk ``index``; chunks are asked for in order."""
+        """Return the number of codebooks of chunk ``index``; chunks are asked for in order."""
         ...
 
     def done(self, index: int, codebooks: int, size: int) -> None:
-        """Chunk ``index`` has so many codebooks, 0 for silence, and bytes."""
+        """Take note that chunk ``index`` has so many codebooks, 0 for silence, and bytes."""
         ...
 
     def stop(self) -> None:
-        """A chunk has failed: let no other wait for it."""
+        """Let no chunk wait any more: one has failed."""
         ...
 
 
 class NominalRate:
-    """The same number for every chunk."""
+    """Chooses the same number for every chunk."""
 
     def __init__(self, codebooks: int) -> None:
         self.most = codebooks
@@ -70,20 +73,22 @@ class NominalRate:
 
 
 class AverageRate:
-    """Numbers that bring a file's size to a budget per chunk.
+    """Chooses numbers that bring a file's size to a budget per chunk.
 
-    Where material is much alike, they are the two next to what the budget allows, in turn. What
-    is saved or overspent is spread over the chunks to come. Nothing depends on how many those will
-    be: a file and a pipe of the same samples get the same numbers.
+    Where material is much alike, they are the two next to what the budget allows, in turn. What is
+    saved or overspent is spread over the chunks to come. Nothing depends on how many those will be:
+    a file and a pipe of the same samples get the same numbers.
     """
 
     def __init__(
         self, counts: Sequence[int], budget: float, book_bytes: float, left: float, spent: float
     ) -> None:
-        """``counts`` are the possible numbers of codebooks, lowest first; ``budget`` is in bytes
-        per chunk. A codebook of a chunk has ``book_bytes`` raw, of which the part ``left`` is
-        expected to remain, until there are chunks to tell. ``spent`` bytes go to all that is not
-        chunks."""
+        """Take the possible numbers of codebooks, ``counts``, lowest first, and the ``budget`` in
+        bytes per chunk.
+
+        A codebook of a chunk has ``book_bytes`` raw, of which the part ``left`` is expected to
+        remain, until there are chunks to tell. ``spent`` bytes go to all that is not chunks.
+        """
         self.most = counts[-1]
         self._counts, self._budget = counts, budget
         # What one codebook more costs: the last ones are the hardest to foresee.
@@ -151,10 +156,10 @@ class AverageRate:
             self._mean_count += (count - self._mean_count) / self._weight
 
     def _expected(self, count: int) -> float:
-        """Bytes of a chunk with so many codebooks."""
+        """Return about how many bytes a chunk with so many codebooks takes."""
         return self._mean_size + (count - self._mean_count) * self._step
 
 
 def _pace(index: int) -> tuple[int, int]:
-    """Delay and horizon of a chunk, see `PACES`."""
+    """Return delay and horizon of a chunk, see `PACES`."""
     return next((delay, horizon) for end, delay, horizon in PACES if index < end)

@@ -1,8 +1,8 @@
-"""What a codec loses and a few coefficients keep: tones, and clicks over silence.
+"""Find and render a chunk's layer: coefficients of tones, and of clicks over silence.
 
 Our codecs keep the waveform of low frequencies, and above them magnitudes with noise for phases.
-That is right for most sounds, but a whistle becomes a band of noise, and a click is spread. Where
-a few coefficients of a modified discrete cosine transform hold nearly all of a chunk's treble, they
+That is right for most sounds, but a whistle becomes a band of noise, and a click is spread. Where a
+few coefficients of a modified discrete cosine transform hold nearly all of a chunk's treble, they
 go into the file as its layer, and the codec is given what is left.
 """
 
@@ -63,7 +63,7 @@ _DEAD_ZONE = 0.4
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """A chunk's layer, as it is stored."""
+    """Holds a chunk's layer, as it is stored, and what it leaves for the codes."""
 
     payload: bytes
     rest: Audio
@@ -82,7 +82,8 @@ def find_layer(
     first: bool = False,
     last: bool = False,
 ) -> Layer | None:
-    """The layer of a chunk's streams [S, samples], None where codes alone do as well or better.
+    """Return the layer of a chunk's streams [S, samples]; None where codes alone do as well or
+    better.
 
     ``codebooks`` says how large the chunk would be without, ``gain`` by how many dB a layer must
     lower a stream's treble; ``first`` and ``last`` that there is no chunk on that side.
@@ -104,8 +105,11 @@ def find_layer(
 
 
 def _faded(audio: Audio, overlap: int, start: bool, end: bool) -> Audio:
-    """With soft ends, which take fewer coefficients, within the part of the overlap in which the
-    neighbouring chunk is heard and this one hardly."""
+    """Fade the ends of streams [S, n], so that they take fewer coefficients.
+
+    That is done within the part of the overlap in which the neighbouring chunk is heard and this
+    one hardly.
+    """
     count = min(overlap // 10, audio.shape[1] // 2)
     if not count:
         return audio
@@ -119,8 +123,9 @@ def _faded(audio: Audio, overlap: int, start: bool, end: bool) -> Audio:
 
 
 def _suffices(audio: Audio, rest: Audio, streams: Sequence[StreamLayer | None], rate: int) -> bool:
-    """Whether the layer has all that there is: little is left of what it codes, and beside that
-    there was next to nothing."""
+    """Tell whether a layer has all that there is: little is left of what it codes, and beside that
+    there was next to nothing.
+    """
     total = left = beside = 0.0
     for stream, heard, unheard in zip(streams, audio, rest, strict=True):
         size = stream.coefficients.shape[1] if stream else 1024
@@ -134,7 +139,9 @@ def _suffices(audio: Audio, rest: Audio, streams: Sequence[StreamLayer | None], 
 
 
 def _near_coded(coefficients: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
-    """Which coefficients [T, N] are in a band with any, or near one, to where such things leak."""
+    """Tell which coefficients [T, N] are in a band that has any, or near one, where such things
+    leak.
+    """
     count = len(coefficients)
     some = bands_of(coefficients)
     padded = np.pad(some, ((1, 1), (2, 2)))
@@ -143,7 +150,7 @@ def _near_coded(coefficients: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
 
 
 def render(streams: Sequence[StreamLayer | None], header: Header, frames: int) -> Audio:
-    """What a layer sounds like: [streams, samples]."""
+    """Return the sound of a layer: [streams, samples]."""
     width = layer_width(header, frames)
     audio = np.zeros((len(streams), width), np.float32)
     for at, stream in enumerate(streams):
@@ -154,21 +161,24 @@ def render(streams: Sequence[StreamLayer | None], header: Header, frames: int) -
 
 
 def _weights(frequencies: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
-    """Of power: nothing below `LOW`; and above it what makes octaves of pink noise alike."""
+    """Return weights of power by frequency: nothing below `LOW`, and above it what makes octaves of
+    pink noise alike.
+    """
     return np.where(frequencies >= LOW, frequencies / LOW, 0)
 
 
 @lru_cache(maxsize=8)
 def _look(rate: int) -> tuple[Numbers, Numbers]:
-    """Window and weights of the spectra that `_promises` looks at."""
+    """Return window and weights of the spectra that `_promises` looks at."""
     size = 2048 if rate > 24000 else 1024
     weights = _weights(np.fft.rfftfreq(size, 1 / rate))
     return np.hanning(size).astype(np.float32), weights.astype(np.float32)
 
 
 def _promises(stream: Numbers, rate: int) -> bool:
-    """Whether a look at it says that it may be a few tones or clicks: quick, and right about
-    nearly all that are not."""
+    """Tell quickly whether a stream may be a few tones or clicks; right about nearly all that are
+    not.
+    """
     if np.abs(stream).max() > LOUDEST:
         return False
     steps = np.diff(stream)
@@ -192,8 +202,11 @@ def _promises(stream: Numbers, rate: int) -> bool:
 
 
 def _search(stream: Numbers, header: Header, budget: float, least: float) -> StreamLayer | None:
-    """The transform, step and coefficients that lower a stream's treble the most for at most
-    ``budget`` bits, as far as is worth it; None where that is less than ``least`` dB."""
+    """Find the transform, step and coefficients that lower a stream's treble the most for at most
+    ``budget`` bits.
+
+    Only as far as that is worth it; None where it is less than ``gain`` dB.
+    """
     best, best_gain, best_bits = None, least - 1, 0.0
     for size in range(LAYER_SIZES):
         length = transform_length(header, size)
@@ -232,12 +245,12 @@ def _search(stream: Numbers, header: Header, budget: float, least: float) -> Str
 
 
 def _gain(total: float, caught: float) -> float:
-    """dB by which what is caught lowers the whole, as far as is worth it."""
+    """Return by how many dB what is caught lowers the whole, as far as is worth it."""
     return min(float(10 * np.log10(total / max(total - caught, 1e-12 * total))), ENOUGH)
 
 
 def _largest(coefficients: Numbers, count: int) -> tuple[Numbers, npt.NDArray[np.intp]]:
-    """The so many largest coefficients by size, largest first, and where they are."""
+    """Return the ``count`` largest coefficients by size, largest first, and where they are."""
     flat = coefficients.reshape(-1)
     sizes, count = np.abs(flat), min(count, flat.size)
     places = np.argpartition(sizes, -count)[-count:]
@@ -253,6 +266,6 @@ def _fits(coefficients: npt.NDArray[np.int32], samples: int) -> bool:
 
 
 def _bits(coefficients: Numbers) -> float:
-    """About how many they take, those that are 0 none."""
+    """Return about how many bits coefficients take, those that are 0 taking none."""
     sizes = np.abs(coefficients[coefficients != 0])
     return float((2 * np.floor(np.log2(sizes)) + _LEAST_BITS).sum())

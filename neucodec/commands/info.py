@@ -21,7 +21,7 @@ from neucodec.terminal.timecode import format_spans, format_time
 from .options import inputs_argument
 
 if TYPE_CHECKING:
-    from neucodec.formats import ChunkEntry, NcfReader
+    from neucodec.formats import ChunkEntry, Header, NcfReader
 
 EPILOG = """
 \b
@@ -97,19 +97,7 @@ def _describe(name: str, file: BinaryIO, list_chunks: bool) -> dict[str, Any]:
         "average_bitrate": header.average_bitrate,
         "bitrate": round(8 * size / seconds) if seconds else None,
         "ratio": round(pcm_bytes / size, 2),
-        "codebooks": header.codebooks,
-        "codebook_size": header.codebook_size,
-        "streams": header.streams,
-        "model_rate": header.sample_rate,
-        "hop": header.hop,
-        "chunk_count": reader.chunk_count,
-        "chunk_frames": header.chunk_frames,
-        "chunk_stride": header.chunk_stride,
-        "overlap": header.overlap,
-        "scales": header.scale_kind.name.lower(),
-        "entropy": header.entropy.name.lower(),
-        "entropy_model": header.entropy_model or None,
-        "entropy_fingerprint": header.entropy_fingerprint.hex() or None,
+        **_describe_coding(header, reader.chunk_count),
         "payload_bytes": held and held.payloads,
         "raw_payload_bytes": held and held.raw_payloads,
         "layer": header.layer.name.lower(),
@@ -121,6 +109,25 @@ def _describe(name: str, file: BinaryIO, list_chunks: bool) -> dict[str, Any]:
         "tags": dict(header.tags),
     }
     return described if chunks is None else described | {"chunks": chunks}
+
+
+def _describe_coding(header: Header, chunk_count: int | None) -> dict[str, Any]:
+    """Return how the audio is cut and coded."""
+    return {
+        "codebooks": header.codebooks,
+        "codebook_size": header.codebook_size,
+        "streams": header.streams,
+        "model_rate": header.sample_rate,
+        "hop": header.hop,
+        "chunk_count": chunk_count,
+        "chunk_frames": header.chunk_frames,
+        "chunk_stride": header.chunk_stride,
+        "overlap": header.overlap,
+        "scales": header.scale_kind.name.lower(),
+        "entropy": header.entropy.name.lower(),
+        "entropy_model": header.entropy_model or None,
+        "entropy_fingerprint": header.entropy_fingerprint.hex() or None,
+    }
 
 
 def _describe_chunk(reader: NcfReader, entry: ChunkEntry) -> dict[str, Any]:
