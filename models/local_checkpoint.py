@@ -160,8 +160,8 @@ def _dac_of_transformers(config: Mapping[str, Any], name: str) -> Card:
 def _dac(arguments: Mapping[str, Any], name: str) -> Card:
     """From the arguments that ``dac.DAC`` takes."""
     from neucodec.models.families.dac.network import Dac, DacConfig
-    from neucodec.models.families.dac.receptive_field import convolutions
     from neucodec.models.families.dac.windows import trim_of
+    from neucodec.models.parts.receptive_field import convolutions
 
     rates = whole_numbers("encoder_rates", arguments["encoder_rates"])
     if whole_numbers("decoder_rates", arguments["decoder_rates"]) != rates[::-1]:

@@ -17,7 +17,6 @@ from neucodec.models.catalogue.weights_source import Source
 from neucodec.models.catalogue.weights_store import EMBEDDED
 from neucodec.models.errors import ModelError
 from neucodec.models.families.dac.network import Dac, DacConfig
-from neucodec.models.families.dac.receptive_field import convolutions
 from neucodec.models.families.dac.windows import trim_of
 from neucodec.models.families.encodec.network import (
     ENCODEC_24KHZ,
@@ -25,12 +24,13 @@ from neucodec.models.families.encodec.network import (
     Encodec,
     EncodecConfig,
 )
-from neucodec.models.families.hificodec import HifiCodec, HifiCodecConfig
+from neucodec.models.families.hificodec.network import HifiCodec, HifiCodecConfig
 from neucodec.models.families.neu.network import NeuConfig
 from neucodec.models.families.spectokenizer.network import SpecTokenizer, SpecTokenizerConfig
 from neucodec.models.families.table import configured
 from neucodec.models.load import build_codec
 from neucodec.models.local_checkpoint import card_at
+from neucodec.models.parts.receptive_field import convolutions
 
 CARDS = cards()
 NETWORKS = {

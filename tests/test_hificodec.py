@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from networks import agree, parameters, randomise, signal, spread
 from torch import Tensor
 
-from neucodec.models.families.hificodec import (
+from neucodec.models.families.hificodec.network import (
     HIFICODEC_16KHZ_320D,
     HIFICODEC_24KHZ_240D,
     HIFICODEC_24KHZ_320D,

@@ -22,7 +22,7 @@ from torch import Tensor
 from neucodec.models.catalogue.card import find_card
 from neucodec.models.codec import Codec
 from neucodec.models.families.dac.network import DAC_44KHZ
-from neucodec.models.families.hificodec import HifiCodec, HifiCodecConfig
+from neucodec.models.families.hificodec.network import HifiCodec, HifiCodecConfig
 from neucodec.models.load import build_codec
 
 WEIGHTS = Path(str(files("neucodec.models"))) / "weights"

@@ -41,9 +41,9 @@ def _fits(card: Card, tensors: Mapping[str, Tensor]) -> bool:
 
 
 def _made(card: Card) -> tuple[nn.Module, Rename]:
-    from . import hificodec
     from .dac import network as dac
     from .encodec import network as encodec
+    from .hificodec import network as hificodec
 
     config: Any
     if card.family == "encodec":

@@ -17,11 +17,10 @@ from neucodec.models.codec import Codec
 from neucodec.models.errors import ModelError
 from neucodec.models.families.dac.network import Dac, DacConfig
 from neucodec.models.families.encodec.network import Encodec, EncodecConfig
+from neucodec.models.families.hificodec.network import HifiCodec, HifiCodecConfig
 from neucodec.models.families.neu.codec import NeuCodec
 from neucodec.models.families.spectokenizer.network import SpecTokenizer, SpecTokenizerConfig
 from neucodec.models.strategies import ContextCodec, OverlapCodec, SegmentCodec, StreamCodec
-
-from .hificodec import HifiCodec, HifiCodecConfig
 
 C = TypeVar("C")
 

@@ -21,10 +21,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from neucodec.models.parts.published_rvq import CosineCodebook, ResidualCodebooks
+from neucodec.models.parts.receptive_field import convolutions, receptive_field
 from neucodec.models.parts.snake import Snake
 from neucodec.models.parts.state_dict import read_checkpoint, restore
 
-from .receptive_field import convolutions, seen
 from .rows import RowDecoder
 
 
@@ -134,13 +134,13 @@ class Dac(nn.Module):
     @property
     def encoder_reach(self) -> int:
         """Samples that a frame's codes depend on beyond the frame's own, on either side."""
-        first, last = seen(convolutions(self.encoder), 0, 0)
+        first, last = receptive_field(convolutions(self.encoder), 0, 0)
         return max(-first, last - self.config.hop + 1)
 
     @property
     def decoder_reach(self) -> int:
         """Frames that a frame's audio depends on beyond the frame itself, on either side."""
-        first, last = seen(convolutions(self.decoder), 0, self.config.hop - 1)
+        first, last = receptive_field(convolutions(self.decoder), 0, self.config.hop - 1)
         return max(-first, last)
 
     def encode(self, audio: Tensor, codebooks: int) -> Tensor:

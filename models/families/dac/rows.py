@@ -15,10 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from neucodec.models.parts.receptive_field import Convolution, convolutions, receptive_field
 from neucodec.models.parts.snake import Snake
 from neucodec.models.parts.winograd import WinogradConvolution
-
-from .receptive_field import Convolution, convolutions, seen
 
 
 class RowSnake:
@@ -181,10 +180,10 @@ class RowDecoder:
 
     def _audio(self, latent: Tensor, start: int, stop: int) -> Tensor:
         # What the output needs of each layer's input, from the last to the first.
-        first, last = seen([self._last], start, stop - 1)
+        first, last = receptive_field([self._last], start, stop - 1)
         needs = [(first, last)]
         for layer in reversed(self._layers):
-            first, last = seen(layer.chain, first, last)
+            first, last = receptive_field(layer.chain, first, last)
             needs.append((first, last))
         x = self._first(latent)[0].t().to(self._dtype)
         begin = 0

@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from neucodec.models.codec import AudioChunk, CodeChunk, State
 from neucodec.models.errors import ModelError
+from neucodec.models.parts.receptive_field import Convolution
 from neucodec.models.strategies import ContextCodec
 
 from .network import Dac, ResidualUnit
-from .receptive_field import Convolution
 
 
 def unpadded(layer: nn.Module, x: Tensor) -> Tensor:

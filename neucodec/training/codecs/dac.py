@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from neucodec.models.catalogue.card import Card
 from neucodec.models.families.dac.network import Dac, DacConfig
-from neucodec.models.families.dac.receptive_field import convolutions
 from neucodec.models.families.dac.windows import trim_of
 from neucodec.models.parts.published_rvq import CosineCodebook
+from neucodec.models.parts.receptive_field import convolutions
 from neucodec.training.losses.mel import MelDistance
 from neucodec.training.recipe import Recipe
 

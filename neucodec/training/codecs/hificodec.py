@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from neucodec.models.catalogue.card import Card
-from neucodec.models.families.hificodec import HifiCodec, HifiCodecConfig
+from neucodec.models.families.hificodec.network import HifiCodec, HifiCodecConfig
 from neucodec.models.parts.published_rvq import EuclideanCodebook, ResidualCodebooks
 from neucodec.training.losses.mel import HIFICODEC_SCALES, MelDistance
 from neucodec.training.recipe import Recipe

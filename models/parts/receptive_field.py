@@ -1,4 +1,4 @@
-"""How far a stack of convolutions sees."""
+"""The receptive field of a stack of convolutions: how far its outputs see."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ Convolution = nn.Conv1d | nn.ConvTranspose1d
 
 
 def convolutions(network: nn.Module) -> list[Convolution]:
-    """A network's one-dimensional convolutions in the order of their definition."""
+    """List a network's one-dimensional convolutions in the order of their definition."""
     return [m for m in network.modules() if isinstance(m, nn.Conv1d | nn.ConvTranspose1d)]
 
 
-def seen(layers: Sequence[Convolution], first: int, last: int) -> tuple[int, int]:
-    """The first and the last input on which outputs ``first`` to ``last`` of a chain depend.
+def receptive_field(layers: Sequence[Convolution], first: int, last: int) -> tuple[int, int]:
+    """Return the first and the last input on which outputs ``first`` to ``last`` depend.
 
-    Positions count from the signal's start and may lie outside of it, where the padding is.
+    ``layers`` run one after the other. Positions count from the signal's start and may lie
+    outside of it, where the padding is.
     """
     for layer in reversed(layers):
         stride, padding = layer.stride[0], int(layer.padding[0])

@@ -20,8 +20,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from neucodec.models.families.dac.receptive_field import convolutions, seen
 from neucodec.models.parts.published_rvq import EuclideanCodebook, ResidualCodebooks
+from neucodec.models.parts.receptive_field import convolutions, receptive_field
 from neucodec.models.parts.state_dict import read_checkpoint, restore
 
 SLOPE = 0.1
@@ -183,7 +183,7 @@ class HifiCodec(nn.Module):
     @property
     def decoder_reach(self) -> int:
         """Frames that a frame's audio depends on beyond the frame itself, on either side."""
-        first, last = seen(self.generator.widest(), 0, self.config.hop - 1)
+        first, last = receptive_field(self.generator.widest(), 0, self.config.hop - 1)
         return max(-first, last)
 
     def encode(self, audio: Tensor, codebooks: int) -> Tensor:

@@ -1,0 +1,1 @@
+"""HiFi-Codec of AcademiCodec (arXiv 2305.02765)."""
