@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from .catalogue.weights_entry import Stored
     from .codec import AudioChunk, Codec, CodeChunk, State
     from .errors import ModelError
-    from .families.dac.windows import WindowCodec
-    from .families.neu.onnx import DECODER, ENCODER, export_onnx
+    from .families.family import DECODER, ENCODER
+    from .families.table import FAMILIES, family_of
     from .import_torch import start_torch
     from .lm.frequencies import FrequencyModel, Stepper, digest
     from .lm.load import build_entropy_model, fetch_entropy_model, load_entropy_model
-    from .load import build_codec, load_codec, resolve
+    from .load import build_codec, export_onnx, in_windows, load_codec, resolve
     from .parts.precision import PRECISIONS, float32_by_default
-    from .strategies import ContextCodec, StreamCodec, give_up
+    from .strategies import StreamCodec, give_up
 
 _HOMES = {
     "batching": ("decode_together", "encode_together"),
@@ -34,20 +34,21 @@ _HOMES = {
     "catalogue.weights_entry": ("Stored",),
     "codec": ("AudioChunk", "CodeChunk", "Codec", "State"),
     "errors": ("ModelError",),
-    "families.dac.windows": ("WindowCodec",),
-    "families.neu.onnx": ("DECODER", "ENCODER", "export_onnx"),
+    "families.family": ("DECODER", "ENCODER"),
+    "families.table": ("FAMILIES", "family_of"),
     "import_torch": ("start_torch",),
     "lm.frequencies": ("FrequencyModel", "Stepper", "digest"),
     "lm.load": ("build_entropy_model", "fetch_entropy_model", "load_entropy_model"),
-    "load": ("build_codec", "load_codec", "resolve"),
+    "load": ("build_codec", "export_onnx", "in_windows", "load_codec", "resolve"),
     "parts.precision": ("PRECISIONS", "float32_by_default"),
-    "strategies": ("ContextCodec", "StreamCodec", "give_up"),
+    "strategies": ("StreamCodec", "give_up"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "DECODER",
     "ENCODER",
+    "FAMILIES",
     "PRECISIONS",
     "SILENT",
     "WINDOWS",
@@ -56,7 +57,6 @@ __all__ = [
     "Card",
     "CodeChunk",
     "Codec",
-    "ContextCodec",
     "FrequencyModel",
     "ModelError",
     "Monitor",
@@ -64,7 +64,6 @@ __all__ = [
     "Stepper",
     "Stored",
     "StreamCodec",
-    "WindowCodec",
     "build_codec",
     "build_entropy_model",
     "card_names",
@@ -74,10 +73,12 @@ __all__ = [
     "encode_together",
     "entropy_cards",
     "export_onnx",
+    "family_of",
     "fetch_entropy_model",
     "find_card",
     "float32_by_default",
     "give_up",
+    "in_windows",
     "load_codec",
     "load_entropy_model",
     "resolve",

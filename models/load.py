@@ -1,4 +1,4 @@
-"""From a name to a loaded codec."""
+"""Find, check and load a codec by its name, its card or the path of a checkpoint."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from neucodec.models.catalogue.card import Card, card_names, find_card
 from neucodec.models.catalogue.download_progress import SILENT, Monitor
+from neucodec.models.families.table import FAMILIES, family_of
 from neucodec.models.parts.precision import float32_by_default, in_bfloat16
 
 from .catalogue import weights_store
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
     import torch
 
     from .codec import Codec
-
-HALVES = ("dac",)
-"""Families that can decode in bfloat16."""
 
 
 def resolve(model: str | Card) -> Card:
@@ -59,11 +57,10 @@ def choose_precision(name: str, card: Card, device: torch.device) -> torch.dtype
     are always made in float32."""
     import torch
 
-    usable = card.family in HALVES
+    usable = "bfloat16" in family_of(card).precisions
     if name == "bfloat16" and not usable:
-        raise ModelError(
-            f"{card.name} decodes in float32 only; bfloat16 is for {', '.join(HALVES)}"
-        )
+        able = [family.name for family in FAMILIES.values() if "bfloat16" in family.precisions]
+        raise ModelError(f"{card.name} decodes in float32 only; bfloat16 is for {', '.join(able)}")
     return torch.bfloat16 if usable and in_bfloat16(name, device) else torch.float32
 
 
@@ -99,15 +96,33 @@ def build_codec(
     family's formats; ModelError where the two do not fit."""
     from neucodec.models.parts.single_thread import single_thread
 
-    from .families import table
+    from .families.build import build, keep_half
 
     chosen = choose_device(device)
     # Loading multiplies weights with each other.
     with single_thread(), float32_by_default():
-        codec = table.build(card, path, chosen, choose_precision(precision, card, chosen))
+        codec = build(card, path, chosen, choose_precision(precision, card, chosen))
     if half:
-        table.keep(codec, half)
+        keep_half(codec, half)
     return codec
+
+
+def in_windows(codec: Codec, card: Card) -> Codec:
+    """Return a codec with the same network that decodes by a card that `Card.windows` gave."""
+    return family_of(card).in_windows(codec, card)
+
+
+def export_onnx(codec: Codec, folder: Path) -> tuple[Path, Path]:
+    """Write a codec's encoder and decoder as ONNX graphs into a folder that is there.
+
+    Returns their paths. Raises ModelError for families that cannot be exported, and where the
+    packages ``onnx`` and ``onnxscript`` are missing.
+    """
+    family = family_of(codec.card)
+    if not family.onnx:
+        able = [each.name for each in FAMILIES.values() if each.onnx]
+        raise ModelError(f"{codec.card.name}: only the family {', '.join(able)} can be exported")
+    return family.export_onnx(codec, folder)
 
 
 def _is_path(text: str) -> bool:

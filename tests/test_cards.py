@@ -24,10 +24,10 @@ from neucodec.models.families.encodec.network import (
     Encodec,
     EncodecConfig,
 )
+from neucodec.models.families.family import configured
 from neucodec.models.families.hificodec.network import HifiCodec, HifiCodecConfig
 from neucodec.models.families.neu.network import NeuConfig
 from neucodec.models.families.spectokenizer.network import SpecTokenizer, SpecTokenizerConfig
-from neucodec.models.families.table import configured
 from neucodec.models.load import build_codec
 from neucodec.models.local_checkpoint import card_at
 from neucodec.models.parts.receptive_field import convolutions

@@ -19,8 +19,8 @@ from torch import Tensor
 from neucodec.models.catalogue.card import find_card
 from neucodec.models.errors import ModelError
 from neucodec.models.families.encodec.network import Encodec, EncodecConfig
+from neucodec.models.families.family import configured
 from neucodec.models.families.recognition import recognise
-from neucodec.models.families.table import configured
 from neucodec.models.parts.checkpoint_header import CheckpointHeader, read_header
 from neucodec.models.parts.state_dict import fold_weight_norm, read_checkpoint, restore
 

@@ -46,7 +46,8 @@ FLOORS_OF_MODELS = (
     ("codec",),
     ("parts",),
     ("batching", "signal_ends"),
-    ("strategies",),
+    ("strategies", "lm"),
+    ("families.family",),
     (
         "families.neu",
         "families.dac",
@@ -55,7 +56,7 @@ FLOORS_OF_MODELS = (
         "families.spectokenizer",
     ),
     ("families.table", "families"),
-    ("families.recognition", "lm"),
+    ("families.build", "families.recognition", "lm.load"),
     ("local_checkpoint",),
     ("load",),
     ("",),

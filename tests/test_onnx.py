@@ -14,9 +14,9 @@ from conftest import Run
 from networks import signal
 
 import neucodec
+from neucodec.models import DECODER, ENCODER, export_onnx
 from neucodec.models.errors import ModelError
 from neucodec.models.families.neu.codec import NeuCodec
-from neucodec.models.families.neu.onnx import DECODER, ENCODER, export_onnx
 
 pytest.importorskip("onnx", reason="exports with the package onnx")
 pytest.importorskip("onnxscript", reason="exports with the package onnxscript")

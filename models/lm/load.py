@@ -1,4 +1,4 @@
-"""From a codec to its entropy model."""
+"""Find, check and load the entropy model of a codec."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from neucodec.models.catalogue import weights_store
 from neucodec.models.catalogue.card import Card
 from neucodec.models.catalogue.download_progress import SILENT, Monitor
 from neucodec.models.errors import ModelError
+from neucodec.models.families.table import family_of
 
 if TYPE_CHECKING:
     from .frequencies import FrequencyModel
@@ -35,15 +36,7 @@ def build_entropy_model(card: Card, path: Path) -> FrequencyModel:
     """Load the entropy model of a codec from a weights file; ModelError where it does not fit."""
     assert card.entropy is not None
     name = card.entropy.name
-    model: FrequencyModel
-    if card.family == "encodec":
-        from .encodec_lm import EncodecLm
-
-        model = EncodecLm.load(path, name, card.chunk_frames)
-    else:
-        from .integer import IntegerTransformer
-
-        model = IntegerTransformer.load(path, name)
+    model = family_of(card).entropy_model(path, name, card.chunk_frames)
     if model.codebook_size != card.codebook_size or model.frames < card.chunk_frames:
         raise ModelError(
             f"{name} foresees {model.frames} frames of codebooks of {model.codebook_size}, but "

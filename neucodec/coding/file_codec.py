@@ -39,10 +39,9 @@ def codec_for(header: Header, codec: Codec, *, any_weights: bool = False) -> Cod
     card = fitted_card(header, codec.card)
     if card is codec.card:
         return codec
-    from neucodec.models import ContextCodec, WindowCodec
+    from neucodec.models import in_windows
 
-    assert isinstance(codec, ContextCodec)
-    return WindowCodec(card, codec.network, codec.device)
+    return in_windows(codec, card)
 
 
 def fitted_card(header: Header, card: Card) -> Card:

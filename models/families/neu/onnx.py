@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from neucodec.models.errors import ModelError
+from neucodec.models.families.family import DECODER, ENCODER
 
 from .codec import NeuCodec
 from .limiter import limit
@@ -27,7 +28,6 @@ from .network import Neu
 if TYPE_CHECKING:
     from neucodec.models.codec import Codec
 
-ENCODER, DECODER = "encoder.onnx", "decoder.onnx"
 OPSET = 18
 _FRAMES = 86  # of the example that is traced: any number may come later
 
@@ -114,13 +114,11 @@ class Decoder(nn.Module):
 
 
 def export_onnx(codec: Codec, folder: Path) -> tuple[Path, Path]:
-    """Write both graphs into a folder that is there; their names.
+    """Write both graphs of a Neu codec into a folder that is there; return their paths.
 
-    Raises ModelError for codecs other than the embedded one's family, and where the packages
-    ``onnx`` and ``onnxscript`` are missing.
+    Raises ModelError where the packages ``onnx`` and ``onnxscript`` are missing.
     """
-    if not isinstance(codec, NeuCodec):
-        raise ModelError(f"{codec.card.name}: only the family neu can be exported")
+    assert isinstance(codec, NeuCodec)
     network = codec.network.cpu()
     c = network.config
     audio = torch.zeros(2, _FRAMES * network.hop + 2 * network.context)
