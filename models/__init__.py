@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .catalogue import weights_store
     from .catalogue.card import WINDOWS, Card, card_names, cards, entropy_cards, find_card
     from .catalogue.download_progress import SILENT, Advance, Monitor
-    from .catalogue.weights_entry import Stored
+    from .catalogue.weights_entry import WeightsEntry
     from .codec import AudioChunk, Codec, CodeChunk, State
     from .errors import ModelError
     from .families.family import DECODER, ENCODER
@@ -31,7 +31,7 @@ _HOMES = {
     "catalogue": ("weights_store",),
     "catalogue.card": ("WINDOWS", "Card", "card_names", "cards", "entropy_cards", "find_card"),
     "catalogue.download_progress": ("SILENT", "Advance", "Monitor"),
-    "catalogue.weights_entry": ("Stored",),
+    "catalogue.weights_entry": ("WeightsEntry",),
     "codec": ("AudioChunk", "CodeChunk", "Codec", "State"),
     "errors": ("ModelError",),
     "families.family": ("DECODER", "ENCODER"),
@@ -62,8 +62,8 @@ __all__ = [
     "Monitor",
     "State",
     "Stepper",
-    "Stored",
     "StreamCodec",
+    "WeightsEntry",
     "build_codec",
     "build_entropy_model",
     "card_names",

@@ -18,7 +18,7 @@ from neucodec.__main__ import main
 from neucodec.jobs.output_names import Job
 from neucodec.models import load
 from neucodec.models.catalogue.card import Card
-from neucodec.models.catalogue.weights_store import EMBEDDED, Found
+from neucodec.models.catalogue.weights_store import EMBEDDED, WeightsFile
 from neucodec.models.codec import Codec
 from neucodec.models.lm import load as entropy_registry
 from neucodec.models.lm.frequencies import FrequencyModel
@@ -71,7 +71,7 @@ class Loaded:
             self._codecs[key] = self._build(card, path, device, precision)
         return self._codecs[key]
 
-    def load(self, card: Card, found: Found) -> FrequencyModel:
+    def load(self, card: Card, found: WeightsFile) -> FrequencyModel:
         """See `lm.load.load_entropy_model`."""
         if found.path.parent != EMBEDDED:
             return self._load(card, found)

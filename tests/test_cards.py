@@ -13,7 +13,7 @@ import torch
 
 from neucodec.coding.chunks import Geometry
 from neucodec.models.catalogue.card import Card, cards
-from neucodec.models.catalogue.weights_source import Source
+from neucodec.models.catalogue.weights_source import WeightsSource
 from neucodec.models.catalogue.weights_store import EMBEDDED
 from neucodec.models.errors import ModelError
 from neucodec.models.families.dac.network import Dac, DacConfig
@@ -226,7 +226,7 @@ def test_text_without_an_end_or_a_bottom_is_no_card(tmp_path: Path) -> None:
 @pytest.mark.parametrize("url", ["https://[a", "https://[,]/x", "https:///x", "file:///etc/passwd"])
 def test_sources_that_are_no_urls(url: str) -> None:
     with pytest.raises(ModelError, match="is no https:// URL"):
-        Source(url=url)
+        WeightsSource(url=url)
 
 
 def test_a_card_s_file_is_called_as_the_card() -> None:

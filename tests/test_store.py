@@ -16,12 +16,12 @@ from servers import COMMIT, Hub, Server, wait_for
 from neucodec.models.catalogue import cache_dirs, weights_store
 from neucodec.models.catalogue.card import Card
 from neucodec.models.catalogue.download_progress import Monitor
-from neucodec.models.catalogue.weights_source import Source
+from neucodec.models.catalogue.weights_source import WeightsSource
 from neucodec.models.errors import ModelError
 
 CONTENT = b"weights " * 50_000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
-HUB = Source(repository="voice/small", file="model.safetensors")
+HUB = WeightsSource(repository="voice/small", file="model.safetensors")
 
 
 class Lines(Monitor):
@@ -34,7 +34,7 @@ class Lines(Monitor):
         self.said.append(text)
 
 
-def card(*sources: Source) -> Card:
+def card(*sources: WeightsSource) -> Card:
     return Card(
         name="small", family="dac", title="Small", sample_rate=8000, channels=1, hop=8,
         codebooks=2, codebook_size=16, default_codebooks=2, chunk_frames=1000, chunk_stride=8000,
@@ -65,8 +65,8 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
         yield hub
 
 
-def url(server: Server, sha256: str = "") -> Source:
-    return Source(url=f"{server.url}/v1/weights.pth", sha256=sha256)
+def url(server: Server, sha256: str = "") -> WeightsSource:
+    return WeightsSource(url=f"{server.url}/v1/weights.pth", sha256=sha256)
 
 
 def files(folder: Path) -> set[str]:
@@ -112,7 +112,9 @@ def test_other_programs_find_what_we_fetched_from_the_hub(hub: Hub, tmp_path: Pa
 
 def test_a_revision_of_the_hub(hub: Hub) -> None:
     for revision in ("v2", COMMIT):
-        source = Source(repository="voice/small", file="model.safetensors", revision=revision)
+        source = WeightsSource(
+            repository="voice/small", file="model.safetensors", revision=revision
+        )
         assert COMMIT in weights_store.fetch(card(source)).path.parts
     assert {r.path.split("/")[4] for r in hub.requests} == {"v2"}
 
@@ -139,7 +141,7 @@ def test_a_corrupt_file_of_the_hub_is_refused_and_removed(hub: Hub, tmp_path: Pa
 
 
 def test_a_hash_on_the_card_goes_before_what_the_hub_says(hub: Hub) -> None:
-    pinned = Source(repository="voice/small", file="model.safetensors", sha256="0" * 64)
+    pinned = WeightsSource(repository="voice/small", file="model.safetensors", sha256="0" * 64)
     with pytest.raises(ModelError, match=r"0{16}… was expected"):
         weights_store.fetch(card(pinned))
     assert weights_store.find(card(pinned)) is None
@@ -148,11 +150,11 @@ def test_a_hash_on_the_card_goes_before_what_the_hub_says(hub: Hub) -> None:
 @pytest.mark.parametrize(
     ("source", "reason"),
     [
-        (Source(repository="voice/none", file="a.bin"), "there is no such"),
-        (Source(repository="voice/small", file="none.bin"), "there is no such"),
+        (WeightsSource(repository="voice/none", file="a.bin"), "there is no such"),
+        (WeightsSource(repository="voice/small", file="none.bin"), "there is no such"),
     ],
 )
-def test_what_the_hub_does_not_have(hub: Hub, source: Source, reason: str) -> None:
+def test_what_the_hub_does_not_have(hub: Hub, source: WeightsSource, reason: str) -> None:
     with pytest.raises(ModelError) as caught:
         weights_store.fetch(card(source))
     assert reason in str(caught.value)
@@ -182,7 +184,7 @@ assert store.check(store.fetch(card(HUB))) == SHA256
 
 
 def test_another_source_where_the_first_fails(server: Server, hub: Hub) -> None:
-    absent, lines = Source(url=f"{server.url}/gone.pth"), Lines()
+    absent, lines = WeightsSource(url=f"{server.url}/gone.pth"), Lines()
     found = weights_store.fetch(card(absent, HUB), monitor=lines)
     assert found.source == HUB
     assert lines.said[1:] == [
@@ -194,7 +196,7 @@ def test_another_source_where_the_first_fails(server: Server, hub: Hub) -> None:
 @pytest.mark.parametrize("location", ["http://[::1", "http://h:99999/", "ftp://h/", "/v1/w"])
 def test_another_source_where_the_first_redirects_to_nowhere(hub: Hub, location: str) -> None:
     with Server(redirects={"/v1/w": location}) as server:
-        found = weights_store.fetch(card(Source(url=f"{server.url}/v1/w"), HUB))
+        found = weights_store.fetch(card(WeightsSource(url=f"{server.url}/v1/w"), HUB))
     assert found.source == HUB
 
 
@@ -300,9 +302,9 @@ def test_a_file_brought_by_hand(hub: Hub, tmp_path: Path) -> None:
 
 
 def test_a_file_brought_by_hand_is_known_by_its_hash_or_name(tmp_path: Path) -> None:
-    pinned = Source(url="https://a.example/pinned.th", sha256=SHA256[:8])
-    named = Source(url="https://a.example/named.th")
-    other = Source(url="https://a.example/other.th", sha256="0" * 8)
+    pinned = WeightsSource(url="https://a.example/pinned.th", sha256=SHA256[:8])
+    named = WeightsSource(url="https://a.example/named.th")
+    other = WeightsSource(url="https://a.example/other.th", sha256="0" * 8)
     brought = tmp_path / "named.th"
     brought.write_bytes(CONTENT)
     assert weights_store.add(card(named, pinned), brought, loads).source == pinned
@@ -409,4 +411,4 @@ def test_the_hub_s_cache_is_where_its_library_has_it(monkeypatch: pytest.MonkeyP
 )
 def test_sources_that_cannot_be(source: dict[str, str], complaint: str) -> None:
     with pytest.raises(ModelError, match=complaint):
-        Source(**source)
+        WeightsSource(**source)

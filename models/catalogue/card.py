@@ -15,8 +15,8 @@ from neucodec.models.bounds import said
 from neucodec.models.errors import ModelError
 
 from .entropy_card import EntropyCard
-from .weights_entry import Stored
-from .weights_source import Source
+from .weights_entry import WeightsEntry
+from .weights_source import WeightsSource
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -45,7 +45,7 @@ _KINDS: dict[str, tuple[type, str]] = {
     "bool": (bool, "true or false"),
     "Sequence[int]": (list, "a list"),
     "Sequence[str]": (list, "a list"),
-    "Sequence[Source]": (list, "tables [[sources]]"),
+    "Sequence[WeightsSource]": (list, "tables [[sources]]"),
     "dict[str, Any]": (dict, "a table"),
     "EntropyCard | None": (dict, "a table, [entropy]"),
 }
@@ -74,7 +74,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Card(Stored):
+class Card(WeightsEntry):
     """One checkpoint, as its TOML file under ``cards/`` says. Samples are at the model's rate."""
 
     family: str
@@ -188,7 +188,7 @@ class Card(Stored):
             if isinstance(value, int) and not low <= value <= high:
                 raise ModelError(f"{source}: {key} {said(value)} is not within {low} to {high}")
         try:
-            data["sources"] = [Source.of(table) for table in data.get("sources", [])]
+            data["sources"] = [WeightsSource.of(table) for table in data.get("sources", [])]
             if "entropy" in data:
                 data["entropy"] = EntropyCard.of(data["entropy"])
             return cls(**data).check()

@@ -8,14 +8,14 @@ from typing import Any
 
 from neucodec.models.errors import ModelError
 
-from .weights_entry import Stored
-from .weights_source import Source
+from .weights_entry import WeightsEntry
+from .weights_source import WeightsSource
 
 _KINDS: dict[str, type] = {"embedded": bool, "sources": list}
 
 
 @dataclass(frozen=True, kw_only=True)
-class EntropyCard(Stored):
+class EntropyCard(WeightsEntry):
     """Where an entropy model's weights are; what they hold follows from the codec."""
 
     @classmethod
@@ -27,7 +27,7 @@ class EntropyCard(Stored):
         for key, value in table.items():
             if type(value) is not (kind := _KINDS.get(key, str)):
                 raise ModelError(f"[entropy]: {key} is to be {kind.__name__}, not {value!r}")
-        sources = [Source.of(each) for each in table.get("sources", [])]
+        sources = [WeightsSource.of(each) for each in table.get("sources", [])]
         try:
             return cls(**{**table, "sources": sources})
         except TypeError as error:

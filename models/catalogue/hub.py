@@ -20,7 +20,7 @@ from neucodec.safety.inside import place_inside
 
 from .cache_dirs import hub_cache
 from .download_progress import SILENT, Monitor
-from .weights_source import Source
+from .weights_source import WeightsSource
 
 ENDPOINT = "HF_ENDPOINT"
 """Environment variable: a mirror to be asked instead of the Hub."""
@@ -30,7 +30,7 @@ _CUTS = (http.client.IncompleteRead, ConnectionResetError)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
-def cached(source: Source) -> Path | None:
+def cached(source: WeightsSource) -> Path | None:
     """The source's file in the Hub's cache; None where it is not there."""
     commit = source.revision
     with suppress(OSError, UnicodeDecodeError):
@@ -53,7 +53,7 @@ def told_sha256(path: Path) -> str:
     return ""
 
 
-def fetch(source: Source, monitor: Monitor = SILENT) -> tuple[Path, str]:
+def fetch(source: WeightsSource, monitor: Monitor = SILENT) -> tuple[Path, str]:
     """Have the Hub's own library fetch the file, which locks, resumes and retries.
 
     Returns its path, and its SHA-256 as the Hub gives it, empty where it gives none. Raises
@@ -86,7 +86,7 @@ def remove(path: Path) -> None:
         blob.unlink(missing_ok=True)
 
 
-def _downloaded(source: Source) -> tuple[Path, str]:
+def _downloaded(source: WeightsSource) -> tuple[Path, str]:
     import huggingface_hub as library
 
     name, revision = (source.repository, source.path), source.revision
@@ -100,11 +100,11 @@ def _downloaded(source: Source) -> tuple[Path, str]:
     return Path(path), told if _SHA256.fullmatch(told) else ""
 
 
-def _folder(source: Source) -> Path:
+def _folder(source: WeightsSource) -> Path:
     return hub_cache() / f"models--{source.repository.replace('/', '--')}"
 
 
-def _explained(source: Source, error: Exception) -> ModelError:
+def _explained(source: WeightsSource, error: Exception) -> ModelError:
     from huggingface_hub import errors
 
     link = source.where

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .weights_source import Source
+from .weights_source import WeightsSource
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stored:
+class WeightsEntry:
     """Something with weights, where they are and what one may do with them."""
 
     name: str
@@ -23,7 +23,7 @@ class Stored:
     """SHA-256 of the weights' file, lower-case hexadecimal; of a loaded codec always known."""
     embedded: bool = False
     """Whether the weights are part of the package."""
-    sources: Sequence[Source] = ()
+    sources: Sequence[WeightsSource] = ()
     """Where else the weights are, one source as good as the other; the first is preferred."""
     folder: Path | None = None
     """Where a card that is not the package's own lies; never in its file."""

@@ -20,7 +20,7 @@ _SHA256 = re.compile(rf"([0-9a-f]{{{KNOWN_DIGITS},64}})?")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
+class WeightsSource:
     """One file, either in a repository of the Hugging Face Hub or at a URL.
 
     On a card it is one of the tables ``[[sources]]``; a card with several has them in order of
@@ -85,7 +85,7 @@ class Source:
         return hashlib.sha256(self.where.encode()).hexdigest()[:8]
 
     @classmethod
-    def of(cls, table: object) -> Source:
+    def of(cls, table: object) -> WeightsSource:
         """From a card's table."""
         if not isinstance(table, Mapping):
             raise ModelError("a source is a table, [[sources]]")

@@ -15,19 +15,19 @@ from . import hub
 from .cache_dirs import CACHE, cache_dir, offline_by
 from .digest import read_record, sha256_of, write_record
 from .download_progress import SILENT, Monitor
-from .weights_entry import Stored
-from .weights_source import Source
+from .weights_entry import WeightsEntry
+from .weights_source import WeightsSource
 
 EMBEDDED = Path(__file__).parents[1] / "weights"
 
 
 @dataclass(frozen=True)
-class Found:
+class WeightsFile:
     """A weights file that is here."""
 
-    card: Stored
+    card: WeightsEntry
     path: Path
-    source: Source | None = None
+    source: WeightsSource | None = None
     """Where it is from; None if it is the package's, or lies beside a card of one's own."""
 
     @property
@@ -51,12 +51,12 @@ class Found:
         return self.source is None or self.path == _home(self.card, self.source)
 
 
-def find(card: Stored) -> Found | None:
+def find(card: WeightsEntry) -> WeightsFile | None:
     """The card's weights if they are here, without asking anyone; None if not."""
     return next(_found(card), None)
 
 
-def fetch(card: Stored, *, offline: str = "", monitor: Monitor = SILENT) -> Found:
+def fetch(card: WeightsEntry, *, offline: str = "", monitor: Monitor = SILENT) -> WeightsFile:
     """The card's weights: found, else downloaded from the first source that has them.
 
     ``offline`` names what forbids downloads; the environment may, too. Licence and place are
@@ -79,7 +79,7 @@ def fetch(card: Stored, *, offline: str = "", monitor: Monitor = SILENT) -> Foun
     raise ModelError(_missing(card, f"cannot be fetched ({'; '.join(failures)})"))
 
 
-def check(found: Found) -> str:
+def check(found: WeightsFile) -> str:
     """Compare a file's SHA-256 with what is known of it; all of it, now known.
 
     On first use it is put on record. Raises ModelError where it is another.
@@ -96,7 +96,7 @@ def check(found: Found) -> str:
     return sha256
 
 
-def add(card: Stored, file: Path, load: Callable[[Path], object]) -> Found:
+def add(card: WeightsEntry, file: Path, load: Callable[[Path], object]) -> WeightsFile:
     """Copy a file that was brought by hand to where the card's weights are looked for.
 
     It is taken for the source whose SHA-256 it has or, where none is known, whose name it has;
@@ -113,10 +113,10 @@ def add(card: Stored, file: Path, load: Callable[[Path], object]) -> Found:
         if sha256_of(temporary) != sha256:
             raise ModelError(f"{file} changed while it was copied")
     write_record(_record(card, source), home.name, sha256)
-    return Found(card, home, source)
+    return WeightsFile(card, home, source)
 
 
-def remove(card: Stored) -> list[Path]:
+def remove(card: WeightsEntry) -> list[Path]:
     """Remove what was downloaded or brought by hand, records and beginnings too; the files."""
     if not card.sources:
         place = "part of the package" if card.embedded else "your own file"
@@ -132,31 +132,31 @@ def remove(card: Stored) -> list[Path]:
     return removed
 
 
-def licences(card: Stored) -> str:
+def licences(card: WeightsEntry) -> str:
     """What one may do with the checkpoint, and who it is from, for people."""
     unstated = "not stated"
     weights, code = card.license_weights or unstated, card.license_code or unstated
     return f"weights: {weights}, code: {code}" + (f", {card.paper}" if card.paper else "")
 
 
-def _found(card: Stored) -> Iterator[Found]:
+def _found(card: WeightsEntry) -> Iterator[WeightsFile]:
     own = EMBEDDED if card.embedded else card.folder
     if own is not None and card.weights and (own / card.weights).is_file():
-        yield Found(card, own / card.weights)
+        yield WeightsFile(card, own / card.weights)
     for source in card.sources:
         if (home := _home(card, source)).is_file():
-            yield Found(card, home, source)
+            yield WeightsFile(card, home, source)
         elif source.repository and (path := hub.cached(source)):
-            yield Found(card, path, source)
+            yield WeightsFile(card, path, source)
 
 
-def _fetched(card: Stored, source: Source, monitor: Monitor) -> Found:
+def _fetched(card: WeightsEntry, source: WeightsSource, monitor: Monitor) -> WeightsFile:
     if source.url:
         from .download import download
 
         home = _home(card, source)
         sha256 = download(source.url, home, source.sha256, monitor)
-        found = Found(card, home, source)
+        found = WeightsFile(card, home, source)
         if len(source.sha256) < 64 and not read_record(_record(card, source)):
             write_record(_record(card, source), home.name, sha256)
         return found
@@ -169,20 +169,20 @@ def _fetched(card: Stored, source: Source, monitor: Monitor) -> Found:
                 f"{source.where} gave a damaged or another file, which was removed: its SHA-256 "
                 f"is {sha256[:16]}…, {expected[:16]}… was expected"
             )
-    return Found(card, path, source)
+    return WeightsFile(card, path, source)
 
 
-def _home(card: Stored, source: Source) -> Path:
+def _home(card: WeightsEntry, source: WeightsSource) -> Path:
     """Where our own cache has the file; the folder of one place is of no other one."""
     return cache_dir() / f"{card.name}-{source.tag}" / source.name
 
 
-def _record(card: Stored, source: Source) -> Path:
+def _record(card: WeightsEntry, source: WeightsSource) -> Path:
     home = _home(card, source)
     return home.with_name(home.name + ".sha256")
 
 
-def _source_of(card: Stored, file: Path, sha256: str) -> Source:
+def _source_of(card: WeightsEntry, file: Path, sha256: str) -> WeightsSource:
     for source in card.sources:
         if source.sha256 and sha256.startswith(source.sha256):
             return source
@@ -216,7 +216,7 @@ def _written(target: Path) -> Iterator[Path]:
         ) from None
 
 
-def _missing(card: Stored, why: str) -> str:
+def _missing(card: WeightsEntry, why: str) -> str:
     source = card.sources[0]
     return (
         f"{card.name} is not here, and {why}: bring {source.where} by hand, "
@@ -224,7 +224,7 @@ def _missing(card: Stored, why: str) -> str:
     )
 
 
-def _lost(card: Stored) -> str:
+def _lost(card: WeightsEntry) -> str:
     if card.embedded:
         return f"the weights of {card.name} ({card.weights}) are not here: reinstall the package"
     if card.folder is not None:
@@ -234,7 +234,7 @@ def _lost(card: Stored) -> str:
     return f"nobody has published weights of {card.name}: train some, and give their path instead"
 
 
-def _remedy(found: Found) -> str:
+def _remedy(found: WeightsFile) -> str:
     if found.source is None:
         return (
             "reinstall the package" if found.card.embedded else "correct the card, if it is right"

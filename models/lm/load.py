@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def fetch_entropy_model(
     card: Card, *, offline: str = "", monitor: Monitor = SILENT
-) -> weights_store.Found:
+) -> weights_store.WeightsFile:
     """Find the weights of a codec's entropy model, which it must have; fetch them if need be.
 
     ``offline`` names what forbids fetching; ``monitor`` learns how far it is. Raises ModelError.
@@ -26,7 +26,7 @@ def fetch_entropy_model(
     return weights_store.fetch(card.entropy, offline=offline, monitor=monitor)
 
 
-def load_entropy_model(card: Card, found: weights_store.Found) -> FrequencyModel:
+def load_entropy_model(card: Card, found: weights_store.WeightsFile) -> FrequencyModel:
     """Check and load what `fetch_entropy_model` has found. Raises ModelError."""
     weights_store.check(found)
     return build_entropy_model(card, found.path)

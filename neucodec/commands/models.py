@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from neucodec.models import Card, Stored, cards, entropy_cards, weights_store
+from neucodec.models import Card, WeightsEntry, cards, entropy_cards, weights_store
 from neucodec.terminal.console import WARNINGS, Console, is_expected, shown
 from neucodec.terminal.signals import interruptible
 from neucodec.terminal.standard_streams import tell
@@ -65,11 +65,11 @@ def list_models(as_json: bool = False) -> None:
 @models.command()
 @click.argument("names", metavar="NAME...", nargs=-1, required=True, type=Weights())
 @verbosity_options
-def pull(names: tuple[Stored, ...], quiet: int, verbose: int) -> None:
+def pull(names: tuple[WeightsEntry, ...], quiet: int, verbose: int) -> None:
     """Fetch the weights of models that are not here yet, and check them."""
     console = Console(verbose - quiet)
 
-    def fetch(card: Stored) -> None:
+    def fetch(card: WeightsEntry) -> None:
         here = weights_store.find(card)
         found = here or weights_store.fetch(card, monitor=Downloads(console))
         weights_store.check(found)
@@ -83,14 +83,14 @@ def pull(names: tuple[Stored, ...], quiet: int, verbose: int) -> None:
 @models.command()
 @click.argument("names", metavar="[NAME...]", nargs=-1, type=Weights())
 @verbosity_options
-def verify(names: tuple[Stored, ...], quiet: int, verbose: int) -> None:
+def verify(names: tuple[WeightsEntry, ...], quiet: int, verbose: int) -> None:
     """Check the weights that are here against their SHA-256; without names, all of them.
 
     Where nobody has published one, it is that which the file had when it was first used.
     """
     console = Console(verbose - quiet)
 
-    def check(card: Stored) -> None:
+    def check(card: WeightsEntry) -> None:
         sha256 = weights_store.check(_here(card))
         if console.verbosity > WARNINGS:
             tell(f"{card.name}: intact, SHA-256 {sha256}")
@@ -101,7 +101,7 @@ def verify(names: tuple[Stored, ...], quiet: int, verbose: int) -> None:
 @models.command("check")
 @click.argument("names", metavar="[NAME...]", nargs=-1, type=Weights())
 @verbosity_options
-def check_models(names: tuple[Stored, ...], quiet: int, verbose: int) -> None:
+def check_models(names: tuple[WeightsEntry, ...], quiet: int, verbose: int) -> None:
     """Print what entropy models compute here, which must be the same on every machine.
 
     It is a SHA-256 of their integer frequencies for fixed codes, after the model's name and
@@ -109,7 +109,7 @@ def check_models(names: tuple[Stored, ...], quiet: int, verbose: int) -> None:
     """
     console = Console(verbose - quiet)
 
-    def check(card: Stored) -> None:
+    def check(card: WeightsEntry) -> None:
         from neucodec.models import digest, fetch_entropy_model, load_entropy_model
 
         codec = card if isinstance(card, Card) else _codec_of(card)
@@ -125,11 +125,11 @@ def check_models(names: tuple[Stored, ...], quiet: int, verbose: int) -> None:
 @models.command("rm")
 @click.argument("names", metavar="NAME...", nargs=-1, required=True, type=Weights())
 @verbosity_options
-def remove(names: tuple[Stored, ...], quiet: int, verbose: int) -> None:
+def remove(names: tuple[WeightsEntry, ...], quiet: int, verbose: int) -> None:
     """Remove the downloaded weights of models."""
     console = Console(verbose - quiet)
 
-    def remove(card: Stored) -> None:
+    def remove(card: WeightsEntry) -> None:
         for path in weights_store.remove(card):
             console.report(f"{card.name}: removed {shown(str(path))}")
 
@@ -138,7 +138,7 @@ def remove(names: tuple[Stored, ...], quiet: int, verbose: int) -> None:
 
 @models.command()
 @click.argument("name", type=Weights())
-def path(name: Stored) -> None:
+def path(name: WeightsEntry) -> None:
     """Print where the weights of a model are."""
     tell(os.fsencode(_here(name).path))
 
@@ -151,7 +151,7 @@ def path(name: Stored) -> None:
     help="A file as its authors have published it, from wherever you have it.",
 )  # fmt: skip
 @verbosity_options
-def add(name: Stored, file: Path, quiet: int, verbose: int) -> None:
+def add(name: WeightsEntry, file: Path, quiet: int, verbose: int) -> None:
     """Bring the weights of a model by hand: check the file, copy it into the cache."""
 
     def load(path: Path) -> None:
@@ -167,20 +167,22 @@ def add(name: Stored, file: Path, quiet: int, verbose: int) -> None:
     Console(verbose - quiet).report(f"{name.name} is here now: {shown(str(found.path))}")
 
 
-def _all() -> Iterable[Stored]:
+def _all() -> Iterable[WeightsEntry]:
     """Everything that has weights."""
     yield from cards().values()
     yield from entropy_cards().values()
 
 
-def _codec_of(entropy: Stored) -> Card:
+def _codec_of(entropy: WeightsEntry) -> Card:
     """The codec whose codes an entropy model foresees."""
     return next(
         card for card in cards().values() if card.entropy and card.entropy.name == entropy.name
     )
 
 
-def _each(names: Iterable[Stored], work: Callable[[Stored], None], console: Console) -> None:
+def _each(
+    names: Iterable[WeightsEntry], work: Callable[[WeightsEntry], None], console: Console
+) -> None:
     """Do the work for every one, whatever becomes of the others; exit with 1 if any failed."""
     failed = False
     for card in names:
@@ -196,7 +198,7 @@ def _each(names: Iterable[Stored], work: Callable[[Stored], None], console: Cons
         click.get_current_context().exit(1)
 
 
-def _here(card: Stored) -> weights_store.Found:
+def _here(card: WeightsEntry) -> weights_store.WeightsFile:
     if found := weights_store.find(card):
         return found
     raise click.ClickException(f"{card.name} is not here; neucodec models pull fetches it")
