@@ -77,7 +77,7 @@ class ArraySource:
         self._audio = audio
         self.sample_rate = rate
         self.tags: Mapping[str, str] = tags_of(tags)
-        self.frames: int | None = len(audio)
+        self.samples: int | None = len(audio)
         self.channels: int = audio.shape[1]
         self.channel_mask: int | None = None
 

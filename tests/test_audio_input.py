@@ -92,7 +92,7 @@ def test_a_wav_read_from_a_pipe_equals_what_libsndfile_reads(
 ) -> None:
     data = encoded(noise(), form, subtype, endian=endian)
     with pipe_with(data) as pipe, open_audio(pipe) as source:
-        assert source.frames == 3001
+        assert source.samples == 3001
         assert (source.sample_rate, source.channels, source.subtype) == (44100, 2, subtype)
         assert np.array_equal(all_of(source), decoded(data))
 
@@ -134,7 +134,7 @@ def test_a_file_reads_the_same_by_name_and_from_memory(tmp_path: Path, form: str
     path = tmp_path / f"clip.{form.lower()}"
     path.write_bytes(data)
     with open_audio(path) as by_name, open_audio(io.BytesIO(data)) as in_memory:
-        assert by_name.frames == in_memory.frames == 30_001
+        assert by_name.samples == in_memory.samples == 30_001
         first = all_of(by_name)
         assert len(first) == 30_001
         assert np.array_equal(first, all_of(in_memory))
@@ -162,7 +162,7 @@ def test_a_wav_of_unknown_length_is_read_to_its_end(tmp_path: Path, sizes: tuple
     audio = noise()
     data = patched(encoded(audio, "WAV", "FLOAT"), *sizes)
     with pipe_with(data) as pipe, open_audio(pipe) as source:
-        assert source.frames is None
+        assert source.samples is None
         assert np.array_equal(all_of(source), audio)
     (tmp_path / "clip.wav").write_bytes(data)
     with open_audio(tmp_path / "clip.wav") as source:
@@ -175,7 +175,7 @@ def test_rf64_as_ffmpeg_writes_it_to_a_pipe() -> None:
     at = wav.index(b"ds64") + 8
     data = wav[:at] + bytes(24) + wav[at + 24 :]
     with pipe_with(data) as pipe, open_audio(pipe) as source:
-        assert source.frames is None
+        assert source.samples is None
         assert np.array_equal(all_of(source), audio)
 
 
@@ -214,7 +214,7 @@ def test_an_empty_wav_with_tags_behind_it_is_empty() -> None:
     data = wav + b"LIST\4\0\0\0INFO"
     data = patched(data, len(data) - 8, 0)
     with pipe_with(data) as pipe, open_audio(pipe) as source:
-        assert source.frames == 0
+        assert source.samples == 0
         assert all_of(source).shape == (0, 2)
 
 
@@ -251,7 +251,7 @@ def test_flac_as_written_to_a_pipe_does_not_know_its_length_and_loses_nothing() 
     flac[21] &= 0xF0  # STREAMINFO's 36 bits of total samples
     flac[22:26] = bytes(4)
     with open_audio(io.BytesIO(flac)) as source:
-        assert source.frames is None
+        assert source.samples is None
         assert len(all_of(source, 65536)) == 100_000
 
 
@@ -275,14 +275,14 @@ def test_mp3_without_a_length_is_read_to_its_end(tmp_path: Path, by_name: bool) 
     path.write_bytes(bare + id3v1)
     assert soundfile.info(path).frames != pytest.approx(88_200, rel=0.1)
     with path.open("rb") as file, open_audio(path if by_name else file) as source:
-        assert source.frames is None
+        assert source.samples is None
         assert source.tags["TITLE"] == "Title"
         assert 0 <= len(all_of(source)) - 88_200 < 3 * 1152  # its padding is not cut off
 
 
 def test_mp3_with_a_length_has_the_source_s() -> None:
     with open_audio(io.BytesIO(vbr_mp3())) as source:
-        assert source.frames == len(all_of(source)) == 88_200
+        assert source.samples == len(all_of(source)) == 88_200
 
 
 @pytest.mark.parametrize(
@@ -298,10 +298,10 @@ def test_raw_pcm_equals_what_libsndfile_reads(tmp_path: Path, name: str) -> None
                                  subtype=subtype, **layout)  # fmt: skip
     raw = RawFormat(8000, 2, name)
     with open_audio(path, raw=raw) as source:
-        assert (source.frames, source.sample_rate, source.subtype) == (3001, 8000, subtype)
+        assert (source.samples, source.sample_rate, source.subtype) == (3001, 8000, subtype)
         assert np.array_equal(all_of(source), expected)
     with pipe_with(path.read_bytes() + b"\0") as pipe, open_audio(pipe, raw=raw) as source:
-        assert source.frames is None
+        assert source.samples is None
         assert np.array_equal(all_of(source), expected)
 
 
@@ -346,7 +346,7 @@ def test_standard_input_may_be_a_pipe_or_a_file(tmp_path: Path, form: str) -> No
     program = (
         "from neucodec.audio.input import open_audio\n"
         "with open_audio('-') as source:\n"
-        "    print(source.frames, sum(len(block) for block in source.blocks()))"
+        "    print(source.samples, sum(len(block) for block in source.blocks()))"
     )
     path = tmp_path / "clip"
     path.write_bytes(encoded(noise(), form, "PCM_16"))
@@ -373,7 +373,7 @@ def test_samples_that_are_not_finite_become_silence_and_are_counted() -> None:
 def test_very_short_audio(form: str, frames: int) -> None:
     data = encoded(noise(frames), form, soundfile.default_subtype(form))
     with open_audio(io.BytesIO(data)) as source:
-        assert source.frames == frames
+        assert source.samples == frames
         assert all_of(source).shape == (frames, 2)
 
 
@@ -473,7 +473,7 @@ def test_a_raw_name_without_a_format_is_refused_unless_it_is_something_else(tmp_
         open_audio(path)
     path.write_bytes(encoded(noise(), "FLAC", "PCM_16"))
     with open_audio(path) as source:
-        assert source.frames == 3001
+        assert source.samples == 3001
 
 
 @pytest.mark.parametrize(

@@ -135,7 +135,7 @@ class Read(ArraySource):
     def __init__(self, audio: Audio, rate: int, lengths: list[int], live: bool) -> None:
         super().__init__(audio, rate)
         self._lengths = itertools.cycle(lengths)
-        self.frames = None if live else len(audio)
+        self.samples = None if live else len(audio)
 
     def blocks(self, blocksize: int = 0) -> Iterator[Audio]:
         whole, at = np.concatenate(list(super().blocks())), 0

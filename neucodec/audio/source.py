@@ -40,7 +40,7 @@ class Source(Protocol):
         ...
 
     @property
-    def frames(self) -> int | None:
+    def samples(self) -> int | None:
         """Samples per channel, None where not known beforehand."""
         ...
 
@@ -65,7 +65,7 @@ class AudioSource(ABC):
     sample_rate: int
     """Hz."""
     channels: int
-    frames: int | None
+    samples: int | None
     """Samples per channel, None where unknown: a pipe's header may not say."""
     subtype: str | None
     """libsndfile's name for how the samples are stored, such as PCM_16 or VORBIS."""
@@ -150,7 +150,7 @@ class PcmSource(AudioSource):
         self._first = header.peeked if header and data_bytes != 0 else b""
         self.sample_rate = layout.samplerate
         self.channels = layout.channels
-        self.frames = None if data_bytes is None else data_bytes // self._align
+        self.samples = None if data_bytes is None else data_bytes // self._align
         self.subtype = self._form.subtype
         self.tags = dict(tags or {})
 
@@ -197,7 +197,7 @@ class SoundFileSource(AudioSource):
         self._sound = self._part.open()
         first = self._sound
         self.sample_rate, self.channels = first.samplerate, first.channels
-        self.frames = found.frames
+        self.samples = found.frames
         self.subtype = first.subtype
         self.tags = first.vorbis_tags
         # What libsndfile has misread comes from elsewhere; else it knows best.

@@ -256,7 +256,7 @@ def _in_parallel(
     piece_bytes = 4 * encoder.header.channels * geometry.width(geometry.frames)
     # What has no known end may be going on just now: then no chunk waits for another. And a choice
     # of codebooks may wait for chunks of the batch before, never of its own.
-    most = 1 if source.frames is None else codec.batch
+    most = 1 if source.samples is None else codec.batch
     most = min(most, max(1, 2**26 // piece_bytes))
     threads = threads_within(options.threads, piece_bytes)
     together = batches(turns, most, encoder.rate.delay)

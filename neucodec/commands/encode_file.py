@@ -81,7 +81,7 @@ class Encoding:
             options = replace(
                 self.options, tags=self.tag_changes.of(audio.tags), gain_db=self._gain(job)
             )
-            seconds = None if audio.frames is None else audio.frames / audio.sample_rate
+            seconds = None if audio.samples is None else audio.samples / audio.sample_rate
             console.detail(_opened(job, audio, seconds))
             with (
                 open_output(job, self.outputs) as target,
@@ -122,7 +122,7 @@ class Encoding:
         if not self.outputs.skip_existing or is_remote(job.source) or is_special(job.source):
             return True
         with open_audio(job.source, raw=self.raw_format) as audio:
-            return not audio.cut_off and audio.frames in (None, frames)
+            return not audio.cut_off and audio.samples in (None, frames)
 
     def _choose(self, job: Job, channels: int, console: Console) -> Card:
         card = choose_model(self.options.bitrate, channels)

@@ -67,7 +67,7 @@ def find_clips(
 def _seconds(path: str) -> float:
     try:
         with open_audio(path) as file:
-            return (file.frames or 0) / file.sample_rate
+            return (file.samples or 0) / file.sample_rate
     except (NeucodecError, OSError, soundfile.SoundFileError):
         return 0.0
 
