@@ -108,7 +108,7 @@ def converted(data: bytes, load: Loaded, **options: Any) -> bytes:
 
 def back(data: bytes, kind: str, load: Loaded) -> tuple[bytes, list[str]]:
     found = from_ncf(NcfReader(io.BytesIO(data)), kind, load)
-    return found.data, found.left
+    return found.data, found.lost
 
 
 def decoded(data: bytes, load: Loaded) -> np.ndarray:

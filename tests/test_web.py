@@ -250,6 +250,6 @@ class Endless:
 
 
 def test_codes_without_an_end_are_not_held(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(peers, "MOST_BYTES", 10_000)
+    monkeypatch.setattr(peers, "MAX_BYTES", 10_000)
     with pytest.raises(NeucodecError, match="more than 10000 bytes: a day of codes has fewer"):
         peers.as_ncf(cast(BinaryIO, Endless()), lambda card: pytest.fail("no codec is due"))

@@ -36,7 +36,7 @@ from .options import (
 )
 
 if TYPE_CHECKING:
-    from neucodec.interchange.peers import Load
+    from neucodec.interchange.ncf_codes import Load
     from neucodec.models import Card, Codec
 
 SUFFIXES = {"ncf": ".ncf", "ecdc": ".ecdc", "dac": ".dac"}
@@ -160,7 +160,7 @@ class _Converting:
         converted = from_ncf(reader, self.kind, load, self.model, models)
         with open_output(job, self.outputs) as target:
             target.write(converted.data)
-        for what in converted.left:
+        for what in converted.lost:
             console.warn(job.source, f"a .{self.kind} does not keep {what}")
         if surplus := surplus_of(reader):
             console.warn(job.source, f"{surplus}: not converted")

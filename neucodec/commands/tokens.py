@@ -45,7 +45,7 @@ from .token_files import opened_codes, result_of, warn_of_layers
 
 if TYPE_CHECKING:
     from neucodec.file import NcfFile
-    from neucodec.interchange.tokens import TokenReader, Tokens
+    from neucodec.interchange.tokens import FileTokens, TokenReader
 
 FORMATS = ("npz", "npy", "parquet")
 EPILOG = """
@@ -199,19 +199,19 @@ class _Shards:
     console: Console
     size: int | None = None
     """Rows of a file; None for all in one."""
-    rows: list[tuple[str, Tokens]] = field(default_factory=list)
+    rows: list[tuple[str, FileTokens]] = field(default_factory=list)
     sources: list[str] = field(default_factory=list)
     written: int = 0
 
     def __call__(self, job: Job, console: Console) -> Result:
-        from neucodec.interchange.tokens import MOST_IN_A_ROW, TokenReader, read_tokens
+        from neucodec.interchange.tokens import MAX_CODES_IN_ROW, TokenReader, read_tokens
 
         unchanged = watch(job.source)
         with opened_codes(job.source, self.codecs, console) as file:
             count = math.prod(TokenReader(file).shape)
-            if count > MOST_IN_A_ROW:
+            if count > MAX_CODES_IN_ROW:
                 raise NeucodecError(
-                    f"{count} codes: a row of Parquet holds {MOST_IN_A_ROW}, so use --format npz"
+                    f"{count} codes: a row of Parquet holds {MAX_CODES_IN_ROW}, so use --format npz"
                 )
             found = read_tokens(file)
             unchanged()
@@ -219,7 +219,7 @@ class _Shards:
             result = result_of(job, file, None)
         held = sum(tokens.codes.size for _, tokens in self.rows)
         other = self.rows and self.rows[0][1].codes.dtype != found.codes.dtype
-        if other or held + count > MOST_IN_A_ROW:
+        if other or held + count > MAX_CODES_IN_ROW:
             self.begin_another()
         self.rows.append((shown(job.source), found))
         self.sources.append(job.source)

@@ -1,1 +1,1 @@
-"""Codes for others: the files of peers' programs, and tokens."""
+"""Carry codes over to and from other formats: .ecdc and .dac (`peers`), arrays (`tokens`)."""

@@ -1,4 +1,4 @@
-"""The codes of an .ncf as arrays, for those who train on them."""
+"""Read the codes of an .ncf as arrays, and write them as NumPy or Parquet files to train on."""
 
 from __future__ import annotations
 
@@ -20,50 +20,59 @@ if TYPE_CHECKING:
     from neucodec.file import NcfFile
 
 ABSENT = -1
-"""In place of a code where there is none: silence, damage, codebooks that a chunk does not use."""
+"""The value in place of a code where there is none: in silence, in damaged chunks, and in codebooks
+that a chunk does not use."""
 
 
 @dataclass(frozen=True)
-class Tokens:
-    """All that a codec needs to decode a file (but for layers), and of what codec it is.
+class FileTokens:
+    """Holds the codes of a whole .ncf as arrays, and all else that its codec needs to decode them.
 
-    The chunks of a file stand one after the other, ``chunk_frames`` each but perhaps the last.
-    Where ``chunk_frames * hop > chunk_stride``, the last frames of a chunk and the first ones of
-    the next code the same audio.
+    Layers are not among it, see ``layered``. The chunks of a file stand one after the other,
+    ``chunk_frames`` each but perhaps the last. Where ``chunk_frames * hop > chunk_stride``, the
+    last frames of a chunk and the first ones of the next code the same audio.
     """
 
     codec: str
+    """The name of the codec."""
     sample_rate: int
-    """Hz, of the codec's model."""
+    """The sample rate in Hz of the codec's model."""
     hop: int
-    """Samples per frame."""
+    """The number of samples that a frame stands for, at ``sample_rate``."""
     codebook_size: int
+    """The number of entries in a codebook: codes are below it."""
     chunk_frames: int
+    """The number of frames in a whole chunk."""
     chunk_stride: int
-    """Samples from one chunk's start to the next one's."""
+    """The number of samples from one chunk's start to the next one's, at ``sample_rate``."""
     source_rate: int
-    """Hz, of the audio that was encoded."""
+    """The sample rate in Hz of the audio that was encoded."""
     samples: int
-    """Per channel, of the audio that was encoded."""
+    """The length of that audio, in samples per channel at ``source_rate``."""
     channels: int
+    """The number of channels of that audio."""
     codes: npt.NDArray[np.signedinteger[Any]]
-    """[streams, codebooks, frames], int16 or, for codebooks beyond 32768, int32."""
+    """The codes [streams, codebooks, frames], int16 or, for codebooks beyond 32768, int32."""
     scales: npt.NDArray[np.float32]
-    """[chunks, streams]: what decoded audio is to be multiplied by; 0 for silence and damage."""
+    """The factors [chunks, streams] by which decoded audio is multiplied; 0 for silence and
+    damage."""
     mid_side: npt.NDArray[np.bool_]
-    """[chunks]: streams 0 and 1 are mid and side, left = mid + side, right = mid - side."""
+    """Whether streams 0 and 1 of each chunk [chunks] are mid and side: left = mid + side, right =
+    mid - side."""
     layered: npt.NDArray[np.bool_]
-    """[chunks]: the file has an MDCT layer here, which is no tokens and which the codes lack."""
+    """Whether the file has an MDCT layer in each chunk [chunks]; a layer has no tokens, and the
+    codes do not hold what it adds."""
 
 
-MOST_IN_A_ROW = 2**27
-"""Codes that a row of a Parquet file may hold: it is put together in memory."""
+MAX_CODES_IN_ROW = 2**27
+"""The number of codes that a row of a Parquet file may hold: it is put together in memory."""
 
 
 class TokenReader:
-    """The codes of a file chunk by chunk, so that memory does not grow with its length.
+    """Reads the codes of a file chunk by chunk, so that memory does not grow with its length.
 
-    ``scales``, ``mid_side`` and ``layered`` of `Tokens` are complete once ``parts`` are through.
+    The arrays ``scales``, ``mid_side`` and ``layered`` are as in `FileTokens`, and complete once
+    `parts` has been read to its end; ``shape`` and ``dtype`` are those of all codes together.
     """
 
     def __init__(self, file: NcfFile) -> None:
@@ -78,8 +87,10 @@ class TokenReader:
         self.mid_side, self.layered = np.zeros(count, np.bool_), np.zeros(count, np.bool_)
 
     def parts(self) -> Iterator[npt.NDArray[np.signedinteger[Any]]]:
-        """The codes [streams, codebooks, frames] of each chunk in turn; of a damaged file, those
-        that are left."""
+        """Yield the codes [streams, codebooks, frames] of each chunk in turn.
+
+        Damaged chunks have `ABSENT` for all codes.
+        """
         header = self._file.header
         kept, asked = tee(self._file.chunks())
         found = codes_of(asked, header, self._file.entropy)
@@ -95,7 +106,7 @@ class TokenReader:
             yield part
 
     def fields(self) -> dict[str, Any]:
-        """All of `Tokens` but its codes."""
+        """Return all fields of `FileTokens` but its codes, by name."""
         header = self._file.header
         return {
             "codec": header.codec,
@@ -114,7 +125,7 @@ class TokenReader:
 
 
 def _scales(chunk: Chunk, header: Header) -> Any:
-    """What the decoded audio of each stream is to be multiplied by."""
+    """Return the factors of a chunk's streams; one for all where the codec has no scales."""
     if header.scale_kind == ScaleKind.NONE:
         return 1
     if header.scale_kind == ScaleKind.LOG:
@@ -122,19 +133,22 @@ def _scales(chunk: Chunk, header: Header) -> Any:
     return chunk.scales
 
 
-def read_tokens(file: NcfFile) -> Tokens:
-    """All codes of a file in memory; of a damaged one, those that are left."""
+def read_tokens(file: NcfFile) -> FileTokens:
+    """Read all codes of a file into memory; damaged chunks have `ABSENT` for all codes."""
     reader = TokenReader(file)
     codes = np.empty(reader.shape, reader.dtype)
     at = 0
     for part in reader.parts():
         codes[:, :, at : at + part.shape[2]] = part
         at += part.shape[2]
-    return Tokens(codes=codes, **reader.fields())
+    return FileTokens(codes=codes, **reader.fields())
 
 
 def write_npy(reader: TokenReader, file: BinaryIO) -> None:
-    """The codes alone, one chunk after the other: the array stands in Fortran's order."""
+    """Write the codes alone to an .npy file, chunk by chunk.
+
+    The array is in Fortran's order, in which the frames of the next chunk follow at the end.
+    """
     described = {"descr": reader.dtype.str, "fortran_order": True, "shape": reader.shape}
     np.lib.format.write_array_header_1_0(file, described)
     for part in reader.parts():
@@ -142,7 +156,7 @@ def write_npy(reader: TokenReader, file: BinaryIO) -> None:
 
 
 def write_npz(reader: TokenReader, file: BinaryIO) -> None:
-    """Everything, an array for every field of `Tokens`."""
+    """Write everything to an .npz file: an array for every field of `FileTokens`."""
     with zipfile.ZipFile(file, "w") as archive:
         with archive.open("codes.npy", "w", force_zip64=True) as member:
             write_npy(reader, cast(BinaryIO, member))
@@ -151,8 +165,11 @@ def write_npz(reader: TokenReader, file: BinaryIO) -> None:
                 np.lib.format.write_array(member, np.asanyarray(value), allow_pickle=False)
 
 
-def arrow_table(rows: list[tuple[str, Tokens]]) -> pyarrow.Table:
-    """A row for every file: its name as ``path``, and the fields of `Tokens`, arrays as lists."""
+def arrow_table(rows: list[tuple[str, FileTokens]]) -> pyarrow.Table:
+    """Return a table with a row for each (name, tokens) of a file.
+
+    Its columns are the name as ``path`` and the fields of `FileTokens`, arrays as nested lists.
+    """
     import pyarrow
 
     def column(name: str) -> Any:
@@ -166,6 +183,6 @@ def arrow_table(rows: list[tuple[str, Tokens]]) -> pyarrow.Table:
             flat = pyarrow.ListArray.from_arrays(pyarrow.array(offsets), flat)
         return flat
 
-    names = list(Tokens.__dataclass_fields__)
+    names = list(FileTokens.__dataclass_fields__)
     paths = pyarrow.array([path for path, _ in rows])
     return pyarrow.table({"path": paths, **{name: column(name) for name in names}})
