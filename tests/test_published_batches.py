@@ -85,8 +85,9 @@ def codecs(name: str, folder: Path) -> Codec:
 def test_a_file_does_not_depend_on_how_many_chunks_go_together(name: str, tmp_path: Path) -> None:
     codec = codecs(name, tmp_path)
     rate = codec.card.sample_rate
-    audio = signal(4 * rate + 1234, rate, channels=2)[0]
-    audio[:, rate : 2 * rate] = 0  # some of them silent
+    stride = codec.card.chunk_stride
+    audio = signal(6 * stride + 1234, rate, channels=2)[0]
+    audio[:, stride : 3 * stride] = 0  # some of them silent
     codec.batch = 1
     one_by_one = to_ncf(codec, audio, codebooks=4, entropy="none")
     decoded = from_ncf(codec, one_by_one)

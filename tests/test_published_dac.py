@@ -99,9 +99,9 @@ def test_the_same_bytes_come_of_any_number_of_threads(codec: Codec) -> None:
 
 @pytest.mark.parametrize("rate", [44100, 48000])
 def test_a_range_is_sample_for_sample_what_the_whole_has_there(codec: Codec, rate: int) -> None:
-    data = to_ncf(codec, signal(2 * rate, rate, channels=2)[0], rate, codebooks=4)
+    data = to_ncf(codec, signal(round(1.2 * rate), rate, channels=2)[0], rate, codebooks=4)
     whole = from_ncf(codec, data)
-    for start, end in ((0.0, 0.1), (0.5, 1.1), (0.9288, 0.93), (1.9, 9.0)):
+    for start, end in ((0.0, 0.1), (0.3, 0.8), (0.6966, 0.7), (1.1, 9.0)):
         part = from_ncf(codec, data, start=start, end=end)
         assert torch.equal(part, whole[:, round(start * rate) : round(end * rate)])
 

@@ -14,6 +14,9 @@ from servers import Server
 from neucodec.errors import NeucodecError
 from neucodec.files.outfile import output_file
 
+QUICK = ("--entropy", "none")
+"""Squeezing codes would take most of the time."""
+
 web = pytest.mark.skipif(not find_spec("aiohttp"), reason="needs fsspec's driver, aiohttp")
 
 
@@ -36,13 +39,13 @@ def test_a_tree_from_one_store_to_another_place_and_back(
 ) -> None:
     put(memory, clip, "in/one.wav", "in/deep/two.flac", "in/.hidden.wav", "in/old/three.wav")
     memory.pipe("in/notes.txt", b"")
-    ran = run("encode", "memory://in", "-o", "memory://out/ncf", "-x", "old")
+    ran = run("encode", "memory://in", "-o", "memory://out/ncf", "-x", "old", *QUICK)
     assert ran.code == 0
     assert memory.find("out") == ["/out/ncf/deep/two.ncf", "/out/ncf/one.ncf"]
     assert ran.err.startswith("memory://in/one.wav: neu2-44khz, 9 codebooks")
 
     local = tmp_path / "put/in/one.wav"
-    assert run("encode", local, "-o", tmp_path / "one.ncf").code == 0
+    assert run("encode", local, "-o", tmp_path / "one.ncf", *QUICK).code == 0
     assert memory.cat("out/ncf/one.ncf") == (tmp_path / "one.ncf").read_bytes()
 
     assert run("verify", "memory://out").code == 0
@@ -114,11 +117,11 @@ def test_times_are_kept_on_this_machine_only(run: Run, memory: fsspec.AbstractFi
 @web
 def test_from_the_web_through_ranges_and_without(run: Run, clip: MakeClip, tmp_path: Path) -> None:
     path, out = clip("song.flac", seconds=2), tmp_path / "out.ncf"
-    assert run("encode", path).code == 0
+    assert run("encode", path, *QUICK).code == 0
     whole = path.with_suffix(".ncf").read_bytes()
     with Server({"/a/song.flac": path.read_bytes(), "/song.ncf": whole}) as server:
         for server.ranges in (True, False):
-            ran = run("encode", f"{server.url}/a/song.flac?key=1", "-o", out, "-f")
+            ran = run("encode", f"{server.url}/a/song.flac?key=1", "-o", out, "-f", *QUICK)
             assert ran.code == 0
             assert out.read_bytes() == whole
         server.ranges = True
@@ -135,7 +138,7 @@ def test_from_the_web_through_ranges_and_without(run: Run, clip: MakeClip, tmp_p
 def test_a_long_file_from_the_web_comes_in_pieces(run: Run, clip: MakeClip, tmp_path: Path) -> None:
     path = clip("long.wav", seconds=130, rate=44100, level=0)
     with Server({"/long.wav": path.read_bytes()}) as server:
-        assert run("encode", f"{server.url}/long.wav", "-o", tmp_path / "a.ncf").code == 0
+        assert run("encode", f"{server.url}/long.wav", "-o", tmp_path / "a.ncf", *QUICK).code == 0
     starts = {int(asked.removeprefix("bytes=").partition("-")[0]) for asked in server.fetched}
     assert len(starts) >= 2
     assert max(starts) < path.stat().st_size
