@@ -105,9 +105,7 @@ def test_the_stereo_image_survives() -> None:
     """Only left, only right, both alike: the other side stays (almost) silent, or the same."""
     tone = sound(2)[:, 0]
     for left, right in ((1, 0), (0, 1)):
-        decoded, _ = neucodec.decode(
-            neucodec.encode(np.outer(tone, (left, right)), 44100, **QUICK)
-        )
+        decoded, _ = neucodec.decode(neucodec.encode(np.outer(tone, (left, right)), 44100, **QUICK))
         quiet, loud = sorted(np.std(decoded, axis=0))
         assert quiet < 1e-3 * loud and np.argmax(np.std(decoded, axis=0)) == right
     data = neucodec.encode(np.outer(tone, (1, 1)), 44100, **QUICK)

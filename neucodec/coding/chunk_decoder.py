@@ -8,6 +8,7 @@ from typing import cast
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from neucodec.audio.samples import Audio
 from neucodec.formats import Chunk, Header, ScaleKind, byte_to_scale
@@ -21,7 +22,7 @@ from neucodec.models import (
     give_up,
 )
 
-from . import channel_groups
+from .chunk_encoder import MAX_STREAMS_AT_ONCE
 from .chunks import Geometry
 from .levels import from_mid_side, from_streams
 from .tones import render
@@ -66,7 +67,7 @@ class ChunkDecoder:
         codes = [self._codes(chunk, cast(Chunk, chunk.chunk)) for chunk in sounding]
         try:
             if len(codes) == 1:
-                decoded = [channel_groups.decode_chunk(self.codec, codes[0], sounding[0].state)]
+                decoded = [self._decode(codes[0], sounding[0].state)]
             else:
                 decoded = decode_together(self.codec, codes)
         except BaseException:
@@ -87,6 +88,18 @@ class ChunkDecoder:
             first=unpacked.index == 0,
             last=unpacked.frames < self.geometry.frames,
         )
+
+    def _decode(self, chunk: CodeChunk, state: State) -> Tensor:
+        """Decode one chunk to audio [streams, channels, width], see `ChunkEncoder._encode`."""
+        if state is not None or len(chunk.codes) <= MAX_STREAMS_AT_ONCE:
+            return self.codec.decode(chunk, state)[0]
+        audio = []
+        for first in range(0, len(chunk.codes), MAX_STREAMS_AT_ONCE):
+            group = slice(first, first + MAX_STREAMS_AT_ONCE)
+            scales = None if chunk.scales is None else chunk.scales[group]
+            part = replace(chunk, codes=chunk.codes[group], scales=scales)
+            audio.append(self.codec.decode(part)[0])
+        return torch.cat(audio)
 
     def _audio(self, unpacked: UnpackedChunk, decoded: Audio | None) -> Audio | None:
         """Bring decoded streams to their levels, add the layer, and make channels of them."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -19,7 +19,6 @@ from neucodec.models import (
     give_up,
 )
 
-from . import channel_groups
 from .chunks import Piece
 from .entropy import EntropyModel
 from .levels import normalise, prefers_mid_side, to_mid_side, to_streams
@@ -29,6 +28,8 @@ from .tones import Layer, find_layer
 
 SCALES = {"rms": ScaleKind.LOG, "codec": ScaleKind.FLOAT, "none": ScaleKind.NONE}
 """How a file stores the scales of each kind of level that a card may name."""
+MAX_STREAMS_AT_ONCE = 16
+"""Streams of a chunk that go through a codec together; 255 of them take two gigabytes."""
 
 
 @dataclass(frozen=True)
@@ -148,11 +149,25 @@ class ChunkEncoder:
         """Encode what is to be encoded of each piece; None where there is nothing."""
         sounding = [each.chunk for each in levelled if each.chunk]
         if len(sounding) == 1:
-            coded = [channel_groups.encode_chunk(self.codec, sounding[0], codebooks, state)]
+            coded = [self._encode(sounding[0], codebooks, state)]
         else:
             coded = encode_together(self.codec, sounding, codebooks)
         given = iter(coded)
         return [next(given) if each.chunk else None for each in levelled]
+
+    def _encode(self, chunk: AudioChunk, codebooks: int, state: State) -> CodeChunk:
+        """Encode one chunk, of very many streams some at a time.
+
+        Streams do not depend on each other, and what a network holds while it works is many times
+        what goes in and comes out. Codecs with a state take all streams at once.
+        """
+        if state is not None or len(chunk.audio) <= MAX_STREAMS_AT_ONCE:
+            return self.codec.encode(chunk, codebooks, state)[0]
+        groups = torch.split(chunk.audio, MAX_STREAMS_AT_ONCE)
+        coded = [self.codec.encode(replace(chunk, audio=group), codebooks)[0] for group in groups]
+        scales = [part.scales for part in coded if part.scales is not None]
+        codes = torch.cat([part.codes for part in coded])
+        return replace(coded[0], codes=codes, scales=torch.cat(scales) if scales else None)
 
     def _squeezed(
         self, piece: Piece, codebooks: int, levelled: LevelledPiece, coded: CodeChunk | None
@@ -169,7 +184,7 @@ class ChunkEncoder:
             codebooks = max(1, codebooks - round(len(layer) / one))
         # With fewer codebooks a codec gives the first of those that it gives with more.
         codes = coded.codes[:, :codebooks].numpy()
-        payload, raw = encode_payload(codes, self.codec.card.code_bits, self.entropy_model)
+        payload, raw = encode_payload(codes, self.header.code_bits, self.entropy_model)
         return Chunk(
             index=piece.index,
             codebooks=codebooks,
