@@ -1,4 +1,7 @@
-"""What ``encode`` and ``decode`` share: from inputs to jobs, and opening what they name."""
+"""Do what ``encode``, ``decode`` and others share.
+
+That is: going from inputs to jobs, and opening what jobs name.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,7 @@ MOST_PROCESSES, MEMORY_EACH = 4, 2 << 30
 
 @dataclass(frozen=True)
 class Outputs:
-    """Where outputs go, and what happens to those that are there."""
+    """Says where outputs go, and what happens to those that are there."""
 
     output: str | None
     force: bool
@@ -41,13 +44,15 @@ class Outputs:
 
     @property
     def may_overwrite(self) -> bool:
-        """What is there has been looked at before: whole outputs are skipped, the rest redone."""
+        """Tell whether an output may replace a file. What is there has been looked at before: whole
+        outputs are skipped, the rest made again.
+        """
         return self.force or self.skip_existing
 
 
 @dataclass(frozen=True)
 class Batch:
-    """How a command goes about many files."""
+    """Says how a command goes about many files."""
 
     selection: Selection = field(default_factory=Selection)
     jobs: int | None = None
@@ -116,10 +121,10 @@ def _runner(batch: Batch, count: int, outputs: Outputs, console: Console) -> Run
 
 
 def processes_for(count: int) -> int:
-    """How many files to do at once, where nobody has said.
+    """Return how many files to do at once, where nobody has said.
 
-    Processors idle at both ends of a file, which with many files adds up; with few, starting
-    other processes costs more.
+    Processors idle at both ends of a file, which with many files adds up; with few, starting other
+    processes costs more.
     """
     if count < MANY:
         return 1
@@ -140,18 +145,19 @@ def _warn_of_what_is_left_out(search: Search, console: Console) -> None:
 
 
 def target_name(job: Job) -> str:
-    """A job's output, to be shown."""
+    """Return the name of a job's output, to be shown."""
     return shown_output(job.target)
 
 
 def shown_output(name: str) -> str:
-    """An output, to be shown."""
+    """Return the name of an output, to be shown."""
     return "standard output" if name == PIPE else shown(name)
 
 
 def refuse_streams(jobs: Sequence[Job], batch: Batch) -> None:
-    """UsageError where a job would read from a terminal or write to one, or two things would be
-    written to standard output."""
+    """Raise UsageError where a job would read from a terminal or write to one, or two things would
+    be written to standard output.
+    """
     for job in jobs:
         if job.source == PIPE and sys.stdin is not None and sys.stdin.isatty():
             raise click.UsageError(
@@ -169,7 +175,7 @@ def refuse_streams(jobs: Sequence[Job], batch: Batch) -> None:
 
 
 def is_there(job: Job, outputs: Outputs, is_whole: Callable[[], bool], console: Console) -> bool:
-    """Whether the job's output is there and to be left alone.
+    """Tell whether the job's output is there and to be left alone.
 
     ``is_whole`` checks it. Raises NeucodecError where it may not be overwritten.
     """
@@ -190,14 +196,14 @@ def is_there(job: Job, outputs: Outputs, is_whole: Callable[[], bool], console: 
 
 @contextmanager
 def open_input(source: str) -> Iterator[BinaryIO]:
-    """The bytes of an input, be it a file, a URL or a pipe."""
+    """Open the bytes of an input, be it a file, a URL or a pipe."""
     with paths.open_to_read(source) as file:
         yield file
 
 
 @contextmanager
 def open_output(job: Job, outputs: Outputs) -> Iterator[BinaryIO]:
-    """The output to write; a file appears under its name only when all went well."""
+    """Open the output to write; a file appears under its name only when all went well."""
     from neucodec.files.outfile import output_file
 
     make_folder(job)
@@ -208,14 +214,19 @@ def open_output(job: Job, outputs: Outputs) -> Iterator[BinaryIO]:
 
 
 def modification_time(job: Job, outputs: Outputs) -> int | None:
-    """That which the output is to have, in nanoseconds; None for that of its making."""
+    """Return the modification time in nanoseconds that the output is to have; None for that of its
+    making.
+    """
     if not outputs.keep_time:
         return None
     return Path(job.source).stat().st_mtime_ns
 
 
 def watch(source: str) -> Callable[[], None]:
-    """A check that a file is still as it is now; NeucodecError where it is not."""
+    """Return a check that a file is still as it is now.
+
+    The check raises NeucodecError where the file is not.
+    """
     before = None if source == PIPE else paths.state(source)
 
     def check() -> None:

@@ -1,4 +1,4 @@
-"""Codecs for the commands, and what is shown while their weights are fetched."""
+"""Load codecs for the commands, and show how far their weights are fetched."""
 
 from __future__ import annotations
 
@@ -28,7 +28,9 @@ class Codecs:
     def __init__(
         self, device: str, offline: bool, precision: str = "float32", half: str | None = None
     ) -> None:
-        """``half``, "encoder" or "decoder", is all that will be asked of the codecs."""
+        """Take how to load codecs; ``half``, "encoder" or "decoder", is all that will be asked of
+        them.
+        """
         self._choice = device, offline, precision, half
         self._loaded: dict[str, Codec] = {}
         self._entropy_models: EntropyModels | None = None
@@ -38,7 +40,7 @@ class Codecs:
         return Codecs, self._choice
 
     def get(self, card: Card, console: Console) -> Codec:
-        """The codec of a card; what is not here is fetched. Raises ModelError."""
+        """Return the codec of a card; what is not here is fetched. Raises ModelError."""
         from neucodec.models import load_codec
 
         device, offline, precision, half = self._choice
@@ -64,19 +66,19 @@ class Codecs:
 
 
 class Downloads(Monitor):
-    """Lines on standard error, and a bar where it is a person who looks on."""
+    """Shows downloads: lines on standard error, and a bar where it is a person who looks on."""
 
     def __init__(self, console: Console) -> None:
         self.shows_progress = console.verbosity >= REPORTS and sys.stderr.isatty()
         self._console = console
 
     def say(self, text: str) -> None:
-        """A line, unless -q asks for none."""
+        """Print a line, unless -q asks for none."""
         self._console.report(text)
 
     @contextmanager
     def progress(self, name: str, total: int | None, done: int) -> Iterator[Advance]:
-        """A bar that leaves nothing behind."""
+        """Show a bar that leaves nothing behind."""
         if not self.shows_progress:
             with super().progress(name, total, done) as advance:
                 yield advance

@@ -1,4 +1,4 @@
-"""``neucodec completion``: the script that teaches a shell to complete our command line."""
+"""Define ``neucodec completion``: the script that teaches a shell to complete our command line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``neucodec convert``: between .ncf and the files of other programs, code for code."""
+"""Define ``neucodec convert``: between .ncf and the files of other programs, code for code."""
 
 from __future__ import annotations
 
@@ -99,7 +99,9 @@ def convert(
 
 
 def _kind_of(inputs: tuple[str, ...], output: str | None) -> str:
-    """What the name of an output file asks for; ncf where there is none or it has no suffix."""
+    """Return the kind that the name of an output file asks for; ncf where there is none or it has
+    no suffix.
+    """
     if output is None or not names_file(inputs, output):
         return "ncf"
     suffix = Path(output).suffix.lower()
@@ -170,7 +172,7 @@ class _Converting:
         )
 
     def _is_whole(self, path: str) -> bool:
-        """Whether an output is one of its kind, read to its end."""
+        """Tell whether an output is one of its kind, read to its end."""
         from neucodec.coding.integrity import is_whole_ncf
         from neucodec.formats import NcfError
         from neucodec.formats.peers import read_dac, read_ecdc

@@ -1,4 +1,4 @@
-"""``neucodec decode``: .ncf to audio."""
+"""Define ``neucodec decode``: .ncf to audio."""
 
 from __future__ import annotations
 
@@ -129,7 +129,9 @@ def decode(
 
 
 def _format_of(inputs: tuple[str, ...], output: str | None) -> str:
-    """What the name of an output file asks for; wav where there is none or it has no suffix."""
+    """Return the format that the name of an output file asks for; wav where there is none or it has
+    no suffix.
+    """
     if output is None or not names_file(inputs, output):
         return "wav"
     suffix = Path(output).suffix.lower()
@@ -141,7 +143,9 @@ def _format_of(inputs: tuple[str, ...], output: str | None) -> str:
 
 
 def _checked_subtype(container: str, subtype: str, clip: str | None) -> str:
-    """The subtype as it is spelt, if the format can hold it, and it what ``clip`` leaves."""
+    """Return the subtype as it is spelt. Raises UsageError where the format cannot hold it, or it
+    cannot hold what ``clip`` leaves.
+    """
     from neucodec.audio.output import SUBTYPES
 
     held = {name.casefold(): name for name in SUBTYPES[container]}

@@ -1,4 +1,4 @@
-"""Decoding one file after the other, as ``neucodec decode`` does."""
+"""Decode one file after the other, as ``neucodec decode`` does."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 def clip_of(subtype: str) -> str:
-    """What becomes of peaks where nothing is said: only floating point can leave them."""
+    """Return what becomes of peaks where nothing is said: only floating point can leave them."""
     return "none" if subtype.casefold().startswith("f") else "clamp"
 
 
@@ -156,7 +156,7 @@ class Decoding:
         return self.codecs.get(card_for(header, self.model), console)
 
     def _is_whole(self, job: Job, reader: NcfReader) -> bool:
-        """Whether the output is what decoding would give, as far as its form tells."""
+        """Tell whether the output is what decoding would give, as far as its form tells."""
         from neucodec.audio import pcm, wav_writer
         from neucodec.coding.integrity import frames_to_come, is_whole_audio
 

@@ -1,4 +1,4 @@
-"""``neucodec encode``: audio to .ncf."""
+"""Define ``neucodec encode``: audio to .ncf."""
 
 from __future__ import annotations
 
@@ -53,7 +53,9 @@ refused with a list of those that are not.
 def _raw_format(
     raw: bool, rate: int | None, channels: int | None, sample_format: str | None
 ) -> RawFormat | None:
-    """The layout of headerless input; UsageError where the options do not go together."""
+    """Return the layout of headerless input. Raises UsageError where the options do not go
+    together.
+    """
     if not raw:
         if rate or channels or sample_format:
             raise click.UsageError("--rate, --channels and --sample-format are for --raw input")

@@ -1,4 +1,4 @@
-"""Encoding one file after the other, as ``neucodec encode`` does."""
+"""Encode one file after the other, as ``neucodec encode`` does."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TagChanges:
-    """What the command line wants done to the tags of inputs."""
+    """Says what the command line wants done to the tags of inputs."""
 
     no_tags: bool
     """Whether the input's own are left behind."""
@@ -108,7 +108,7 @@ class Encoding:
         )
 
     def _is_done(self, job: Job) -> bool:
-        """Whether the target is whole, and of all of the source as that is now.
+        """Tell whether the target is whole, and of all of the source as that is now.
 
         A source that is cut off is never done: the rest of it may come, or a warning is due.
         Sources at URLs are not looked at for that, nor what an attempt of this run has made.
@@ -145,7 +145,7 @@ class Encoding:
             raise click.ClickException(str(error)) from None
 
     def _gain(self, job: Job) -> float | None:
-        """The change of level that is asked for, found by reading the input beforehand."""
+        """Return the change of level that is asked for, found by reading the input beforehand."""
         if not self.normalize_loudness:
             return None
         if is_special(job.source):
@@ -158,7 +158,7 @@ class Encoding:
 
 
 def _doubts(audio: AudioSource) -> list[str]:
-    """What to know of an input that has been read to its end, a line each."""
+    """Return what to know of an input that has been read to its end, a line each."""
     doubts = list(audio.doubts)
     if audio.nonfinite:
         doubts.append(f"{counted(audio.nonfinite, 'sample')} infinite or NaN, taken as silence")

@@ -1,4 +1,4 @@
-"""Command-line options that belong together, handed on as one object."""
+"""Hand command-line options that belong together on as one object."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``neucodec info``: what a file says of itself."""
+"""Define ``neucodec info``: what a file says of itself."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def info(inputs: tuple[str, ...], as_json: bool, chunks: bool) -> None:
 
 
 def _describe(name: str, file: BinaryIO, list_chunks: bool) -> dict[str, Any]:
-    """What there is to know, in the order in which one asks for it."""
+    """Return what there is to know, in the order in which one asks for it."""
     from neucodec.coding.integrity import (
         contents_of,
         damaged_spans,
@@ -150,7 +150,7 @@ def _describe_chunk(reader: NcfReader, entry: ChunkEntry) -> dict[str, Any]:
 
 
 def _text(found: dict[str, Any]) -> str:
-    """The same for people."""
+    """Return the same for people."""
     seconds, rate = found["seconds"], found["bitrate"]
     nominal, average = found["nominal_bitrate"], found["average_bitrate"]
     ratio = found["ratio"]

@@ -1,4 +1,4 @@
-"""``neucodec man``: the manual page."""
+"""Define ``neucodec man``: the manual page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The manual page, out of what ``--help`` says."""
+"""Make the manual page out of what ``--help`` says."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ENVIRONMENT = (
 
 
 def manual_page(cli: click.Group) -> str:
-    """The page neucodec(1) in the macros of man(7)."""
+    """Return the page neucodec(1) in the macros of man(7)."""
     return "\n".join(_lines(cli)) + "\n"
 
 
@@ -79,7 +79,9 @@ def _terms(pairs: Iterable[tuple[str, str]]) -> Iterator[str]:
 
 
 def _paragraphs(help_text: str) -> Iterator[str]:
-    """Paragraphs as click has them: filled, but for those that begin with a backspace."""
+    """Split a text into paragraphs as click has them: filled, but for those that begin with a
+    backspace.
+    """
     for paragraph in re.split(r"\n\s*\n", help_text.strip("\n")):
         lines = paragraph.splitlines()
         if lines and lines[0].strip() == "\b":
@@ -93,6 +95,8 @@ def _paragraphs(help_text: str) -> Iterator[str]:
 
 
 def _text(text: str) -> str:
-    r"""Text for roff: its backslashes and hyphens as they are, no line taken for a request."""
+    """Escape a text for roff: backslashes and hyphens stay as they are, no line is taken for a
+    request.
+    """
     text = text.replace("\\", "\\e").replace("-", "\\-")
     return f"\\&{text}" if text.startswith((".", "'")) else text

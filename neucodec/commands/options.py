@@ -1,4 +1,4 @@
-"""What several commands take: their types of parameters, and groups of options."""
+"""Define what several commands take: types of parameters, and groups of options."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ else:  # generic for type checkers only, before click 8.4
 
 
 class Parsed(ParamType):
-    """Text that a function of the library reads; what it refuses is a usage error."""
+    """Has a function of the library read a text; what it refuses is a usage error."""
 
     def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
         self.name = name
@@ -52,7 +52,7 @@ class Parsed(ParamType):
 
 
 class File(click.Path):
-    """A file that is read more than once, which a pipe cannot be."""
+    """Takes a file that is read more than once, which a pipe cannot be."""
 
     def __init__(self) -> None:
         super().__init__(exists=True, dir_okay=False, path_type=Path)
@@ -65,7 +65,7 @@ class File(click.Path):
 
 
 class Folder(click.Path):
-    """A directory for several files, which standard output or a pipe cannot take."""
+    """Takes a directory for several files, which standard output or a pipe cannot be."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Refuse pipes and devices."""
@@ -77,12 +77,12 @@ class Folder(click.Path):
 
 
 def shown_pipe(value: str | Path) -> str:
-    """A pipe or device as it was given, to be shown."""
+    """Return the name of a pipe or device as it was given, to be shown."""
     return PIPE if str(value) == PIPE else shown(str(value))
 
 
 class Model(ParamType):
-    """A model, by its name or as the path of a checkpoint of one's own; the value is its card."""
+    """Takes a model by its name or as the path of a user's own checkpoint; the value is its card."""
 
     name = "name"
 
@@ -98,14 +98,14 @@ class Model(ParamType):
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        """Names that begin so, with their titles; where there are none, paths."""
+        """Return names that begin so, with their titles; where there are none, paths."""
         found = [card for card in cards().values() if card.name.startswith(incomplete)]
         names = [CompletionItem(card.name, help=card.title) for card in found]
         return names or [CompletionItem(incomplete, type="file")]
 
 
 class ModelOrAuto(Model):
-    """A model, or None for the one that suits each file."""
+    """Takes a model, or "auto", whose value is None: the one that suits each file."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Find the card."""
@@ -114,7 +114,7 @@ class ModelOrAuto(Model):
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        """The same, and "auto"."""
+        """Return the same as for `Model`, and "auto"."""
         found = super().shell_complete(ctx, param, incomplete)
         if AUTO.startswith(incomplete):
             found.insert(0, CompletionItem(AUTO, help="By the bitrate"))
@@ -122,7 +122,7 @@ class ModelOrAuto(Model):
 
 
 class Weights(Model):
-    """A model or the entropy model of one, by name; the value is its card."""
+    """Takes a model or the entropy model of one by name; the value is its card."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Find the card."""
@@ -152,13 +152,13 @@ COUNT = Parsed("n", _parse_count)
 
 
 def inputs_argument(command: Command) -> Command:
-    """One input or more: files, directories or ``-``."""
+    """Add the argument for one input or more: files, directories or ``-``."""
     path = click.Path(path_type=str, allow_dash=True)
     return click.argument("inputs", metavar="INPUT...", nargs=-1, required=True, type=path)(command)
 
 
 def output_options(command: Command) -> Command:
-    """Where outputs go, and what happens to those that are there."""
+    """Add the options that say where outputs go, and what happens to those that are there."""
     return _all(
         click.option(
             "-o",
@@ -194,7 +194,7 @@ def _batch(
 
 
 def batch_options(command: Command) -> Command:
-    """How many files are gone about; the command gets a ``batch``."""
+    """Add the options that say how to go about many files; the command gets a ``batch``."""
     return _all(
         click.option(
             "-i",
@@ -239,7 +239,7 @@ def batch_options(command: Command) -> Command:
 
 
 def machine_options(command: Command) -> Command:
-    """What the work runs on."""
+    """Add the options that say what the work runs on."""
     threads = click.option(
         "--threads",
         type=COUNT,
@@ -255,7 +255,7 @@ offline_option = click.option(
 
 
 def device_options(command: Command) -> Command:
-    """Where models run, and whether they may be fetched."""
+    """Add the options that say where models run, and whether they may be fetched."""
     return _all(
         click.option(
             "-d",
@@ -269,7 +269,7 @@ def device_options(command: Command) -> Command:
 
 
 def verbosity_options(command: Command) -> Command:
-    """``-q`` and ``-v``."""
+    """Add ``-q`` and ``-v``."""
     return _all(
         click.option(
             "-q", "--quiet", count=True, help="Only warnings and errors; -qq: only errors."
@@ -284,7 +284,7 @@ def console_of(quiet: int, verbose: int) -> Console:
 
 
 def _all(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
-    """The options in the order in which ``--help`` is to show them."""
+    """Add options in the order in which ``--help`` is to show them."""
 
     def decorate(command: Command) -> Command:
         for option in reversed(options):

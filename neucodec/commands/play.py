@@ -1,4 +1,4 @@
-"""``neucodec play``: decode to a player."""
+"""Define ``neucodec play``: decode to a player."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def play(
 
 
 def _command(player: str | None) -> Sequence[str]:
-    """What to run; ClickException where it is not there."""
+    """Return the command to run. Raises ClickException where it is not there."""
     for name, arguments in PLAYERS.items():
         if player in (None, name) and (found := shutil.which(name)):
             return (found, *arguments)
@@ -142,7 +142,7 @@ class _Playing:
 
 @contextmanager
 def _player(command: Sequence[str]) -> Iterator[BinaryIO]:
-    """What a player reads; it may stop reading whenever its user wants it to."""
+    """Start a player and give what it reads; it may stop reading whenever its user wants it to."""
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, bufsize=0)
     pipe = cast(BinaryIO, process.stdin)
     try:

@@ -1,4 +1,4 @@
-"""``neucodec verify``: whether files are whole, without decoding them."""
+"""Define ``neucodec verify``: find out whether files are whole, without decoding them."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def verify(inputs: tuple[str, ...], codes: bool, offline: bool, quiet: int, verb
 
 
 def _codes_of(reader: NcfReader, models: EntropyModels) -> FindUndecodable:
-    """What unpacks the codes of chunks."""
+    """Return what unpacks the codes of chunks."""
     from neucodec.coding.payloads import undecodable
 
     return partial(undecodable, header=reader.header, model=models.of(reader.header))
