@@ -28,9 +28,9 @@ import test_dac
 import test_encodec
 from networks import signal
 from published import codes_in, from_ncf, small, to_ncf
+from published_configs import ENCODEC_24KHZ
 
 from neucodec.models.codec import Codec
-from neucodec.models.families.encodec.network import ENCODEC_24KHZ
 
 Peer = tuple[Codec, Callable[[Tensor], Tensor], Callable[[Tensor], Tensor], int]
 

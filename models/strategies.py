@@ -1,6 +1,6 @@
-"""Networks behind the one interface of all codecs, one class for each way in which chunks meet.
+"""Put networks behind the interface of all codecs: one class for each way in which chunks meet.
 
-What the card calls the strategy; `neucodec.models.catalogue.card.STRATEGIES` has them in words.
+A card names the way as its strategy; `neucodec.models.catalogue.card.STRATEGIES` explains them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from neucodec.models.catalogue.card import Card
-from neucodec.models.parts.causal_state import Step, StreamState
+from neucodec.models.parts.causal_state import PreparedChunk, StreamState
 from neucodec.models.parts.fingerprint import fingerprint
 from neucodec.models.parts.single_thread import single_thread
 
@@ -21,14 +21,14 @@ from .codec import AudioChunk, CodeChunk, State
 
 
 class Plain(Protocol):
-    """A network that codes what it is given, whole."""
+    """A network that codes what it is given as a whole, without its neighbours."""
 
     def encode(self, audio: Tensor, codebooks: int) -> Tensor:
-        """Audio [B, C, T] to codes [B, codebooks, F]."""
+        """Encode audio [B, C, T] to codes [B, codebooks, F]."""
         ...
 
     def decode(self, codes: Tensor) -> Tensor:
-        """Codes [B, K, F] to audio [B, C, T]."""
+        """Decode codes [B, K, F] to audio [B, C, T]."""
         ...
 
 
@@ -36,49 +36,57 @@ class Reaching(Protocol):
     """A network that sees a known stretch of its neighbours around what it codes."""
 
     def encode(self, audio: Tensor, codebooks: int) -> Tensor:
-        """Audio [B, C, T] to codes [B, codebooks, F]."""
+        """Encode audio [B, C, T] to codes [B, codebooks, F]."""
         ...
 
     def decode(self, codes: Tensor, before: int, frames: int) -> Tensor:
-        """Codes [B, K, F] to audio [B, C, frames * hop], of the frames from ``before`` on."""
+        """Decode codes [B, K, F] to audio [B, C, frames * hop]: ``frames`` from ``before`` on."""
         ...
 
 
 class Levelling(Protocol):
     """A network that codes segments and may bring each to its level.
 
-    On a CPU it sees to it by itself that a segment's results do not depend on the others'.
+    On a CPU the network itself keeps a segment's results from depending on the others'.
     """
 
     together: int
-    """Segments that a CPU best codes at once."""
+    """How many segments a CPU best codes at once."""
 
     def encode(self, audio: Tensor, codebooks: int) -> tuple[Tensor, Tensor | None]:
-        """Audio [B, C, T] to codes [B, codebooks, ceil(T / hop)] and scales [B] or None."""
+        """Encode audio [B, C, T] to codes [B, codebooks, ceil(T / hop)] and scales [B] or None."""
         ...
 
     def decode(self, codes: Tensor, scale: Tensor | None) -> Tensor:
-        """Codes [B, K, F] and scales [B] to audio [B, C, F * hop]."""
+        """Decode codes [B, K, F] and scales [B] to audio [B, C, F * hop]."""
         ...
 
 
 class Streaming(Protocol):
-    """A causal network that codes chunk after chunk."""
+    """A causal network that codes chunk after chunk, in two steps each.
 
-    def encoding_step(self, audio: Tensor, state: StreamState | None, last: bool) -> Step:
-        """The place of the next audio [B, C, T], quickly."""
+    Preparing is quick and gives the state after the chunk, so that the next chunk can be prepared.
+    Coding takes long, and may go on in several threads at once.
+    """
+
+    def prepare_encoding(
+        self, audio: Tensor, state: StreamState | None, last: bool
+    ) -> PreparedChunk:
+        """Prepare to encode the next audio [B, C, T]; ``state`` is that after the chunk before."""
         ...
 
-    def encode_step(self, step: Step, codebooks: int) -> Tensor:
-        """What is there for coding to codes [B, codebooks, F]."""
+    def encode_prepared(self, chunk: PreparedChunk, codebooks: int) -> Tensor:
+        """Encode a prepared chunk to codes [B, codebooks, F]."""
         ...
 
-    def decoding_step(self, codes: Tensor, state: StreamState | None, last: bool) -> Step:
-        """The place of the next codes [B, K, F], quickly."""
+    def prepare_decoding(
+        self, codes: Tensor, state: StreamState | None, last: bool
+    ) -> PreparedChunk:
+        """Prepare to decode the next codes [B, K, F]; ``state`` is that after the chunk before."""
         ...
 
-    def decode_step(self, step: Step) -> Tensor:
-        """What is there for coding to audio [B, C, T]."""
+    def decode_prepared(self, chunk: PreparedChunk) -> Tensor:
+        """Decode a prepared chunk to audio [B, C, T]."""
         ...
 
 
@@ -86,7 +94,7 @@ N = TypeVar("N", Plain, Reaching, Levelling, Streaming)
 
 
 class Loaded(Generic[N]):
-    """A network on its device, with its card."""
+    """A network on its device, with its card: what all strategies share."""
 
     def __init__(self, card: Card, network: N, device: torch.device) -> None:
         module = cast(nn.Module, network)
@@ -97,18 +105,22 @@ class Loaded(Generic[N]):
         self.batch = batch_for(device)
 
     def window(self, frames: int) -> Tensor:
-        """Chunks that do not overlap weigh one all through."""
+        """Return ones [frames * hop]: chunks that do not overlap weigh the same throughout."""
         return torch.ones(frames * self.card.hop)
 
 
 class ContextCodec(Loaded[Reaching]):
-    """Codes a chunk amid its neighbours, and drops what comes out for them."""
+    """Codec for networks with a known receptive field.
+
+    It codes a chunk with real samples or codes of its neighbours around it, and drops what comes
+    out for those, so that a signal's codes and audio are those of the whole.
+    """
 
     @torch.inference_mode()
     def encode(
         self, chunk: AudioChunk, codebooks: int, state: State = None
     ) -> tuple[CodeChunk, State]:
-        """Codes of the whole signal; context is a whole number of frames."""
+        """Encode a chunk; see `Codec.encode`. Its context is a whole number of frames."""
         audio = chunk.audio.to(self.device)
         codes = one_by_one(lambda one: self.network.encode(one, codebooks), audio)
         first = chunk.before // self.card.hop
@@ -117,35 +129,40 @@ class ContextCodec(Loaded[Reaching]):
 
     @torch.inference_mode()
     def decode(self, chunk: CodeChunk, state: State = None) -> tuple[Tensor, State]:
-        """Audio [B, C, frames * hop] of the whole signal."""
+        """Decode a chunk to audio [B, C, frames * hop]; see `Codec.decode`."""
         before, frames = chunk.before, chunk.frames
         return one_by_one(
             lambda one: self.network.decode(one, before, frames), chunk.codes.to(self.device)
         ).cpu(), None
 
 
-States = tuple[StreamState, ...]
-"""Where the streams of a signal stand between two chunks; one for all that a GPU codes together."""
+StreamStates = tuple[StreamState, ...]
+"""State between two chunks of each part of a batch that is computed by itself, see `apart`."""
 
 
 @dataclass(frozen=True)
-class Turn:
-    """A chunk's place in its signal: a step of each stream that is computed by itself."""
+class PreparedChunks:
+    """A chunk of a signal that is ready to be coded, split as `apart` splits a batch."""
 
-    steps: tuple[Step, ...]
+    parts: tuple[PreparedChunk, ...]
 
     @property
-    def after(self) -> States:
-        """Where the streams stand after the chunk; complete once it is coded."""
-        return tuple(step.after for step in self.steps)
+    def after(self) -> StreamStates:
+        """State after the chunk, complete once the chunk is coded."""
+        return tuple(part.after for part in self.parts)
 
 
 class StreamCodec(Loaded[Streaming]):
-    """Codes one chunk after the other, with the network's own state.
+    """Codec for causal networks, which codes one chunk after the other with a state between them.
 
-    Several may be coded at once: `encoding` and `decoding` say in the stream's order where each
-    chunk stands, and `encode` and `decode` take that in place of a state, in threads that start in
-    the same order.
+    Chunks can be coded in several threads at once: prepare them in the order of the stream, and
+    give `encode` and `decode` what comes out in place of a state, in threads that start in the same
+    order::
+
+        prepared = None
+        for chunk in chunks:
+            prepared = codec.prepare_encoding(chunk, prepared)
+            pool.submit(codec.encode, chunk, codebooks, prepared)
     """
 
     def __init__(self, card: Card, network: Streaming, device: torch.device) -> None:
@@ -153,63 +170,72 @@ class StreamCodec(Loaded[Streaming]):
         self.batch = 1
 
     @torch.inference_mode()
-    def encoding(self, chunk: AudioChunk, before: State) -> State:
-        """Where a chunk stands, behind the one whose place is ``before`` (None for the first)."""
-        return self._encoding(chunk, _after(before))
+    def prepare_encoding(self, chunk: AudioChunk, before: State) -> State:
+        """Prepare a chunk for `encode`; ``before`` is the chunk before it as prepared, or None."""
+        return self._prepare_encoding(chunk, _after(before))
 
     @torch.inference_mode()
-    def decoding(self, chunk: CodeChunk, before: State) -> State:
-        """The same for `decode`."""
-        return self._decoding(chunk, _after(before))
+    def prepare_decoding(self, chunk: CodeChunk, before: State) -> State:
+        """Prepare a chunk for `decode`; ``before`` is the chunk before it as prepared, or None."""
+        return self._prepare_decoding(chunk, _after(before))
 
     @torch.inference_mode()
     def encode(
         self, chunk: AudioChunk, codebooks: int, state: State = None
     ) -> tuple[CodeChunk, State]:
-        """Codes of the whole signal."""
-        turn = state if isinstance(state, Turn) else self._encoding(chunk, state)
+        """Encode a chunk; see `Codec.encode`. ``state`` may be the chunk itself as prepared."""
+        prepared = (
+            state if isinstance(state, PreparedChunks) else self._prepare_encoding(chunk, state)
+        )
         with single_thread():
-            codes = torch.cat([self.network.encode_step(step, codebooks) for step in turn.steps])
-        return CodeChunk(codes=codes.cpu(), frames=chunk.frames), turn.after
+            codes = torch.cat(
+                [self.network.encode_prepared(part, codebooks) for part in prepared.parts]
+            )
+        return CodeChunk(codes=codes.cpu(), frames=chunk.frames), prepared.after
 
     @torch.inference_mode()
     def decode(self, chunk: CodeChunk, state: State = None) -> tuple[Tensor, State]:
-        """Audio [B, C, frames * hop] of the whole signal."""
-        turn = state if isinstance(state, Turn) else self._decoding(chunk, state)
+        """Decode a chunk to audio [B, C, frames * hop]; ``state`` as in `encode`."""
+        prepared = (
+            state if isinstance(state, PreparedChunks) else self._prepare_decoding(chunk, state)
+        )
         with single_thread():
-            audio = torch.cat([self.network.decode_step(step) for step in turn.steps])
-        return audio.cpu(), turn.after
+            audio = torch.cat([self.network.decode_prepared(part) for part in prepared.parts])
+        return audio.cpu(), prepared.after
 
-    def _encoding(self, chunk: AudioChunk, state: State) -> Turn:
+    def _prepare_encoding(self, chunk: AudioChunk, state: State) -> PreparedChunks:
         parts = apart(chunk.audio.to(self.device))
-        step, last = self.network.encoding_step, chunk.last
+        prepare, last = self.network.prepare_encoding, chunk.last
         pairs = zip(parts, _states(state, len(parts)), strict=True)
-        return Turn(tuple(step(part, before, last) for part, before in pairs))
+        return PreparedChunks(tuple(prepare(part, before, last) for part, before in pairs))
 
-    def _decoding(self, chunk: CodeChunk, state: State) -> Turn:
+    def _prepare_decoding(self, chunk: CodeChunk, state: State) -> PreparedChunks:
         parts = apart(chunk.codes.to(self.device))
-        step, last = self.network.decoding_step, chunk.last
+        prepare, last = self.network.prepare_decoding, chunk.last
         pairs = zip(parts, _states(state, len(parts)), strict=True)
-        return Turn(tuple(step(part, before, last) for part, before in pairs))
+        return PreparedChunks(tuple(prepare(part, before, last) for part, before in pairs))
 
 
-def give_up(place: State) -> None:
-    """Cancel a chunk's turn: chunks that wait for what it would have left raise RuntimeError."""
-    for step in place.steps if isinstance(place, Turn) else ():
-        if step.carry:
-            step.carry.after.end()
+def cancel(prepared: State) -> None:
+    """Cancel a prepared chunk: chunks that wait for its layer states raise RuntimeError.
+
+    Other states, and None, are left as they are.
+    """
+    for part in prepared.parts if isinstance(prepared, PreparedChunks) else ():
+        if part.carry:
+            part.carry.after.end()
 
 
-def _after(place: State) -> State:
-    return place.after if isinstance(place, Turn) else None
+def _after(prepared: State) -> State:
+    return prepared.after if isinstance(prepared, PreparedChunks) else None
 
 
 def _states(state: State, count: int) -> tuple[StreamState | None, ...]:
-    return (None,) * count if state is None else cast("States", state)
+    return (None,) * count if state is None else cast("StreamStates", state)
 
 
 class SegmentCodec(Loaded[Levelling]):
-    """Codes each segment by itself, and fades linearly from one to the next."""
+    """Codec that codes each segment by itself, and fades linearly from one to the next."""
 
     def __init__(self, card: Card, network: Levelling, device: torch.device) -> None:
         super().__init__(card, network, device)
@@ -219,7 +245,7 @@ class SegmentCodec(Loaded[Levelling]):
     def encode(
         self, chunk: AudioChunk, codebooks: int, state: State = None
     ) -> tuple[CodeChunk, State]:
-        """Codes and scales of a segment."""
+        """Encode a segment to codes and perhaps scales; see `Codec.encode`."""
         with single_thread():
             codes, scales = self.network.encode(chunk.audio.to(self.device), codebooks)
         return CodeChunk(
@@ -230,14 +256,14 @@ class SegmentCodec(Loaded[Levelling]):
 
     @torch.inference_mode()
     def decode(self, chunk: CodeChunk, state: State = None) -> tuple[Tensor, State]:
-        """Audio [B, C, frames * hop], weighted by `window`."""
+        """Decode a segment to audio [B, C, frames * hop], weighted by `window`."""
         scales = None if chunk.scales is None else chunk.scales.to(self.device)
         with single_thread():
             audio = self.network.decode(chunk.codes.to(self.device), scales)
         return audio.cpu() * self.window(chunk.frames), None
 
     def window(self, frames: int) -> Tensor:
-        """Weight [frames * hop]: that of a whole segment, cut off where a shorter one ends."""
+        """Return the weight [frames * hop] of a segment; a shorter one's is cut off at its end."""
         card = self.card
         length = card.chunk_frames * card.hop
         overlap = length - card.chunk_stride
@@ -248,10 +274,10 @@ class SegmentCodec(Loaded[Levelling]):
 
 
 class OverlapCodec(Loaded[Plain]):
-    """Codes each chunk by itself, with real samples around it and windows of its own."""
+    """Codec that codes each chunk by itself, with real samples around it, joined by windows."""
 
     def __init__(self, card: Card, network: Plain, device: torch.device, fade: Tensor) -> None:
-        """``fade`` [2 * context] is what a decoded chunk's windows come to at its start."""
+        """Take ``fade`` [2 * context], the sum of a decoded chunk's windows at its start."""
         super().__init__(card, network, device)
         self.fade = fade.detach().cpu()
 
@@ -259,23 +285,23 @@ class OverlapCodec(Loaded[Plain]):
     def encode(
         self, chunk: AudioChunk, codebooks: int, state: State = None
     ) -> tuple[CodeChunk, State]:
-        """Codes of audio [B, C, frames * hop + 2 * context]."""
+        """Encode audio [B, C, frames * hop + 2 * context]; see `Codec.encode`."""
         audio = chunk.audio.to(self.device)
         codes = one_by_one(lambda one: self.network.encode(one, codebooks), audio)
         return CodeChunk(codes=codes.cpu(), frames=chunk.frames), None
 
     @torch.inference_mode()
     def decode(self, chunk: CodeChunk, state: State = None) -> tuple[Tensor, State]:
-        """Audio [B, C, frames * hop + 2 * context], ready to overlap-add."""
+        """Decode a chunk to audio [B, C, frames * hop + 2 * context], ready to overlap-add."""
         return one_by_one(self.network.decode, chunk.codes.to(self.device)).cpu(), None
 
     def window(self, frames: int) -> Tensor:
-        """Weight [frames * hop + 2 * context]."""
+        """Return the weight [frames * hop + 2 * context] of a chunk's samples."""
         return between_fades(frames * self.card.hop + len(self.fade), self.fade)
 
 
 def between_fades(width: int, fade: Tensor) -> Tensor:
-    """Ones [width] with a fade-in at the start and its complement at the end."""
+    """Return ones [width] with ``fade`` at the start and its complement at the end."""
     weight = torch.ones(width)
     weight[: len(fade)] += fade - 1
     weight[-len(fade) :] -= fade

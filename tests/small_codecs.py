@@ -15,12 +15,12 @@ import test_spectokenizer
 import torch
 from networks import signal
 from published import small
+from published_configs import DAC_44KHZ
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import neucodec
 from neucodec.models.codec import Codec
-from neucodec.models.families.dac.network import DAC_44KHZ
 from neucodec.models.families.encodec.network import EncodecConfig
 
 EMBEDDED = ("neu2-44khz", "neu-16khz", "specmini-16khz", "neu-44khz")

@@ -20,6 +20,7 @@ import pytest
 import torch
 from conftest import PATIENCE, MakeClip, Run
 from networks import peer
+from published_configs import ENCODEC_24KHZ
 from safetensors.torch import save_file
 from servers import Hub, Server
 
@@ -214,7 +215,7 @@ def test_a_published_model_by_name(
 ) -> None:
     """From the Hub's protocol to an .ncf and back, with random weights of full size."""
     torch.manual_seed(0)
-    save_file(Encodec().state_dict(), tmp_path / "encodec.safetensors")
+    save_file(Encodec(ENCODEC_24KHZ).state_dict(), tmp_path / "encodec.safetensors")
     content = (tmp_path / "encodec.safetensors").read_bytes()
     path = clip(rate=24000)
     with Hub({"facebook/encodec_24khz/model.safetensors": content}) as hub:

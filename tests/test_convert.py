@@ -21,6 +21,7 @@ import torch
 from conftest import Run
 from networks import peer, signal
 from published import codes_in, small
+from published_configs import ENCODEC_24KHZ, ENCODEC_48KHZ
 from test_dac import VARIANTS
 from test_dac import saved as saved_dac
 from test_dac import theirs as their_dac
@@ -35,7 +36,6 @@ from neucodec.interchange.peers import as_ncf, from_ncf, to_ncf
 from neucodec.models.catalogue.card import Card, find_card
 from neucodec.models.codec import Codec
 from neucodec.models.families.dac.network import DacConfig
-from neucodec.models.families.encodec.network import ENCODEC_24KHZ, ENCODEC_48KHZ
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 NARROW = {"filters": 4, "latent": 16}

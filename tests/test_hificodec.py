@@ -10,15 +10,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 from networks import agree, parameters, randomise, signal, spread
+from published_configs import HIFICODEC_16KHZ_320D, HIFICODEC_24KHZ_240D, HIFICODEC_24KHZ_320D
 from torch import Tensor
 
-from neucodec.models.families.hificodec.network import (
-    HIFICODEC_16KHZ_320D,
-    HIFICODEC_24KHZ_240D,
-    HIFICODEC_24KHZ_320D,
-    HifiCodec,
-    HifiCodecConfig,
-)
+from neucodec.models.families.hificodec.network import HifiCodec, HifiCodecConfig
 
 SMALL = [
     HifiCodecConfig(width=8, codebook_size=64),

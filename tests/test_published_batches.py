@@ -12,6 +12,7 @@ import torch
 from networks import agree, randomise, signal
 from published import codes_in, from_ncf, to_ncf
 from published import small as narrow
+from published_configs import DAC_44KHZ
 from safetensors.torch import save_file
 from test_dac import a_model as dac
 from test_dac import small
@@ -21,7 +22,6 @@ from torch import Tensor
 
 from neucodec.models.catalogue.card import find_card
 from neucodec.models.codec import Codec
-from neucodec.models.families.dac.network import DAC_44KHZ
 from neucodec.models.families.hificodec.network import HifiCodec, HifiCodecConfig
 from neucodec.models.load import build_codec
 

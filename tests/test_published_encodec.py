@@ -17,7 +17,7 @@ from torch import Tensor
 from neucodec.models.codec import AudioChunk, Codec
 from neucodec.models.families.encodec.network import rename
 from neucodec.models.parts.state_dict import read_checkpoint
-from neucodec.models.strategies import StreamCodec, give_up
+from neucodec.models.strategies import StreamCodec, cancel
 
 STRIDE = 24000  # of the mono model
 SEGMENTS = {"chunk_frames": 15, "chunk_stride": 4752}
@@ -91,14 +91,14 @@ def test_a_chunk_does_not_wait_for_one_that_has_failed(stream: Codec) -> None:
         AudioChunk(audio=part, before=0, frames=75, last=last)
         for part, last in ((audio, False), (audio, True))
     )
-    place = stream.encoding(first, None)
-    following = stream.encoding(second, place)
+    place = stream.prepare_encoding(first, None)
+    following = stream.prepare_encoding(second, place)
     with pytest.raises(ValueError, match="99 codebooks"):
         stream.encode(first, 99, place)
     stream.encode(second, 8, following)  # the first got through all that the second needs
-    place = stream.encoding(first, None)
-    following = stream.encoding(second, place)
-    give_up(place)
+    place = stream.prepare_encoding(first, None)
+    following = stream.prepare_encoding(second, place)
+    cancel(place)
     with pytest.raises(RuntimeError, match="chunk before has failed"):
         stream.encode(second, 8, following)
 

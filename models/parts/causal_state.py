@@ -1,8 +1,8 @@
-"""Running a causal network over consecutive chunks of a signal.
+"""Run a causal network over consecutive chunks of a signal.
 
-A layer needs of the past what the same layer has left of the chunk before, and nothing else. So
-chunks may be under way in several threads at once, each a few layers behind the one before it:
-whoever comes too early waits. What comes out does not depend on that.
+A layer needs of the past only what the same layer has kept of the chunk before. So several threads
+may have chunks under way at once, each a few layers behind the one before it; a thread that comes
+too early waits. The results do not depend on that.
 """
 
 from __future__ import annotations
@@ -14,30 +14,36 @@ from types import TracebackType
 from torch import Tensor
 
 
-class Trace:
-    """What the layers of a network leave of one chunk for the next, in the order they run."""
+class LayerStates:
+    """What the layers of a network keep of one chunk for the next, in the order in which they run.
+
+    One thread fills it while it runs a chunk, another reads it for the next chunk.
+    """
 
     def __init__(self) -> None:
-        self._left: list[Tensor] = []
+        self._kept: list[Tensor] = []
         self._ended = False
         self._change = Condition()
 
     def leave(self, tensor: Tensor) -> None:
-        """Add the next layer's."""
+        """Add the state of the next layer."""
         with self._change:
-            self._left.append(tensor)
+            self._kept.append(tensor)
             self._change.notify_all()
 
     def take(self, index: int) -> Tensor:
-        """What the layer of that number has left; waits for it."""
+        """Return the state number ``index``; wait until it is there.
+
+        Raises RuntimeError where it will never be: the run of the chunk has ended before.
+        """
         with self._change:
-            self._change.wait_for(lambda: index < len(self._left) or self._ended)
-            if index < len(self._left):
-                return self._left[index]
+            self._change.wait_for(lambda: index < len(self._kept) or self._ended)
+            if index < len(self._kept):
+                return self._kept[index]
         raise RuntimeError("the chunk before has failed, so this one cannot go on from it")
 
     def end(self) -> None:
-        """Nothing more will come."""
+        """Say that no more states will come; threads that wait for more raise RuntimeError."""
         with self._change:
             self._ended = True
             self._change.notify_all()
@@ -45,37 +51,41 @@ class Trace:
 
 @dataclass(frozen=True)
 class StreamState:
-    """Where a stream stands between two chunks."""
+    """State of a stream between two chunks."""
 
     pending: Tensor
-    """What has come in but is not finished: the codec says what."""
-    layers: Trace | None = None
-    """What each layer remembers; None until the network has started."""
+    """What has come in but is not coded yet; each codec says what that is."""
+    layers: LayerStates | None = None
+    """What each layer keeps; None until the network has started."""
 
 
 class Carry:
-    """One run of a network over a chunk: takes from the trace of the chunk before, leaves its own.
+    """One run of a network over a chunk, which carries each layer's state from chunk to chunk.
 
-    ``before`` is None for the first chunk; ``last`` says that no chunk follows. Each layer takes
-    its own part, then leaves the next one in ``after``. A context: at its end nothing more is
-    left.
+    A layer takes its state of the chunk before, then leaves the one for the next chunk in
+    ``after``. It is a context manager: at its end ``after`` is ended, too::
+
+        with Carry(before, last=False) as carry:
+            out = layer(chunk, carry)
+        before = carry.after
     """
 
-    def __init__(self, before: Trace | None = None, last: bool = True) -> None:
+    def __init__(self, before: LayerStates | None = None, last: bool = True) -> None:
+        """Start a run: ``before`` is None for the first chunk, ``last`` says that none follows."""
         self.first = before is None
         self.last = last
-        self.after = Trace()
-        self._before = before or Trace()
+        self.after = LayerStates()
+        self._before = before or LayerStates()
         self._taken = 0
 
     def take(self) -> Tensor:
-        """The calling layer's next tensor from the previous chunk."""
+        """Return the calling layer's next tensor from the chunk before."""
         tensor = self._before.take(self._taken)
         self._taken += 1
         return tensor
 
     def leave(self, tensor: Tensor) -> None:
-        """Keep a tensor for the calling layer's next chunk."""
+        """Keep a tensor for the calling layer's run over the next chunk."""
         # A copy, or this small piece would hold on to the whole chunk that it was cut from.
         self.after.leave(tensor.clone())
 
@@ -92,12 +102,12 @@ class Carry:
 
 
 @dataclass(frozen=True)
-class Step:
-    """A chunk's place in its stream: known before it is coded, so that the next can start."""
+class PreparedChunk:
+    """A chunk of a stream, ready to be coded, with the state from which the next one starts."""
 
     ready: Tensor
-    """What is to be coded: what was pending, and of the chunk as much as is whole."""
+    """What is to be coded: what was pending, and as much of the chunk as is whole."""
     carry: Carry | None
-    """None where there is nothing to be coded yet."""
+    """The run that is to code it; None where there is nothing to be coded yet."""
     after: StreamState
-    """Where the stream stands after the chunk; complete once it is coded."""
+    """State of the stream after the chunk, complete once the chunk is coded."""

@@ -1,4 +1,4 @@
-"""Residual vector quantisation with factorised codes.
+"""Residual vector quantiser with factorised codes, which can be trained; see `residual_chain`.
 
 Sources: SoundStream (arXiv 2107.03312, section III-C: residual quantiser, k-means start, dead
 entries restarted, quantiser dropout), EnCodec (arXiv 2210.13438, section 3.2: entries follow
@@ -14,26 +14,32 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .residual_chain import Codebook, ResidualChain
+
 
 @dataclass
 class Quantised:
-    """What one pass through the quantiser gives, for training."""
+    """Result of one pass through the quantiser in training."""
 
     latent: Tensor
     """Quantised latent [B, F, D], with straight-through gradients."""
     commitment: Tensor
-    """Squared distance from points to their entries over the points' power, summed over
-    codebooks (scalar): what the codebooks leave over, pulling the encoder towards them."""
+    """Squared distance from points to their entries over the points' power, summed over codebooks
+    (scalar). A loss of this pulls the encoder towards what the codebooks can say."""
 
 
-class Codebook(nn.Module):
+class FactorisedCodebook(Codebook):
     """One stage: project to a few dimensions, pick the nearest entry, project back."""
 
     entries: Tensor
+    """Entries [size, dim]."""
     counts: Tensor
+    """Running average [size] of how many points each entry wins."""
     sums: Tensor
+    """Running average [size, dim] of the sum of those points."""
 
     def __init__(self, latent: int, size: int, dim: int) -> None:
+        """Draw ``size`` entries of ``dim`` dimensions, for a latent of ``latent`` dimensions."""
         super().__init__()
         self.down = nn.Linear(latent, dim)
         self.up = nn.Linear(dim, latent)
@@ -41,19 +47,24 @@ class Codebook(nn.Module):
         if not entries.is_meta:  # drawing numbers for a sketch imports all of torch's compiler
             entries.normal_()
         self.register_buffer("entries", entries)
-        # Running averages of how many points each entry wins, and of those points' sum.
         self.register_buffer("counts", torch.ones(size), persistent=False)
         self.register_buffer("sums", self.entries.clone(), persistent=False)
 
-    def nearest(self, point: Tensor) -> Tensor:
-        """Codes [...] of projected points [..., dim]: |p - e|^2 is least where p.e - |e|^2/2 is
-        largest, which is one matrix product."""
-        return (point @ self.entries.T - self.entries.square().sum(-1) / 2).argmax(-1)
+    def encode(self, latent: Tensor) -> Tensor:
+        """Encode a latent [..., D] to codes [...] (int64)."""
+        return self.nearest(self.down(latent))
 
-    def lookup(self, codes: Tensor) -> Tensor:
-        """Latent contribution [..., D] of codes [...]."""
-        out: Tensor = self.up(F.embedding(codes, self.entries))
-        return out
+    def decode(self, codes: Tensor) -> Tensor:
+        """Decode codes [...] to their share of the latent [..., D]."""
+        share: Tensor = self.up(F.embedding(codes, self.entries))
+        return share
+
+    def nearest(self, point: Tensor) -> Tensor:
+        """Return the codes [...] of projected points [..., dim].
+
+        |p - e|^2 is least where p.e - |e|^2 / 2 is largest, which is one matrix product.
+        """
+        return (point @ self.entries.T - self.entries.square().sum(-1) / 2).argmax(-1)
 
     @torch.no_grad()
     def follow(self, points: Tensor, codes: Tensor, keep: float = 0.99) -> None:
@@ -71,38 +82,18 @@ class Codebook(nn.Module):
 
 
 def principal_axes(points: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Mean [D] of points [N, D], and the directions [D, count] in which they vary most."""
+    """Return the mean [D] of points [N, D] and the directions [D, count] of most variance."""
     mean = points.mean(0)
     _, axes = torch.linalg.eigh((points - mean).T @ (points - mean))
     return mean, axes[:, -count:]
 
 
-class ResidualQuantiser(nn.Module):
-    """A chain of codebooks, each coding what the ones before it left over."""
+class ResidualQuantiser(ResidualChain[FactorisedCodebook]):
+    """A chain of factorised codebooks, with what training needs."""
 
     def __init__(self, latent: int, codebooks: int, size: int, dim: int) -> None:
-        super().__init__()
-        self.codebooks = nn.ModuleList(Codebook(latent, size, dim) for _ in range(codebooks))
-
-    def stages(self, count: int | None = None) -> list[Codebook]:
-        """The first ``count`` codebooks, all unless given."""
-        return [book for book in self.codebooks if isinstance(book, Codebook)][:count]
-
-    def encode(self, latent: Tensor, count: int) -> Tensor:
-        """Latent [B, F, D] to codes [B, count, F] (int64)."""
-        residual, codes = latent, []
-        for book in self.stages(count):
-            code = book.nearest(book.down(residual))
-            codes.append(code)
-            residual = residual - book.lookup(code)
-        return torch.stack(codes, dim=1)
-
-    def decode(self, codes: Tensor) -> Tensor:
-        """Codes [B, K, F] to the quantised latent [B, F, D]."""
-        latent = self.stages(1)[0].lookup(codes[:, 0])
-        for k, book in enumerate(self.stages(codes.shape[1])[1:], start=1):
-            latent = latent + book.lookup(codes[:, k])
-        return latent
+        """Make ``codebooks`` stages of ``size`` entries in ``dim`` of ``latent`` dimensions."""
+        super().__init__(FactorisedCodebook(latent, size, dim) for _ in range(codebooks))
 
     def forward(self, latent: Tensor, counts: Tensor) -> Quantised:
         """Quantise for training; item ``b`` of the batch uses its first ``counts[b]`` codebooks.
@@ -112,7 +103,7 @@ class ResidualQuantiser(nn.Module):
         """
         residual, total = latent, torch.zeros_like(latent)
         commitment = latent.new_zeros(())
-        for k, book in enumerate(self.stages(int(counts.max()))):
+        for k, book in enumerate(self.stages()[: int(counts.max())]):
             using = counts > k
             used = using.to(latent.dtype)[:, None, None]
             point = book.down(residual)
@@ -157,4 +148,4 @@ class ResidualQuantiser(nn.Module):
             fitted = torch.linalg.lstsq(inputs, residual).solution
             book.up.weight.copy_(fitted[:-1].T)
             book.up.bias.copy_(fitted[-1])
-            residual = residual - book.lookup(code)
+            residual = residual - book.decode(code)

@@ -17,9 +17,9 @@ from neucodec.models import (
     CodeChunk,
     State,
     StreamCodec,
+    cancel,
     decode_together,
     float32_by_default,
-    give_up,
 )
 
 from .chunk_encoder import MAX_STREAMS_AT_ONCE
@@ -55,7 +55,7 @@ class ChunkDecoder:
             if unpacked.chunk is None:
                 state = None
             elif unpacked.codes is not None:
-                state = self.codec.decoding(self._codes(unpacked, unpacked.chunk), state)
+                state = self.codec.prepare_decoding(self._codes(unpacked, unpacked.chunk), state)
             yield replace(unpacked, state=state)
 
     def __call__(self, chunks: Sequence[UnpackedChunk]) -> list[tuple[UnpackedChunk, Audio | None]]:
@@ -72,7 +72,7 @@ class ChunkDecoder:
                 decoded = decode_together(self.codec, codes)
         except BaseException:
             for chunk in chunks:
-                give_up(chunk.state)
+                cancel(chunk.state)
             raise
         parts = {chunk.index: part.numpy() for chunk, part in zip(sounding, decoded, strict=True)}
         return [(chunk, self._audio(chunk, parts.get(chunk.index))) for chunk in chunks]

@@ -15,8 +15,8 @@ from neucodec.models import (
     CodeChunk,
     State,
     StreamCodec,
+    cancel,
     encode_together,
-    give_up,
 )
 
 from .chunks import Piece
@@ -87,7 +87,7 @@ class ChunkEncoder:
                 continue
             levelled = self._level(piece, 0)
             if levelled.chunk:
-                state = self.codec.encoding(levelled.chunk, state)
+                state = self.codec.prepare_encoding(levelled.chunk, state)
             yield Turn(piece, state, levelled)
 
     def __call__(self, turns: Sequence[Turn]) -> list[EncodedChunk]:
@@ -109,7 +109,7 @@ class ChunkEncoder:
         except BaseException:
             self.rate.stop()
             for turn in turns:
-                give_up(turn.state)
+                cancel(turn.state)
             raise
         return encoded
 

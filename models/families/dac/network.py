@@ -49,12 +49,6 @@ class DacConfig:
         return math.prod(self.rates)
 
 
-DAC_44KHZ = DacConfig()
-DAC_44KHZ_16KBPS = DacConfig(latent=128, codebooks=18)
-DAC_24KHZ = DacConfig(rates=(2, 4, 5, 8), codebooks=32)
-DAC_16KHZ = DacConfig(rates=(2, 4, 5, 8), codebooks=12)
-
-
 class ResidualUnit(nn.Sequential):
     """A dilated convolution and a 1x1, each after a Snake, beside the identity."""
 
@@ -96,7 +90,7 @@ def decoder_block(width: int, stride: int) -> nn.Sequential:
 class Dac(nn.Module):
     """Any DAC network, in inference form."""
 
-    def __init__(self, config: DacConfig = DAC_44KHZ) -> None:
+    def __init__(self, config: DacConfig) -> None:
         super().__init__()
         c = self.config = config
         stages = len(c.rates)
@@ -125,7 +119,7 @@ class Dac(nn.Module):
         self._building = Lock()
 
     @classmethod
-    def load(cls, path: str | Path, config: DacConfig = DAC_44KHZ) -> Dac:
+    def load(cls, path: str | Path, config: DacConfig) -> Dac:
         """Load a checkpoint under the original's or Transformers' names; ModelError if it fails."""
         checkpoint = read_checkpoint(path)
         tensors = rename(checkpoint.tensors, len(config.rates))

@@ -8,7 +8,7 @@ cross-fades 1 % between them.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from neucodec.models.batching import one_by_one
-from neucodec.models.parts.causal_state import Carry, Step, StreamState, Trace
+from neucodec.models.parts.causal_state import Carry, LayerStates, PreparedChunk, StreamState
 from neucodec.models.parts.published_rvq import EuclideanCodebook, ResidualCodebooks
 from neucodec.models.parts.seanet import KERNEL, Decoder, Encoder, SeanetConfig
 from neucodec.models.parts.state_dict import read_checkpoint, restore
@@ -27,7 +27,7 @@ from .seanet_rows import LANES, RowCoder
 
 @dataclass(frozen=True)
 class EncodecConfig(SeanetConfig):
-    """Constructor arguments; the defaults are the 24 kHz model, `ENCODEC_48KHZ` is the other."""
+    """Constructor arguments; the defaults are those of the 24 kHz model."""
 
     normalise: bool = False
     """Code audio at unit level, with its scale beside the codes."""
@@ -39,18 +39,6 @@ class EncodecConfig(SeanetConfig):
     codebook_size: int = 1024
 
 
-ENCODEC_24KHZ = EncodecConfig()
-ENCODEC_48KHZ = EncodecConfig(
-    channels=2,
-    causal=False,
-    group_norm=True,
-    normalise=True,
-    segment=48000,
-    stride=47520,
-    codebooks=16,
-)
-
-
 class Encodec(nn.Module):
     """Either EnCodec network, in inference form."""
 
@@ -60,7 +48,7 @@ class Encodec(nn.Module):
     """Frames that must be there before a stream's first ones come out: reflection at the start
     of the signal needs as many real samples as the widest layer pads."""
 
-    def __init__(self, config: EncodecConfig = ENCODEC_24KHZ) -> None:
+    def __init__(self, config: EncodecConfig) -> None:
         super().__init__()
         c = self.config = config
         self.encoder = Encoder(c)
@@ -72,7 +60,7 @@ class Encodec(nn.Module):
         self._building = Lock()
 
     @classmethod
-    def load(cls, path: str | Path, config: EncodecConfig = ENCODEC_24KHZ) -> Encodec:
+    def load(cls, path: str | Path, config: EncodecConfig) -> Encodec:
         """Load a checkpoint under the original's or Transformers' names; ModelError if it fails."""
         checkpoint = read_checkpoint(path)
         return restore(lambda: cls(config), rename(checkpoint.tensors), checkpoint.source)
@@ -97,75 +85,63 @@ class Encodec(nn.Module):
     def encode_stream(
         self, audio: Tensor, codebooks: int, state: StreamState | None = None, last: bool = False
     ) -> tuple[Tensor, StreamState]:
-        """Code the next chunk of a stream, of any length.
+        """Encode the next chunk [B, C, T] of a stream, of any length, to codes [B, codebooks, F].
 
-        The codes [B, codebooks, F] of all chunks together, up to and with the one that is
-        ``last``, are those of the whole signal. ``state`` is what the previous call returned,
-        None at the start; it is not changed. Audio waits in it until there is a whole frame.
+        The codes of all chunks together, up to and with the one that is ``last``, are those of the
+        whole signal. ``state`` is what the previous call returned, None at the start; it is not
+        changed. Audio waits in it until there is a whole frame.
         """
-        step = self.encoding_step(audio, state, last)
-        return self.encode_step(step, codebooks), step.after
+        prepared = self.prepare_encoding(audio, state, last)
+        return self.encode_prepared(prepared, codebooks), prepared.after
 
-    def encoding_step(self, audio: Tensor, state: StreamState | None, last: bool) -> Step:
-        """The first, quick half of `encode_stream`; with it the next chunk's can be made."""
+    def prepare_encoding(
+        self, audio: Tensor, state: StreamState | None, last: bool
+    ) -> PreparedChunk:
+        """Do the first, quick half of `encode_stream`; the next chunk's can follow at once."""
         audio, layers = self._resume(audio, state)
         count = audio.shape[-1]
         if not last:
             count -= count % self.config.hop
             if layers is None and count < self.start * self.config.hop:
                 count = 0
-        return _step(audio, count, layers, last)
+        return _prepared(audio, count, layers, last)
 
-    def encode_step(self, step: Step, codebooks: int) -> Tensor:
-        """The other half: codes [B, codebooks, F], perhaps while other threads are at others.
+    def encode_prepared(self, chunk: PreparedChunk, codebooks: int) -> Tensor:
+        """Do the other half: codes [B, codebooks, F], while other threads may be at other chunks.
 
-        Every step must be coded, by threads that start in the order of the stream.
+        Every prepared chunk must be coded, by threads that start in the order of the stream.
         """
-        if step.carry is None:
-            return step.ready.new_zeros(len(step.ready), codebooks, 0, dtype=torch.int64)
-        with step.carry:
-            return self._encode(step.ready, codebooks, step.carry)
+        if chunk.carry is None:
+            return chunk.ready.new_zeros(len(chunk.ready), codebooks, 0, dtype=torch.int64)
+        with chunk.carry:
+            return self._encode(chunk.ready, codebooks, chunk.carry)
 
     def decode_stream(
         self, codes: Tensor, state: StreamState | None = None, last: bool = False
     ) -> tuple[Tensor, StreamState]:
         """Decode the next frames [B, K, F] of a stream to audio [B, C, T]; see `encode_stream`."""
-        step = self.decoding_step(codes, state, last)
-        return self.decode_step(step), step.after
+        prepared = self.prepare_decoding(codes, state, last)
+        return self.decode_prepared(prepared), prepared.after
 
-    def decoding_step(self, codes: Tensor, state: StreamState | None, last: bool) -> Step:
-        """The first half of `decode_stream`; see `encoding_step`."""
+    def prepare_decoding(
+        self, codes: Tensor, state: StreamState | None, last: bool
+    ) -> PreparedChunk:
+        """Do the first half of `decode_stream`; see `prepare_encoding`."""
         codes, layers = self._resume(codes, state)
         enough = layers is not None or last or codes.shape[-1] >= self.start
-        return _step(codes, codes.shape[-1] if enough else 0, layers, last)
+        return _prepared(codes, codes.shape[-1] if enough else 0, layers, last)
 
-    def decode_step(self, step: Step) -> Tensor:
-        """The other half: audio [B, C, T]; see `encode_step`."""
-        if step.carry is None:
-            shape = len(step.ready), self.config.channels, 0
-            return step.ready.new_zeros(*shape, dtype=torch.float32)
-        with step.carry:
-            return self._decode(step.ready, step.carry)
+    def decode_prepared(self, chunk: PreparedChunk) -> Tensor:
+        """Do the other half: audio [B, C, T]; see `encode_prepared`."""
+        if chunk.carry is None:
+            shape = len(chunk.ready), self.config.channels, 0
+            return chunk.ready.new_zeros(*shape, dtype=torch.float32)
+        with chunk.carry:
+            return self._decode(chunk.ready, chunk.carry)
 
-    def encode_segments(self, audio: Tensor, codebooks: int) -> list[tuple[Tensor, Tensor | None]]:
-        """Code a signal [B, C, T] segment by segment, each as `encode` does; the last is shorter.
-
-        As upstream does it, segments start at every stride below T, so that the last one may lie
-        within the overlap of the one before.
-        """
-        length = audio.shape[-1]
-        segment, stride = self.config.segment or length, self.config.stride or length
-        return [
-            self.encode(audio[..., start : start + segment], codebooks)
-            for start in range(0, length, stride)
-        ]
-
-    def decode_segments(self, segments: Iterable[tuple[Tensor, Tensor | None]]) -> Tensor:
-        """Undo `encode_segments`: audio [B, C, T'], T' at least the T that was coded."""
-        parts = [self.decode(codes, scale) for codes, scale in segments]
-        return overlap_add(parts, self.config.stride or parts[0].shape[-1])
-
-    def _resume(self, chunk: Tensor, state: StreamState | None) -> tuple[Tensor, Trace | None]:
+    def _resume(
+        self, chunk: Tensor, state: StreamState | None
+    ) -> tuple[Tensor, LayerStates | None]:
         if not self.config.causal:
             raise ValueError("this EnCodec model is not causal, it cannot code a stream")
         if state is None:
@@ -199,38 +175,13 @@ class Encodec(nn.Module):
             return self._on_rows[half]
 
 
-def _step(chunk: Tensor, count: int, layers: Trace | None, last: bool) -> Step:
-    """Code the first ``count`` of what there is and keep the rest."""
+def _prepared(chunk: Tensor, count: int, layers: LayerStates | None, last: bool) -> PreparedChunk:
+    """Prepare to code the first ``count`` of a chunk [..., T] and keep the rest."""
     ready, pending = chunk[..., :count], chunk[..., count:].clone()
     if count == 0:
-        return Step(ready, None, StreamState(pending, layers))
+        return PreparedChunk(ready, None, StreamState(pending, layers))
     carry = Carry(layers, last)
-    return Step(ready, carry, StreamState(pending, carry.after))
-
-
-def fade_in(overlap: int) -> Tensor:
-    """Weight [overlap] of the later of two overlapping segments; the earlier one has the rest.
-
-    Linear, and never quite 0 or 1: upstream weights whole segments by triangles.
-    """
-    return torch.arange(1, overlap + 1, dtype=torch.float32) / (overlap + 1)
-
-
-def overlap_add(parts: Sequence[Tensor], stride: int) -> Tensor:
-    """Join segments [B, C, T_i] that start every ``stride`` samples, fading linearly from one to
-    the next over what they share. A segment overlaps its neighbours only."""
-    ends = [k * stride + part.shape[-1] for k, part in enumerate(parts)]
-    out = parts[0].new_zeros(*parts[0].shape[:-1], max(ends))
-    filled = 0
-    for k, part in enumerate(parts):
-        start = k * stride
-        shared = min(max(0, filled - start), part.shape[-1])
-        weight = fade_in(filled - start)[:shared].to(part) if shared else part.new_zeros(0)
-        seam = out[..., start : start + shared]
-        seam.lerp_(part[..., :shared], weight)
-        out[..., start + shared : ends[k]] = part[..., shared:]
-        filled = ends[k]
-    return out
+    return PreparedChunk(ready, carry, StreamState(pending, carry.after))
 
 
 _DROPPED = re.compile(r"quantiser\.codebooks\.\d+\.(inited|cluster_size|embed_avg)")

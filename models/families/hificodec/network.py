@@ -65,11 +65,6 @@ class HifiCodecConfig:
         return int(self.width * 2 ** len(self.rates))
 
 
-HIFICODEC_24KHZ_320D = HifiCodecConfig()
-HIFICODEC_24KHZ_240D = HifiCodecConfig(rates=(8, 5, 3, 2), kernels=(16, 11, 7, 4))
-HIFICODEC_16KHZ_320D = HifiCodecConfig()
-
-
 class ResidualBlock(nn.Module):
     """HiFi-GAN's residual block "1": three dilated convolutions, each with a plain one behind."""
 
@@ -162,7 +157,7 @@ class Generator(nn.Module):
 class HifiCodec(nn.Module):
     """Any HiFi-Codec network, in inference form."""
 
-    def __init__(self, config: HifiCodecConfig = HIFICODEC_24KHZ_320D) -> None:
+    def __init__(self, config: HifiCodecConfig) -> None:
         super().__init__()
         c = self.config = config
         self.encoder = Encoder(c)
@@ -175,7 +170,7 @@ class HifiCodec(nn.Module):
         )
 
     @classmethod
-    def load(cls, path: str | Path, config: HifiCodecConfig = HIFICODEC_24KHZ_320D) -> HifiCodec:
+    def load(cls, path: str | Path, config: HifiCodecConfig) -> HifiCodec:
         """Load a published checkpoint; ModelError if it does not fit."""
         checkpoint = read_checkpoint(path)
         return restore(lambda: cls(config), rename(checkpoint.tensors), checkpoint.source)

@@ -10,7 +10,7 @@ wide as their stage, run along time with the same weights at every position; a l
 with a gain and an offset for every channel and position; and a 1x1 convolution that narrows the
 last stage before its positions together become the latent to be quantised.
 
-`SPECTOKENIZER_MINI` does not learn to reproduce anything in the time that a few processor cores
+The mini model does not learn to reproduce anything in the time that a few processor cores
 have: through its recurrences hardly a phase survives. ``skip`` leads the signal around each of
 them, as residual networks do; without ``narrow`` and with a ``bottleneck`` the quantiser sees the
 last stage through one projection; ``phase_bins`` leaves the phases away that few bits cannot carry.
@@ -29,7 +29,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from neucodec.models.parts.causal_state import Carry, StreamState
+from neucodec.models.parts.causal_state import Carry
 from neucodec.models.parts.phase import Phases
 from neucodec.models.parts.snake import Snake
 from neucodec.models.parts.state_dict import read_checkpoint, restore
@@ -86,10 +86,6 @@ class SpecTokenizerConfig:
     def wide(self) -> int:
         """Channels of all positions of the last stage, narrowed."""
         return (self.narrow or self.channels[-1]) * self.positions[-1]
-
-
-SPECTOKENIZER_MINI = SpecTokenizerConfig()
-SPECTOKENIZER_BASE = SpecTokenizerConfig(channels=(192, 256, 384, 800, 1280), narrow=16)
 
 
 class Encoder(nn.Module):
@@ -199,7 +195,7 @@ class SpecTokenizer(nn.Module):
 
     window: Tensor
 
-    def __init__(self, config: SpecTokenizerConfig = SPECTOKENIZER_MINI) -> None:
+    def __init__(self, config: SpecTokenizerConfig) -> None:
         super().__init__()
         c = self.config = config
         if c.hop % 2 ** (len(c.channels) + 1):
@@ -212,9 +208,7 @@ class SpecTokenizer(nn.Module):
         self.register_buffer("window", window_of(c.hop, c.overlap), persistent=False)
 
     @classmethod
-    def load(
-        cls, path: str | Path, config: SpecTokenizerConfig = SPECTOKENIZER_MINI
-    ) -> SpecTokenizer:
+    def load(cls, path: str | Path, config: SpecTokenizerConfig) -> SpecTokenizer:
         """Load a checkpoint of this module's own names; ModelError if it does not fit."""
         checkpoint = read_checkpoint(path)
         return restore(lambda: cls(config), checkpoint.tensors, checkpoint.source)
@@ -263,47 +257,3 @@ class SpecTokenizer(nn.Module):
     def decode(self, codes: Tensor) -> Tensor:
         """Codes [B, K, F] of a chunk to windowed audio [B, 1, (F + 1) * hop]."""
         return self.synthesise(self.quantiser.decode(codes), start=Phases.start(codes))
-
-    def encode_stream(
-        self, audio: Tensor, codebooks: int, state: StreamState | None = None, last: bool = False
-    ) -> tuple[Tensor, StreamState]:
-        """Code the next chunk [B, 1, T] of a stream, of any length, to codes [B, codebooks, F].
-
-        A signal of T samples comes to ceil(T / hop) + 1 frames, since the last hop ends within a
-        window that begins in it. ``state`` is what the previous call returned, None at the start;
-        it is not changed. Pending in it: audio from the start of the next window.
-        """
-        hop = self.config.hop
-        before = state or StreamState(audio.new_zeros(len(audio), 1, hop))
-        audio = torch.cat([before.pending, audio], dim=-1)
-        if last:
-            audio = F.pad(audio, (0, -audio.shape[-1] % hop + hop))
-        frames = audio.shape[-1] // hop - 1
-        if frames == 0:
-            none = torch.zeros(len(audio), codebooks, 0, dtype=torch.int64, device=audio.device)
-            return none, StreamState(audio, before.layers)
-        with Carry(before.layers, last) as carry:
-            latent = self.analyse(audio[..., : (frames + 1) * hop], carry)
-        rest = audio[..., frames * hop :].clone()
-        return self.quantiser.encode(latent, codebooks), StreamState(rest, carry.after)
-
-    def decode_stream(
-        self, codes: Tensor, state: StreamState | None = None, last: bool = False
-    ) -> tuple[Tensor, StreamState]:
-        """Decode the next frames [B, K, F] of a stream to audio [B, 1, F * hop].
-
-        It lags by the hop that the next window will finish: the first call gives a hop less.
-        ``state`` is as in `encode_stream`. Pending in it: that unfinished hop.
-        """
-        hop = self.config.hop
-        if codes.shape[-1] == 0:
-            none = self.window.new_zeros(len(codes), 1, 0)
-            return none, state or StreamState(self.window.new_zeros(len(codes), 1, 0))
-        with Carry(state.layers if state else None, last) as carry:
-            audio = self.synthesise(self.quantiser.decode(codes), carry)
-        done, tail = audio[..., :-hop], audio[..., -hop:].clone()
-        if state and state.layers:  # it has been through the network before
-            done = torch.cat([done[..., :hop] + state.pending, done[..., hop:]], dim=-1)
-        else:
-            done = done[..., hop:]
-        return done, StreamState(tail, carry.after)
