@@ -12,7 +12,7 @@ from neucodec.coding.entropy_models import EntropyModels
 from neucodec.errors import NeucodecError
 from neucodec.formats import Header, NcfReader
 from neucodec.formats.peers import DacFile
-from neucodec.models import WINDOWS, Card, cards
+from neucodec.models import WINDOWS, Card, cards, family_of
 
 from .ncf_codes import Load, PeerFile, loudness_of, read_chunks, split_codes, write_ncf
 
@@ -70,7 +70,7 @@ def _frames_of(card: Card, dac: DacFile) -> int:
 
 def _fits(card: Card, dac: DacFile) -> bool:
     """Return whether the codes of a file can be a model's, by their number, size and frames."""
-    if card.family != "dac" or dac.codes.shape[1] > card.codebooks:
+    if family_of(card).peer != "dac" or dac.codes.shape[1] > card.codebooks:
         return False
     if dac.codes.size and dac.codes.max() >= card.codebook_size:
         return False
@@ -115,7 +115,7 @@ def ncf_to_dac(
 
     header = reader.header
     card = model or card_for(header)
-    if card.family != "dac":
+    if family_of(card).peer != "dac":
         raise NeucodecError(f"made with {header.codec}, which is no DAC, so that no .dac holds it")
     chunks = read_chunks(reader, entropy_models)
     windows = fitted_card(header, card).chunk_strategy == WINDOWS

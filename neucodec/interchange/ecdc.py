@@ -10,7 +10,7 @@ from neucodec.coding.entropy_models import EntropyModels
 from neucodec.errors import NeucodecError
 from neucodec.formats import Header, NcfReader
 from neucodec.formats.peers import LAYOUTS, Ecdc, Segment
-from neucodec.models import Card, find_card
+from neucodec.models import Card, family_of, find_card
 
 from .ncf_codes import ChunkCodes, Load, PeerFile, read_chunks, split_codes, write_ncf
 
@@ -26,7 +26,7 @@ def ecdc_to_ncf(ecdc: Ecdc, target: BinaryIO, load: Load, model: Card | None) ->
     """
     card = model or find_card(OUR_NAMES[ecdc.model])
     layout = LAYOUTS[ecdc.model]
-    if (card.family, card.sample_rate) != ("encodec", layout.sample_rate):
+    if (family_of(card).peer, card.sample_rate) != ("ecdc", layout.sample_rate):
         raise NeucodecError(f"made with {ecdc.model}, which is not {card.name}")
     source = PeerFile(
         kind="ecdc",

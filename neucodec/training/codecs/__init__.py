@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 from neucodec.errors import NeucodecError
+from neucodec.models.families.table import FAMILIES
 from neucodec.training.recipe import Recipe
 
-from .dac import DacSystem
-from .encodec import EncodecSystem
-from .hificodec import HifiCodecSystem
-from .neu import NeuSystem
-from .spectokenizer import SpecTokenizerSystem
 from .system import System
 
-SYSTEMS: dict[str, type[System]] = {
-    "neu": NeuSystem,
-    "encodec": EncodecSystem,
-    "dac": DacSystem,
-    "hificodec": HifiCodecSystem,
-    "spectokenizer": SpecTokenizerSystem,
-}
-"""By the name that recipes use: their family's."""
+SYSTEMS = tuple(family.name for family in FAMILIES.values() if family.system)
+"""Names of the families that can be trained, as recipes write them. A family's record names its
+class here, in the module of the family's own name."""
 
 
 def system_of(recipe: Recipe) -> System:
@@ -27,7 +20,7 @@ def system_of(recipe: Recipe) -> System:
     if recipe.system not in SYSTEMS:
         raise NeucodecError(f"system {recipe.system!r}: there are {', '.join(SYSTEMS)}")
     try:
-        return SYSTEMS[recipe.system](recipe)
+        return _class_of(recipe.system)(recipe)
     except ValueError as error:
         raise NeucodecError(str(error)) from None
     except (TypeError, IndexError, ArithmeticError, RuntimeError, AssertionError) as error:
@@ -35,3 +28,9 @@ def system_of(recipe: Recipe) -> System:
         if "allocate memory" in reason:
             raise
         raise NeucodecError(f"[model] does not fit: {reason}") from None
+
+
+def _class_of(name: str) -> type[System]:
+    module = import_module(f".{name}", __name__)
+    found: type[System] = getattr(module, FAMILIES[name].system)
+    return found
