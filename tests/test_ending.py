@@ -18,8 +18,8 @@ from conftest import PATIENCE
 
 from neucodec.files.outfile import output_file
 from neucodec.files.pipes import open_to_read, open_to_write
-from neucodec.parallel.read_ahead import in_batches
-from neucodec.parallel.threads import in_order
+from neucodec.parallel.batches import in_batches
+from neucodec.parallel.ordered_work import in_order
 from neucodec.terminal.signals import (
     Ended,
     end_if_told,

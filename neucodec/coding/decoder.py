@@ -14,7 +14,9 @@ from neucodec.audio.samples import Audio
 from neucodec.errors import NeucodecError
 from neucodec.formats import Chunk, NcfReader
 from neucodec.models import Codec
-from neucodec.parallel.threads import batches, in_order, threads_within
+from neucodec.parallel.batches import batches
+from neucodec.parallel.ordered_work import in_order
+from neucodec.parallel.thread_counts import threads_within
 from neucodec.terminal.timecode import LONGEST
 
 from .chunk_decoder import ChunkDecoder, window_of

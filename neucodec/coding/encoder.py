@@ -14,7 +14,9 @@ from neucodec.audio.resample import BlockResampler
 from neucodec.errors import NeucodecError
 from neucodec.formats import EntropyCoder, Header, LayerKind, NcfWriter
 from neucodec.models import Card, Codec
-from neucodec.parallel.threads import batches, in_order, threads_within
+from neucodec.parallel.batches import batches
+from neucodec.parallel.ordered_work import in_order
+from neucodec.parallel.thread_counts import threads_within
 from neucodec.version import __version__
 
 from .bitrate import codebooks_for

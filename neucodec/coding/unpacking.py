@@ -10,8 +10,9 @@ import numpy as np
 
 from neucodec.formats import Chunk, Header, StreamLayer
 from neucodec.models import State
-from neucodec.parallel.read_ahead import in_batches
-from neucodec.parallel.threads import available_threads, in_order
+from neucodec.parallel.batches import in_batches
+from neucodec.parallel.ordered_work import in_order
+from neucodec.parallel.thread_counts import available_threads
 
 from .entropy import Codes, EntropyModel
 from .payloads import MAX_STREAMS, chunk_layer, decode_payloads
@@ -75,7 +76,7 @@ def _unpack_ahead(
             yield from _unpack(header, None, [(index, chunk)])
         return
     most = max(1, MAX_STREAMS // header.streams)
-    batches = in_batches(chunks, most, first=max(1, most // 4))
+    batches = in_batches(chunks, most, first_size=max(1, most // 4))
     workers = min(threads or available_threads(), MAX_ENTROPY_THREADS)
     for batch in in_order(partial(_unpack, header, entropy_model), batches, workers):
         yield from batch

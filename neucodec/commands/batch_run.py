@@ -23,7 +23,7 @@ from neucodec.jobs.input_kinds import Kind
 from neucodec.jobs.output_names import Job, plan_jobs
 from neucodec.jobs.report import open_report
 from neucodec.jobs.run import Runner, Work, one_by_one, run_jobs
-from neucodec.parallel.threads import available_threads, memory
+from neucodec.parallel.thread_counts import available_threads, memory_bytes
 from neucodec.terminal.console import Console, counted, shown
 from neucodec.terminal.standard_streams import PIPE
 
@@ -128,7 +128,7 @@ def processes_for(count: int) -> int:
     """
     if count < MANY:
         return 1
-    return max(1, min(available_threads(), MOST_PROCESSES, memory() // MEMORY_EACH))
+    return max(1, min(available_threads(), MOST_PROCESSES, memory_bytes() // MEMORY_EACH))
 
 
 def _warn_of_what_is_left_out(search: Search, console: Console) -> None:

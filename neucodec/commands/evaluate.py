@@ -143,7 +143,7 @@ def evaluate(
     from neucodec.evaluation.page.listening_page import page
     from neucodec.evaluation.results import Results
     from neucodec.evaluation.trial import Conditions, Trial
-    from neucodec.parallel.threads import available_threads
+    from neucodec.parallel.thread_counts import available_threads
 
     names = [name for group in metrics for name in group]
     recordings = find_clips(folder, speech, every, console)

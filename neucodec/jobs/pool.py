@@ -18,7 +18,7 @@ from typing import cast
 import click
 
 from neucodec.files.outfile import sweep
-from neucodec.parallel.threads import available_threads, limit_threads
+from neucodec.parallel.thread_counts import available_threads, limit_threads
 from neucodec.terminal.console import Console, Relay
 from neucodec.terminal.signals import Ended, interruptible, note
 

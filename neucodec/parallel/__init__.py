@@ -1,1 +1,1 @@
-"""Threads that work side by side and hand on results in order."""
+"""Threads: how many there are to be, items read ahead, batches, results in order."""

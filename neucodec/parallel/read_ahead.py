@@ -1,21 +1,24 @@
-"""Items in batches: as many as are there by the time they are asked for."""
+"""A thread that takes items from their producer before they are asked for."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from queue import Empty, Full, Queue
+from queue import Full, Queue
 from typing import Generic, TypeVar
 
-from neucodec.terminal.signals import take
-
 T = TypeVar("T")
+
+_STOP_SECONDS = 1.0
+"""Seconds that `ReadAhead.stop` waits for the thread to end."""
+_LOOK_SECONDS = 0.1
+"""Seconds after which a thread whose queue is full looks whether it was stopped."""
 
 
 @contextmanager
 def closed_after(items: Iterable[T]) -> Iterator[Iterable[T]]:
-    """The items; their producer, if it is a generator, is closed in the end."""
+    """Give the items themselves; on the way out close their producer if it is a generator."""
     try:
         yield items
     finally:
@@ -24,79 +27,52 @@ def closed_after(items: Iterable[T]) -> Iterator[Iterable[T]]:
             close()
 
 
-class _End:
-    """No more items; ``error`` is why, unless there simply were no more."""
+class End:
+    """The last entry of a queue that `ReadAhead` fills."""
 
     def __init__(self, error: BaseException | None) -> None:
         self.error = error
+        """The exception by which the producer ended; None where it had no more items."""
 
 
-class _Reader(threading.Thread, Generic[T]):
-    """Takes items from their producer as far ahead as the queue has room."""
+class ReadAhead(threading.Thread, Generic[T]):
+    """Puts the items of a producer into `queue`, then one `End`; waits where the queue is full.
 
-    def __init__(self, items: Iterable[T], queue: Queue[T | _End]) -> None:
-        # A daemon: at worst it sits in a read from a pipe that nobody writes to any more.
+    The producer runs in this thread, and is closed there if it is a generator.
+    """
+
+    def __init__(self, items: Iterable[T], max_held: int) -> None:
+        """`max_held` is how many items the queue has room for."""
+        # A daemon, since it may be reading from a pipe into which nobody writes any more.
         super().__init__(name="neucodec-reader", daemon=True)
-        self._items, self._queue = items, queue
+        self.queue: Queue[T | End] = Queue(max_held)
+        self._items = items
         self._stopped = threading.Event()
 
     def run(self) -> None:
-        end: BaseException | None = None
+        """Fill the queue; the thread's own function, which `start` calls."""
+        raised: BaseException | None = None
         try:
             with closed_after(self._items) as items:
                 for item in items:
                     if not self._put(item):
                         break
-        except BaseException as error:  # handed to whoever waits for items
-            end = error
+        except BaseException as error:  # given to whoever reads the queue
+            raised = error
         finally:
-            self._put(_End(end))
+            self._put(End(raised))
 
-    def _put(self, value: T | _End) -> bool:
+    def _put(self, entry: T | End) -> bool:
+        """Wait until the queue takes the entry; return False if it was stopped first."""
         while not self._stopped.is_set():
             try:
-                self._queue.put(value, timeout=0.1)
+                self.queue.put(entry, timeout=_LOOK_SECONDS)
             except Full:
                 continue
             return True
         return False
 
     def stop(self) -> None:
-        """Ask it to end, and wait a little for that."""
+        """Ask the thread to end, and wait a little for it: a read in progress cannot be ended."""
         self._stopped.set()
-        self.join(timeout=1.0)
-
-
-def in_batches(
-    items: Iterable[T], most: int, first: int, patience: float = 0.05
-) -> Iterator[list[T]]:
-    """Items in their order, in batches of up to ``most``, the first one of up to ``first``.
-
-    A batch that is not full goes out when its producer (a pipe, say) gives nothing for
-    ``patience`` seconds. At most twice ``most`` items are held.
-    """
-    queue: Queue[T | _End] = Queue(most)
-    reader = _Reader(items, queue)
-    reader.start()
-    limit = first
-    try:
-        while True:
-            batch: list[T] = []
-            item: T | _End = take(queue)
-            while not isinstance(item, _End):
-                batch.append(item)
-                if len(batch) == limit:
-                    break
-                try:
-                    item = queue.get(timeout=patience)
-                except Empty:
-                    break
-            if batch:
-                yield batch
-                limit = most
-            if isinstance(item, _End):
-                if item.error is not None:
-                    raise item.error
-                return
-    finally:
-        reader.stop()
+        self.join(timeout=_STOP_SECONDS)

@@ -8,8 +8,9 @@ import pytest
 from conftest import PATIENCE
 from producers import Counted, held_back
 
-from neucodec.parallel import threads as counts
-from neucodec.parallel.threads import batches, in_order
+from neucodec.parallel import thread_counts
+from neucodec.parallel.batches import batches
+from neucodec.parallel.ordered_work import in_order
 
 
 @pytest.fixture(params=["threads", "alone"])
@@ -17,7 +18,7 @@ def threads(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     """How many to use: two, or one of a process that has been left no more than one."""
     if request.param == "threads":
         return 2
-    monkeypatch.setattr(counts, "_limit", 1)
+    monkeypatch.setattr(thread_counts, "_limit", 1)
     return 1
 
 
@@ -82,7 +83,7 @@ def test_an_error_comes_through(threads: int) -> None:
 def test_a_process_that_is_left_one_thread_starts_no_other(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(counts, "_limit", 1)
+    monkeypatch.setattr(thread_counts, "_limit", 1)
     names = set(in_order(lambda _: threading.current_thread().name, range(3)))
     assert names == {threading.current_thread().name}
 
