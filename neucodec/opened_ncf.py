@@ -6,8 +6,7 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
-from types import TracebackType
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -21,12 +20,11 @@ from neucodec.formats import Chunk, Header, NcfReader
 from neucodec.models import Codec
 
 from .arguments import Given, opened, path_of, whole_number
+from .closing import ClosesItself
 from .errors import GivenIndexError, GivenValueError, NeucodecError
 
-Self = TypeVar("Self", bound="OpenedNcf")
 
-
-class OpenedNcf:
+class OpenedNcf(ClosesItself):
     """Reads an .ncf without decoding it to audio. Needs a seekable file."""
 
     def __init__(
@@ -157,17 +155,6 @@ class OpenedNcf:
         """Close the file if it was opened by name."""
         if self._owned:
             self._file.close()
-
-    def __enter__(self: Self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __len__(self) -> int:
         return self.frames

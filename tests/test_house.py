@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 FOLDERS = {"neucodec": "neucodec", "neucodec.formats": "formats", "neucodec.models": "models"}
 
 FLOORS = (
-    ("neucodec.errors", "neucodec.version", "neucodec.safety"),
+    ("neucodec.closing", "neucodec.errors", "neucodec.version", "neucodec.safety"),
     ("neucodec.formats", "neucodec.models"),
     ("neucodec.terminal",),
     ("neucodec.parallel",),

@@ -14,9 +14,9 @@ import urllib.request
 from contextlib import suppress
 from email.message import Message
 from pathlib import Path
-from types import TracebackType
 from typing import IO
 
+from neucodec.closing import ClosesItself
 from neucodec.models.errors import ModelError, UnavailableError
 
 from .cache_dirs import CACHE, alone
@@ -64,7 +64,7 @@ def download(url: str, target: Path, sha256: str = "", monitor: Monitor = SILENT
         raise _unwritable(target, error) from None
 
 
-class _Partial:
+class _Partial(ClosesItself):
     """What is there of a file, and by what the server would know the same file again."""
 
     def __init__(self, target: Path) -> None:
@@ -85,15 +85,8 @@ class _Partial:
         self.arriving = False
         """Whether something has come in this one."""
 
-    def __enter__(self) -> _Partial:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Close the file, and remove it if nothing has come in."""
         self._file.close()
         if not self.size:
             self.forget()

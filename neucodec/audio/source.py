@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from types import TracebackType
 from typing import BinaryIO, Protocol
 
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from neucodec.closing import ClosesItself
 from neucodec.errors import NeucodecError
 from neucodec.files.byte_streams import read_up_to
 from neucodec.terminal.signals import end_if_told
@@ -59,7 +59,7 @@ class Source(Protocol):
         ...
 
 
-class AudioSource(ABC):
+class AudioSource(ClosesItself):
     """Audio that is read once, from start to end; a context manager that closes it."""
 
     sample_rate: int
@@ -115,17 +115,6 @@ class AudioSource(ABC):
     def close(self) -> None:
         """Close what was opened here; a file handed in stays open."""
         self.closing.close()
-
-    def __enter__(self) -> AudioSource:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 class PcmSource(AudioSource):

@@ -6,13 +6,14 @@ import json
 import sys
 import time
 from pathlib import Path
-from types import TracebackType
 from typing import Any
+
+from neucodec.closing import ClosesItself
 
 LOG = "log.jsonl"
 
 
-class Journal:
+class Journal(ClosesItself):
     """Averages over every so many steps. Without a folder (in further processes), says nothing."""
 
     def __init__(self, folder: Path | None, every: int, seconds: float, quiet: bool) -> None:
@@ -24,13 +25,8 @@ class Journal:
         self._count = 0
         self._began = time.monotonic()
 
-    def __enter__(self) -> Journal:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:  # fmt: skip
+    def close(self) -> None:
+        """Close the files of the log."""
         if self._file:
             self._file.close()
         if self._board:
