@@ -63,7 +63,7 @@ def bits(folder: Path, counts: list[int]) -> None:
     card = codec.card
     learned = load_entropy_model(card, fetch_entropy_model(card))
     assert learned is not None
-    codes = held_out(codec, folder, most_per_file=10**9).astype(np.int64)
+    codes = held_out(codec, folder, max_per_file=10**9).astype(np.int64)
     per_second = card.sample_rate / card.chunk_stride
     print(f"{len(codes)} chunks; bit/s, and what is saved of the raw bits")
     print("| codebooks | raw | histograms | adaptive | lm |")

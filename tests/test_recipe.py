@@ -11,7 +11,7 @@ import pytest
 from neucodec.errors import NeucodecError
 from neucodec.models.catalogue.card import find_card
 from neucodec.training.codecs import system_of
-from neucodec.training.entropy_model.recipe import LmRecipe
+from neucodec.training.entropy_model.recipe import EntropyRecipe
 from neucodec.training.recipe import Recipe
 
 
@@ -61,10 +61,10 @@ def test_networks_that_cannot_be_are_refused_at_once(system: str, model: dict[st
 def test_recipes_of_entropy_models_that_make_no_sense(text: str, tmp_path: Path) -> None:
     (tmp_path / "r.toml").write_text(text)
     with pytest.raises(NeucodecError, match=r"r\.toml: "):
-        LmRecipe.read(tmp_path / "r.toml")
+        EntropyRecipe.read(tmp_path / "r.toml")
 
 
 def test_an_entropy_model_has_bounds_as_well() -> None:
-    recipe = LmRecipe("neu2-44khz", ["."], ".", model={"layers": 10**9})
+    recipe = EntropyRecipe("neu2-44khz", ["."], ".", model={"layers": 10**9})
     with pytest.raises(NeucodecError, match=r"\[model\] does not fit: layers is to be a whole"):
         recipe.config(find_card("neu2-44khz"))

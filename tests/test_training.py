@@ -16,7 +16,7 @@ from neucodec.models.parts.trained_rvq import ResidualQuantiser
 from neucodec.training.corpus import Corpus
 from neucodec.training.losses.spectral import SpectralLoss, mel_filters
 from neucodec.training.recipe import AdversaryRecipe, Recipe
-from neucodec.training.run_log import LOG, Journal
+from neucodec.training.run_log import LOG, RunLog
 from neucodec.training.trainer import Trainer
 
 SHARES = {"spectral": 2.0, "adversarial": 0.5, "features": 1.0}
@@ -167,7 +167,9 @@ def test_a_run_learns_and_resumes_to_the_same_weights(recipe: Recipe, tmp_path: 
     assert resumed.step == 10
     resumed.run()
     for (name, a), b in zip(
-        whole.model.state_dict().items(), resumed.model.state_dict().values(), strict=True
+        whole.learner.network.state_dict().items(),
+        resumed.learner.network.state_dict().values(),
+        strict=True,
     ):
         torch.testing.assert_close(a, b, msg=name)
 
@@ -191,21 +193,22 @@ def test_an_adversary_trains_the_decoder_and_leaves_the_codes(
             whole.save()
     assert "adversarial" not in rows[2] and "adversarial" in rows[3]
     before = load_file(start)
-    for name, after in whole.model.state_dict().items():
+    for name, after in whole.learner.network.state_dict().items():
         assert torch.equal(before[name], after) == (not name.startswith("decoder")), name
 
     resumed = Trainer(recipe, tmp_path / "run")
     resumed.resume()
     resumed.run()
-    for mine, theirs in ((whole, resumed), (whole.adversary, resumed.adversary)):
+    for mine, theirs in ((whole, resumed), (whole.learner.adversary, resumed.learner.adversary)):
         one, other = weights_of(mine), weights_of(theirs)
         for name in one:
             torch.testing.assert_close(one[name], other[name], msg=name)
 
 
 def weights_of(owner: Any) -> dict[str, torch.Tensor]:
-    network: torch.nn.Module = owner.model if isinstance(owner, Trainer) else owner.networks
-    return dict(network.state_dict())
+    network = owner.learner.network if isinstance(owner, Trainer) else owner.networks
+    tensors: dict[str, torch.Tensor] = network.state_dict()
+    return tensors
 
 
 def test_the_log_is_json_lines(recipe: Recipe, tmp_path: Path) -> None:
@@ -225,6 +228,6 @@ def test_an_unknown_key_in_a_recipe_is_refused(tmp_path: Path) -> None:
 def test_a_slow_machine_has_a_speed_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([0.0, 3600.0])
     monkeypatch.setattr("neucodec.training.run_log.time.monotonic", lambda: next(clock))
-    with Journal(tmp_path, every=1, seconds=0.2, quiet=True) as journal:
-        journal.add(1, {"mel": 1.0})
+    with RunLog(tmp_path, every=1, seconds=0.2, quiet=True) as log:
+        log.add(1, {"mel": 1.0})
     assert json.loads((tmp_path / LOG).read_text())["speed"] == pytest.approx(0.2 / 3600)

@@ -118,8 +118,8 @@ def test_a_recipe_learns_resumes_and_exports_a_codec_that_codes(
     resumed.resume()
     assert resumed.step == 10
     resumed.run()
-    theirs = resumed.model.state_dict()
-    for key, mine in whole.model.state_dict().items():
+    theirs = resumed.learner.network.state_dict()
+    for key, mine in whole.learner.network.state_dict().items():
         assert torch.equal(mine, theirs[key]), key
     rows = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert rows[0]["step"] == 20 and rows[0]["speed"] > 0 and math.isfinite(rows[0]["mel"])

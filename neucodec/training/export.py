@@ -16,9 +16,9 @@ from neucodec.files.outfile import output_file
 from neucodec.models.catalogue.card import Card
 from neucodec.models.errors import ModelError
 
+from .checkpoint import AVERAGE, RECIPE, STATE
 from .codecs import system_of
 from .recipe import Recipe
-from .trainer import AVERAGE, RECIPE, STATE
 
 
 def recipe_of(run: Path) -> Recipe:

@@ -1,4 +1,4 @@
-"""What a run says of itself: JSON lines, TensorBoard where it is installed, and standard error."""
+"""Log a training run: JSON lines, TensorBoard where it is installed, and standard error."""
 
 from __future__ import annotations
 
@@ -11,13 +11,19 @@ from typing import Any
 from neucodec.closing import ClosesItself
 
 LOG = "log.jsonl"
+"""The file of JSON lines in a run's folder."""
 
 
-class Journal(ClosesItself):
-    """Averages over every so many steps. Without a folder (in further processes), says nothing."""
+class RunLog(ClosesItself):
+    """Writes means of the losses, over every ``every`` steps."""
 
     def __init__(self, folder: Path | None, every: int, seconds: float, quiet: bool) -> None:
-        """``seconds`` of sound in a step, for the speed in multiples of real time."""
+        """Append to the log in a run's ``folder``; without one, as in further processes, write
+        nothing.
+
+        ``seconds`` is how much sound a step has, for the speed in multiples of real time. Unless
+        ``quiet``, rows go to standard error, too.
+        """
         self.every, self.seconds, self.quiet = every, seconds, quiet
         self._file = (folder / LOG).open("a", encoding="utf-8") if folder else None
         self._board = _board(folder) if folder else None
@@ -33,7 +39,7 @@ class Journal(ClosesItself):
             self._board.close()
 
     def add(self, step: int, values: dict[str, float]) -> None:
-        """Take up a step's losses; write them when a row is full."""
+        """Add a step's losses by name; write a row of means after every ``every`` steps."""
         for name, value in values.items():
             self._sums[name] = self._sums.get(name, 0.0) + value
         self._count += 1
@@ -47,7 +53,7 @@ class Journal(ClosesItself):
         self._sums, self._count, self._began = {}, 0, now
 
     def note(self, step: int, values: dict[str, float]) -> None:
-        """Write a row: a JSON object with the step last but for the speed."""
+        """Write a row: a JSON object of the values, and then the step."""
         if not self._file:
             return
         print(json.dumps({**values, "step": step}), file=self._file, flush=True)
@@ -60,6 +66,7 @@ class Journal(ClosesItself):
 
 
 def _board(folder: Path) -> Any:
+    """Return TensorBoard's writer; None where TensorBoard is not installed."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
@@ -68,5 +75,5 @@ def _board(folder: Path) -> Any:
 
 
 def _short(value: float) -> float:
-    """Round to six digits, which are enough for anyone who reads a log, however small it is."""
+    """Round to six significant digits, so that small values keep theirs."""
     return float(f"{value:.6g}")

@@ -48,7 +48,7 @@ class FollowingQuantiser:
         distances = []
         for book in self.books[:count]:
             points = residual.detach().flatten(0, 1)
-            if follow and not bool(_tensors(book)[0].any()):
+            if follow and not bool(running(book)[0].any()):
                 start(book, points)
             code = book.encode(residual.detach())
             entry = book.decode(code)
@@ -64,7 +64,7 @@ class FollowingQuantiser:
         self, book: EuclideanCodebook, points: Tensor, codes: Tensor, keep: float = 0.99
     ) -> None:
         size = len(book.entries)
-        counts, sums = _tensors(book)
+        counts, sums, _ = running(book)
         won = torch.bincount(codes, minlength=size).to(counts.dtype)
         counts.lerp_(won, 1 - keep)
         sums.lerp_(torch.zeros_like(sums).index_add_(0, codes, points), 1 - keep)
@@ -93,16 +93,26 @@ def start(book: EuclideanCodebook, points: Tensor, iterations: int = 10) -> None
         won = torch.bincount(codes, minlength=size).to(points.dtype)
         sums = torch.zeros_like(entries).index_add_(0, codes, points)
         entries = torch.where(won[:, None] > 0, sums / won.clamp_min(1)[:, None], entries)
-    counts, sums = _tensors(book)
+    counts, sums, _ = running(book)
     counts.copy_(won.clamp_min(1))
     sums.copy_(entries * counts[:, None])
     book.entries.copy_(entries)
 
 
-def _tensors(book: EuclideanCodebook) -> tuple[Tensor, Tensor]:
-    counts, sums = book.counts, book.sums
-    assert isinstance(counts, Tensor) and isinstance(sums, Tensor)
-    return counts, sums
+def followers(network: nn.Module) -> list[nn.Module]:
+    """Return the codebooks of a network whose entries follow the points they win.
+
+    A resumed run needs their ``counts`` and ``sums``, too.
+    """
+    return [m for m in network.modules() if hasattr(m, "counts") and hasattr(m, "sums")]
+
+
+def running(book: nn.Module) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the running counts [N] and sums [N, D] of the points that each entry of a codebook
+    wins, and its entries [N, D]."""
+    counts, sums, entries = book.counts, book.sums, book.entries
+    assert isinstance(counts, Tensor) and isinstance(sums, Tensor) and isinstance(entries, Tensor)
+    return counts, sums, entries
 
 
 def learn_factorised(books: Sequence[CosineCodebook], latent: Tensor, counts: Tensor) -> Learnt:
@@ -143,8 +153,3 @@ def learn_by_gradient(books: Sequence[EuclideanCodebook], latent: Tensor) -> Lea
 def _distance(a: Tensor, b: Tensor) -> Tensor:
     """Mean square [B] of each item's differences."""
     return (a - b).square().mean(dim=(1, 2))
-
-
-def followers(network: nn.Module) -> list[nn.Module]:
-    """Codebooks whose entries follow: a resumed run needs their ``counts`` and ``sums``, too."""
-    return [m for m in network.modules() if hasattr(m, "counts") and hasattr(m, "sums")]

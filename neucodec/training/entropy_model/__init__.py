@@ -1,1 +1,1 @@
-"""Training entropy models."""
+"""Train and export models of a codec's codes, by which entropy coding squeezes them."""

@@ -1,4 +1,4 @@
-"""From an entropy model's run to the integers that code files, and what a card says of them."""
+"""Export an entropy model's run: the integers that code files, and what a card says of them."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from neucodec.files.outfile import output_file
 from neucodec.models.lm.integer import serialise
 from neucodec.models.lm.quantise import quantise
 from neucodec.models.load import resolve
-from neucodec.training.trainer import AVERAGE, STATE
+from neucodec.training.checkpoint import AVERAGE, STATE
 
-from .recipe import LmRecipe
+from .recipe import EntropyRecipe
 
-ENTRY = """\
+_ENTRY = """\
 [entropy]
 name = "{name}"
 license_code = "MIT"
@@ -30,7 +30,7 @@ embedded = {embedded}
 
 
 def is_entropy_run(run: Path) -> bool:
-    """Whether a run's folder is that of an entropy model, told by its weights."""
+    """Return whether a run's folder is that of an entropy model, which its weights tell."""
     path = run / AVERAGE
     if not path.is_file():
         return False
@@ -41,9 +41,14 @@ def is_entropy_run(run: Path) -> bool:
 def export_entropy(
     run: Path, name: str, folder: Path, *, licence: str, embed: bool, force: bool
 ) -> str:
-    """Write ``NAME.safetensors`` into a folder; returns the table for the codec's card."""
+    """Write the integer model to ``NAME.safetensors`` in a folder.
+
+    Returns the table ``[entropy]`` for the card of its codec, as text. ``embed`` is for the
+    package's own models, whose weights go to a folder of their own. Raises NeucodecError where the
+    weights make no integer model.
+    """
     state = torch.load(run / STATE, weights_only=True, map_location="cpu")
-    recipe = LmRecipe(**state["recipe"])
+    recipe = EntropyRecipe(**state["recipe"])
     config = recipe.config(resolve(recipe.codec))
     try:
         data = serialise(quantise(load_file(run / AVERAGE), config))
@@ -52,7 +57,7 @@ def export_entropy(
     target = (folder / "weights" if embed else folder) / f"{name}.safetensors"
     with output_file(target, force, sources=[run / AVERAGE]) as file:
         file.write(data)
-    return ENTRY.format(
+    return _ENTRY.format(
         name=name,
         licence=licence or "your own",
         sha256=hashlib.sha256(data).hexdigest(),

@@ -1,4 +1,4 @@
-"""What an entropy model's training run is: the plain data of a recipe file."""
+"""Read the recipe of an entropy model's training run."""
 
 from __future__ import annotations
 
@@ -16,48 +16,59 @@ from neucodec.training.recipe import filled, read_toml
 
 
 @dataclass
-class LmRecipe:
-    """Every number of a run. Times are in steps."""
+class EntropyRecipe:
+    """Holds every number of a run, as the TOML file has them. Times are in steps."""
 
     codec: str
-    """Name or path of the codec whose codes are to be foreseen."""
+    """The name or path of the codec whose codes the model is to predict."""
     corpus: list[str]
-    """Folders of audio, first-level folders being kinds drawn equally often."""
+    """Folders of audio to learn from; their first-level folders are kinds of sound, which are drawn
+    equally often."""
     held_out: str
-    """Folder of audio by which the weights are judged."""
+    """The folder of audio by which the weights are judged."""
     model: dict[str, int] = field(default_factory=dict)
-    """Constructor arguments of the network that differ from those the codec implies."""
+    """Constructor arguments of the network that differ from those that the codec implies."""
+    start: str = ""
+    """The path of the averaged weights of another run to start from; empty for new ones."""
     seed: int = 1
+    """The seed of all that is drawn at random."""
     shards: int = 60
-    """How many shards of augmented chunks to code."""
+    """The number of shards of augmented chunks to code."""
     shard: int = 1024
-    """Chunks in a shard."""
+    """The number of chunks in a shard."""
     steps: int = 4000
+    """The number of updates."""
     warmup: int = 200
+    """The number of first steps in which the learning rate rises."""
     learning_rate: float = 1.5e-3
+    """The highest learning rate."""
     final_rate: float = 0.02
-    """Learning rate at the end, as a share of the highest (cosine in between)."""
+    """The learning rate at the end, as a share of the highest; in between it is a cosine."""
     batch: int = 48
-    """Chunks per step."""
+    """The number of chunks in a step."""
     dropout: float = 0.0
+    """The share of activations that are dropped in training."""
     weight_decay: float = 0.05
+    """The weight decay of matrices; vectors have none."""
     ema: float = 0.998
+    """The share of themselves that averaged weights keep in a step."""
     clip: float = 1.0
-    """Largest gradient norm."""
+    """The largest gradient norm; larger gradients are scaled down to it."""
     validate: int = 250
-    """Steps from one validation to the next."""
+    """The number of steps from one validation to the next."""
 
     @classmethod
-    def read(cls, path: Path) -> LmRecipe:
-        """Parse a TOML file; NeucodecError where it cannot be, or a key is unknown."""
+    def read(cls, path: Path) -> EntropyRecipe:
+        """Parse a TOML file; NeucodecError where it cannot be read or a key is unknown."""
         try:
-            recipe: LmRecipe = filled(cls, read_toml(path))
+            recipe: EntropyRecipe = filled(cls, read_toml(path))
         except NeucodecError as error:
             raise NeucodecError(f"{path}: {error}") from None
         return recipe
 
     def config(self, card: Card) -> LmConfig:
-        """The network's constructor arguments, for the codes of a codec."""
+        """Return the network's constructor arguments for the codes of a codec; NeucodecError where
+        the recipe's do not fit."""
         sizes = {
             "codebooks": card.codebooks,
             "codebook_size": card.codebook_size,
@@ -69,11 +80,11 @@ class LmRecipe:
             raise NeucodecError(f"[model] does not fit: {error}") from None
 
     def plain(self) -> dict[str, Any]:
-        """The recipe as a dictionary, for checkpoints."""
+        """Return the recipe as a dictionary, for checkpoints."""
         return asdict(self)
 
     def rate_at(self, step: int) -> float:
-        """Learning rate: linear warm-up, then half a cosine."""
+        """Return the learning rate of a step: linear warm-up, then half a cosine."""
         done = min(1.0, step / self.steps)
         cosine = self.final_rate + (1 - self.final_rate) * (1 + math.cos(math.pi * done)) / 2
         return self.learning_rate * min(cosine, (step + 1) / self.warmup)

@@ -1,4 +1,4 @@
-"""Codes to train an entropy model on: shards of coded chunks in a folder."""
+"""Make the codes that an entropy model is trained on: shards of coded chunks in a folder."""
 
 from __future__ import annotations
 
@@ -20,11 +20,17 @@ from neucodec.training.corpus import Corpus, audio_below
 
 Codes = npt.NDArray[np.int16]
 
+SHARDS = "[0-9]*.npy"
+"""The pattern that the names of shards match: their numbers from 0."""
+
 
 def coded_excerpts(
     codec: Codec, corpus: Corpus, rng: np.random.Generator, batch: int = 16
 ) -> Iterator[Codes]:
-    """Whole chunks drawn from a corpus, augmented as it sees fit: codes [batch, K, F], for ever."""
+    """Yield the codes [batch, K, F] of whole chunks of mono audio, without end.
+
+    They are drawn from a corpus with ``rng``, and augmented.
+    """
     geometry = Geometry.of(codec.card)
     length = geometry.frames * geometry.hop + 2 * geometry.context
     while True:
@@ -33,7 +39,8 @@ def coded_excerpts(
 
 
 def coded_file(codec: Codec, path: Path) -> Codes:
-    """Every whole chunk of an audio file mixed to mono that is not silent: codes [N, K, F]."""
+    """Return the codes [N, K, F] of an audio file mixed to mono: of each chunk that is neither
+    silent nor shorter than the others."""
     samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
     mono = samples.mean(axis=1)
     if rate != codec.card.sample_rate:
@@ -53,7 +60,11 @@ def _whole(piece: Piece, geometry: Geometry) -> bool:
 
 
 def _encode(codec: Codec, audio: Audio, before: int, frames: int) -> Codes:
-    """Codes [N, K, F] of mono chunks [N, T], repeated for a codec that takes more channels."""
+    """Return the codes [N, K, F] of mono chunks [N, T].
+
+    ``before`` is the context in samples before each chunk's own, ``frames`` is F. A codec of more
+    channels gets the same audio in all of them.
+    """
     card = codec.card
     if card.level == "rms":
         # One chunk at a time counts as one channel of a signal: each has its own level.
@@ -65,11 +76,13 @@ def _encode(codec: Codec, audio: Audio, before: int, frames: int) -> Codes:
 
 
 def write_shards(folder: Path, blocks: Iterable[Codes], count: int, size: int) -> None:
-    """Gather blocks [n, K, F] into ``count`` files ``NNNN.npy`` of ``size`` chunks, going on
-    after those that are there."""
+    """Write blocks of codes [n, K, F] to files ``NNNN.npy`` of ``size`` chunks each.
+
+    Files that are in the folder already count: it ends when there are ``count`` of them.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     waiting: list[Codes] = []
-    number = len(list(folder.glob("[0-9]*.npy")))
+    number = len(list(folder.glob(SHARDS)))
     for block in blocks:
         end_if_told()
         if number >= count:
@@ -84,11 +97,12 @@ def write_shards(folder: Path, blocks: Iterable[Codes], count: int, size: int) -
             waiting, number = [joined[size:]], number + 1
 
 
-def held_out(codec: Codec, folder: Path, most_per_file: int = 4) -> Codes:
-    """Codes [N, K, F] of all audio files under a folder, some chunks spread over each."""
+def held_out(codec: Codec, folder: Path, max_per_file: int = 4) -> Codes:
+    """Return the codes [N, K, F] of all audio files below a folder, of each at most
+    ``max_per_file`` chunks that are spread evenly over it."""
     parts = []
     for path in audio_below(folder):
         end_if_told()
         codes = coded_file(codec, path)
-        parts.append(codes[:: max(1, -(-len(codes) // most_per_file))])
+        parts.append(codes[:: max(1, -(-len(codes) // max_per_file))])
     return np.concatenate(parts)

@@ -1,4 +1,4 @@
-"""The training loop of an entropy model."""
+"""Train an entropy model: code a corpus, then learn to predict its codes."""
 
 from __future__ import annotations
 
@@ -10,26 +10,40 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor
 
+from neucodec.errors import NeucodecError
 from neucodec.models.codec import Codec
 from neucodec.models.families.neu.codec import NeuCodec
 from neucodec.models.lm.transformer import CodeTransformer
 from neucodec.models.load import load_codec
 from neucodec.models.parts.precision import autocast
 from neucodec.terminal.signals import signals_noted
+from neucodec.training.checkpoint import load_state, save_checkpoint
 from neucodec.training.corpus import Corpus
 from neucodec.training.optimisers import optimisers
+from neucodec.training.run_log import LOG
 
-from .recipe import LmRecipe
-from .shards import coded_excerpts, held_out, write_shards
+from .recipe import EntropyRecipe
+from .shards import SHARDS, coded_excerpts, held_out, write_shards
+
+HELD_OUT = "held-out.npy"
+"""The file in a run's folder with the codes by which the weights are judged."""
+CODES = "codes"
+"""The folder in a run's folder with the shards of codes to learn from."""
 
 
-class LmTrainer:
-    """Owns network, average, optimiser and step; a run's folder holds codes, state and log."""
+class EntropyTrainer:
+    """Owns network, average, optimisers and step; a run's folder holds codes, state and log."""
 
-    def __init__(self, recipe: LmRecipe, folder: Path) -> None:
+    def __init__(self, recipe: EntropyRecipe, folder: Path) -> None:
+        """Load the codec, and build the network for its codes in a run's folder.
+
+        The network starts from the recipe's weights, if it names some; else, of an embedded codec,
+        its embeddings start from the codebooks. Raises NeucodecError where those do not fit.
+        """
         self.recipe, self.folder = recipe, folder
         folder.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(recipe.seed)
@@ -46,9 +60,11 @@ class LmTrainer:
         self.average.requires_grad_(False).eval()
         self.optimisers = self._optimisers()
         self.step = 0
+        if recipe.start:
+            self._start_from(Path(recipe.start).expanduser())
 
     def _optimisers(self) -> list[torch.optim.Optimizer]:
-        """Muon for the matrices inside, AdamW for embeddings, output layers and vectors."""
+        """Return Muon for the matrices inside, AdamW for embeddings, output layers and vectors."""
         return optimisers(
             self.model.named_parameters(),
             inner=lambda name, p: p.dim() == 2 and (name.startswith("layers") or "expand" in name),
@@ -58,41 +74,37 @@ class LmTrainer:
             decay=self.recipe.weight_decay,
         )
 
-    # -- codes ------------------------------------------------------------------------------
-
     def make_codes(self) -> None:
         """Code the held-out files and the recipe's number of shards, unless they are there."""
-        kept = self.folder / "held-out.npy"
+        kept = self.folder / HELD_OUT
         if not kept.exists():
             np.save(kept, held_out(self.codec, Path(self.recipe.held_out).expanduser()))
         roots = [Path(p).expanduser() for p in self.recipe.corpus]
         corpus = Corpus(roots, self.codec.card.sample_rate, self.folder / "cache")
-        done = len(list((self.folder / "codes").glob("[0-9]*.npy")))
+        done = len(list((self.folder / CODES).glob(SHARDS)))
         rng = np.random.default_rng([self.recipe.seed, done])
         blocks = coded_excerpts(self.codec, corpus, rng)
-        write_shards(self.folder / "codes", blocks, self.recipe.shards, self.recipe.shard)
+        write_shards(self.folder / CODES, blocks, self.recipe.shards, self.recipe.shard)
 
     def batch(self, step: int) -> Tensor:
-        """Codes [B, K, F] of a step, K of the codebooks being in use."""
+        """Return the codes [B, K, F] of a step, K drawn, since files may use any number of them."""
         rng = np.random.default_rng([self.recipe.seed, step])
-        shards = sorted((self.folder / "codes").glob("[0-9]*.npy"))
+        shards = sorted((self.folder / CODES).glob(SHARDS))
         if not shards:
-            raise ValueError(f"{self.folder / 'codes'}: no codes yet")
-        # From two shards each time: what lies together was drawn together, but evenly.
+            raise ValueError(f"{self.folder / CODES}: no codes yet")
+        # Half from each of two shards, so that a step sees chunks that were not coded together.
         parts = []
         for _ in range(2):
             shard = np.load(shards[rng.integers(len(shards))], mmap_mode="r")
             rows = rng.choice(len(shard), self.recipe.batch // 2, replace=False)
             parts.append(shard[np.sort(rows)])
         most = self.model.config.codebooks
-        # Low bitrates have most to gain, and high ones see every codebook.
+        # Low bitrates gain most, so a part of the steps uses no more than five codebooks.
         books = int(rng.integers(1, most + 1) if rng.random() < 0.7 else rng.integers(1, 6))
         return torch.from_numpy(np.concatenate(parts)[:, : min(books, most)].astype(np.int64))
 
-    # -- one step ---------------------------------------------------------------------------
-
     def train_step(self) -> float:
-        """One update; returns the mean bits per code."""
+        """Make one update, and return the mean bits per code."""
         r = self.recipe
         for optimiser in self.optimisers:
             for group in optimiser.param_groups:
@@ -116,8 +128,11 @@ class LmTrainer:
 
     @torch.no_grad()
     def validate(self, counts: tuple[int, ...] = (2, 5, 9, 14)) -> dict[str, float]:
-        """Bits saved on the held-out codes, as a share of the raw ones, by number of codebooks."""
-        codes = torch.from_numpy(np.load(self.folder / "held-out.npy").astype(np.int64))
+        """Return how many per cent of the held-out codes' bits are saved, as ``saved_2`` and so on.
+
+        ``counts`` are the numbers of codebooks; those that the codec does not have are left out.
+        """
+        codes = torch.from_numpy(np.load(self.folder / HELD_OUT).astype(np.int64))
         raw = math.ceil(math.log2(self.model.config.codebook_size))
         saved = {}
         for count in counts:
@@ -135,8 +150,6 @@ class LmTrainer:
             saved[f"saved_{count}"] = round(100 * (1 - bits / raw), 2)
         return saved
 
-    # -- the run ----------------------------------------------------------------------------
-
     def run(self, minutes_between_saves: float = 4.0) -> None:
         """Train to the recipe's last step, logging JSON lines and checkpointing.
 
@@ -147,7 +160,7 @@ class LmTrainer:
         every = self.recipe.validate
         with (
             signals_noted() as told,
-            (self.folder / "log.jsonl").open("a", encoding="utf-8") as log,
+            (self.folder / LOG).open("a", encoding="utf-8") as log,
         ):
             while self.step < self.recipe.steps and not told():
                 bits.append(self.train_step())
@@ -166,7 +179,7 @@ class LmTrainer:
         self.save()
 
     def save(self) -> None:
-        """Write the resumable state and the averaged weights, each atomically."""
+        """Write the state to resume from and the averaged weights."""
         state = {
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
@@ -175,16 +188,11 @@ class LmTrainer:
             "random": torch.get_rng_state(),
             "recipe": self.recipe.plain(),
         }
-        partial = self.folder / "state.pt.partial"
-        torch.save(state, partial)
-        partial.replace(self.folder / "state.pt")
-        partial = self.folder / "average.safetensors.partial"
-        save_file({k: v.contiguous() for k, v in self.average.state_dict().items()}, partial)
-        partial.replace(self.folder / "average.safetensors")
+        save_checkpoint(self.folder, state, self.average.state_dict())
 
     def resume(self) -> None:
         """Go on from the folder's saved state."""
-        state = torch.load(self.folder / "state.pt", weights_only=True, map_location=self.device)
+        state = load_state(self.folder, self.device)
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
         for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
@@ -192,8 +200,14 @@ class LmTrainer:
         torch.set_rng_state(state["random"].cpu())
         self.step = state["step"]
 
-    def start_from(self, weights: Path) -> None:
-        """Begin with the averaged weights of another run."""
-        state = load_file(weights)
-        self.model.load_state_dict(state)
-        self.average.load_state_dict(state)
+    def _start_from(self, path: Path) -> None:
+        """Load the averaged weights of another run; NeucodecError where they do not fit."""
+        try:
+            state = load_file(path)
+            self.model.load_state_dict(state)
+            self.average.load_state_dict(state)
+        except (SafetensorError, RuntimeError) as error:
+            reason = str(error).splitlines()[-1].strip()
+            raise NeucodecError(
+                f"start {path}: does not fit the codes of {self.recipe.codec}: {reason}"
+            ) from None
