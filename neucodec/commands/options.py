@@ -82,7 +82,7 @@ def shown_pipe(value: str | Path) -> str:
 
 
 class Model(ParamType):
-    """Takes a model by its name or as the path of a user's own checkpoint; the value is its card."""
+    """Takes a model by its name or as a path to a checkpoint; the value is its card."""
 
     name = "name"
 
