@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .lm.load import build_entropy_model, fetch_entropy_model, load_entropy_model
     from .load import build_codec, export_onnx, in_windows, load_codec, resolve
     from .parts.precision import PRECISIONS, float32_by_default
-    from .strategies import StreamCodec, cancel
+    from .strategies import cancel
 
 _HOMES = {
     "batching": ("decode_together", "encode_together"),
@@ -41,7 +41,7 @@ _HOMES = {
     "lm.load": ("build_entropy_model", "fetch_entropy_model", "load_entropy_model"),
     "load": ("build_codec", "export_onnx", "in_windows", "load_codec", "resolve"),
     "parts.precision": ("PRECISIONS", "float32_by_default"),
-    "strategies": ("StreamCodec", "cancel"),
+    "strategies": ("cancel",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -62,7 +62,6 @@ __all__ = [
     "Monitor",
     "State",
     "Stepper",
-    "StreamCodec",
     "WeightsEntry",
     "build_codec",
     "build_entropy_model",

@@ -75,3 +75,28 @@ class Codec(Protocol):
     def window(self, frames: int) -> Tensor:
         """Weight [width] of each sample of a decoded chunk of so many frames."""
         ...
+
+    def prepare_encoding(self, chunk: AudioChunk, before: State) -> State:
+        """Return what `encode` takes as the state of this chunk, in the order of the signal.
+
+        ``before`` is what this returned of the chunk before, None for the first. With it chunks of
+        a codec with a state can be encoded in several threads, started in that order. None where
+        chunks are independent.
+        """
+        ...
+
+    def prepare_decoding(self, chunk: CodeChunk, before: State) -> State:
+        """Return what `decode` takes as the state of this chunk; see `prepare_encoding`."""
+        ...
+
+
+class IndependentChunks:
+    """Mixed into codecs that code each chunk by itself: there is no state."""
+
+    def prepare_encoding(self, chunk: AudioChunk, before: State) -> State:
+        """Return None: `encode` takes no state."""
+        return None
+
+    def prepare_decoding(self, chunk: CodeChunk, before: State) -> State:
+        """Return None: `decode` takes no state."""
+        return None

@@ -17,7 +17,7 @@ from neucodec.models.parts.fingerprint import fingerprint
 from neucodec.models.parts.single_thread import single_thread
 
 from .batching import apart, batch_for, one_by_one
-from .codec import AudioChunk, CodeChunk, State
+from .codec import AudioChunk, CodeChunk, IndependentChunks, State
 
 
 class Plain(Protocol):
@@ -93,7 +93,7 @@ class Streaming(Protocol):
 N = TypeVar("N", Plain, Reaching, Levelling, Streaming)
 
 
-class Loaded(Generic[N]):
+class Loaded(IndependentChunks, Generic[N]):
     """A network on its device, with its card: what all strategies share."""
 
     def __init__(self, card: Card, network: N, device: torch.device) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from neucodec.coding.chunks import Geometry
@@ -84,3 +86,16 @@ def _check_scales(scales: Any, shape: tuple[int, int, int], card: Card) -> None:
         )
     if not bool((torch.isfinite(scales) & (scales >= 0)).all()):
         raise GivenValueError("scales that are negative or not finite: give 0 or more")
+
+
+_MOVED = ("TokenReader", "arrow_table", "read_tokens", "write_npy", "write_npz")
+"""Names that this module had up to version 0.8, which `neucodec.interchange.tokens` has now."""
+
+
+def __getattr__(name: str) -> Any:
+    """Return what has moved from here, with a DeprecationWarning."""
+    if name not in _MOVED:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home = "neucodec.interchange.tokens"
+    warnings.warn(f"{__name__}.{name} is {home}.{name} now", DeprecationWarning, stacklevel=2)
+    return getattr(import_module(home), name)

@@ -151,3 +151,11 @@ def test_files_are_taken_as_bytes_paths_and_open_files(tmp_path: Path) -> None:
         for given in (data, tmp_path / "a.ncf", str(tmp_path / "a.ncf"), io.BytesIO(data), file):
             audio, samplerate = neucodec.decode(given)
             assert (audio.shape, samplerate) == ((4000, 1), 8000)
+
+
+def test_what_has_moved_is_found_at_its_old_place_with_a_warning() -> None:
+    from neucodec.interchange import tokens
+
+    with pytest.warns(DeprecationWarning, match=r"neucodec\.interchange\.tokens\.read_tokens"):
+        from neucodec.tokens import read_tokens
+    assert read_tokens is tokens.read_tokens

@@ -16,7 +16,6 @@ from neucodec.models import (
     Codec,
     CodeChunk,
     State,
-    StreamCodec,
     cancel,
     decode_together,
     float32_by_default,
@@ -47,7 +46,7 @@ class ChunkDecoder:
 
         See `ChunkEncoder.with_state`. Behind a chunk that is lost a causal codec starts anew.
         """
-        if not isinstance(self.codec, StreamCodec):
+        if not self.geometry.sequential:
             yield from chunks
             return
         state: State = None

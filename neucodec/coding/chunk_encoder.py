@@ -14,12 +14,11 @@ from neucodec.models import (
     Codec,
     CodeChunk,
     State,
-    StreamCodec,
     cancel,
     encode_together,
 )
 
-from .chunks import Piece
+from .chunks import Geometry, Piece
 from .entropy import EntropyModel
 from .levels import normalise, prefers_mid_side, to_mid_side, to_streams
 from .payloads import encode_payload
@@ -80,11 +79,11 @@ class ChunkEncoder:
         A causal codec's state after a piece is known before the piece is encoded, as far as the
         next piece needs it, so that pieces can be encoded in parallel.
         """
+        if not Geometry.of(self.codec.card).sequential:
+            yield from (Turn(piece, None) for piece in pieces)
+            return
         state: State = None
         for piece in pieces:
-            if not isinstance(self.codec, StreamCodec):
-                yield Turn(piece, None)
-                continue
             levelled = self._level(piece, 0)
             if levelled.chunk:
                 state = self.codec.prepare_encoding(levelled.chunk, state)

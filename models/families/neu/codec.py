@@ -11,7 +11,7 @@ from torch import Tensor
 from neucodec.models.batching import batch_for, one_by_one
 from neucodec.models.bounds import checked
 from neucodec.models.catalogue.card import Card
-from neucodec.models.codec import AudioChunk, CodeChunk, State
+from neucodec.models.codec import AudioChunk, CodeChunk, IndependentChunks, State
 from neucodec.models.errors import ModelError
 from neucodec.models.parts.state_dict import read_checkpoint, restore
 from neucodec.models.signal_ends import own_audio, turned
@@ -21,7 +21,7 @@ from .encoder import NeuEncoder
 from .network import Neu, NeuConfig
 
 
-class NeuCodec:
+class NeuCodec(IndependentChunks):
     """A loaded Neu checkpoint, behind the interface of all codecs."""
 
     def __init__(self, card: Card, network: Neu, device: torch.device) -> None:
