@@ -1,7 +1,8 @@
 """Networks, quantisers, cards and embedded weights: tensors, and never bytes or terminals.
 
-This is the face of the package: other rooms import from here alone, but for training, which builds
-networks of their parts. Importing it loads neither torch nor any module before a name is asked for.
+This is the face of the package: other rooms import from here alone, except for training, which
+builds networks out of their parts. Importing the face loads neither torch nor any other module;
+each is loaded when one of its names is first asked for.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Several chunks in one call of a codec, as a GPU wants it; on a CPU each stream by itself.
+"""Code several chunks in one call, as a GPU wants it; on a CPU each stream by itself.
 
 How a matrix product is summed, and so how it is rounded, depends on its shape: on how many rows it
 has, above all. On a CPU a network is therefore given one stream of one chunk at a time, whatever is
@@ -23,7 +23,7 @@ T = TypeVar("T", AudioChunk, CodeChunk)
 R = TypeVar("R")
 
 ON_A_GPU = 8
-"""Chunks that go together there."""
+"""How many chunks a GPU codes at once."""
 
 
 def batch_for(device: torch.device, on_a_cpu: int = 1) -> int:
@@ -49,7 +49,7 @@ def one_by_one(run: Callable[..., Tensor], *batches: Tensor) -> Tensor:
 
 
 def encode_together(codec: Codec, chunks: Sequence[AudioChunk], codebooks: int) -> list[CodeChunk]:
-    """What ``codec.encode`` gives of each chunk; those of equal length in one call."""
+    """Encode chunks, those of equal length in one call; return their codes in the same order."""
 
     def encode(group: list[AudioChunk]) -> list[CodeChunk]:
         sizes = [len(chunk.audio) for chunk in group]
@@ -71,7 +71,7 @@ def encode_together(codec: Codec, chunks: Sequence[AudioChunk], codebooks: int) 
 
 
 def decode_together(codec: Codec, chunks: Sequence[CodeChunk]) -> list[Tensor]:
-    """What ``codec.decode`` gives of each chunk; those of equal length in one call."""
+    """Decode chunks, those of equal length in one call; return their audio in the same order."""
 
     def decode(group: list[CodeChunk]) -> list[Tensor]:
         scales = [chunk.scales for chunk in group if chunk.scales is not None]
@@ -93,7 +93,7 @@ def decode_together(codec: Codec, chunks: Sequence[CodeChunk]) -> list[Tensor]:
 def _in_groups(
     items: Sequence[T], alike: Callable[[T], Hashable], work: Callable[[list[T]], list[R]]
 ) -> list[R]:
-    """The results of items in their order, of work done on those that are alike."""
+    """Do ``work`` on groups of items that are ``alike``; return the results in the items' order."""
     groups: dict[Hashable, list[int]] = {}
     for index, item in enumerate(items):
         groups.setdefault(alike(item), []).append(index)

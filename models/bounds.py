@@ -1,8 +1,8 @@
-"""Bounds on the constructor arguments of networks, wherever they come from.
+"""Check the constructor arguments of networks against bounds, wherever they come from.
 
-Cards, ``config.json``, checkpoints and recipes give them as plain data, and a network is built of
-whatever they say: a count of 10^9 layers runs for hours, a width of 10^9 asks for all memory. The
-bounds leave room for networks several times as large as any that has been published.
+Cards, ``config.json``, checkpoints and recipes give arguments as plain data, and networks are built
+by them: 10^9 layers would take hours, a width of 10^9 all memory. The bounds leave room for
+networks several times as large as any that has been published.
 """
 
 from __future__ import annotations
@@ -19,35 +19,35 @@ from .errors import ModelError
 C = TypeVar("C")
 
 WIDTH = 16384
-"""Of a layer, a window or a latent, and anything that is not listed below."""
+"""Largest width of a layer, a window or a latent, and largest value of what `MOST` lacks."""
 MOST = {
     "codebooks": 255, "codebook_size": 65536, "codebook_dim": 1024, "segment": 1 << 24,
     "stride": 1 << 24, "frames": 65536, "encoder_blocks": 64, "decoder_blocks": 64,
     "lstm_layers": 16, "layers": 64, "heads": 256, "groups": 16, "stages": 16, "stack": 64,
     "expansion": 16, "window": 8192, "hop": 8192, "channels": WIDTH,
 }  # fmt: skip
-"""Largest value of an argument by its name; of a list's entries, too."""
+"""Largest value of an argument, and of the entries of a list, by the argument's name."""
 LONGEST = 8
-"""Entries of a list: stages of a network."""
+"""Most entries that a list may have: stages of a network."""
 MOST_PRODUCT = 1 << 16
-"""Of the entries of a list of rates: samples of a frame."""
+"""Largest product of the entries of a list of rates: samples of a frame."""
 
 MOST_TEXT = 1 << 20
-"""Characters of a file that is a page long."""
+"""Most characters of a card or a configuration, which should be a page long."""
 _BRIEF = reprlib.Repr()
 
 
 class OutOfBoundsError(ModelError):
-    """An argument of a network is of another kind or size than can be."""
+    """An argument of a network has another type, or is larger or smaller, than is allowed."""
 
 
 def said(value: object) -> str:
-    """A value for a message: short, whatever it is."""
+    """Return a value as text for a message, shortened where it is long."""
     return _BRIEF.repr(value)
 
 
 def short_text(path: Path) -> str:
-    """The text of a card or a configuration; ModelError where it is longer than any can be."""
+    """Read a card or a configuration; ModelError where it is longer than `MOST_TEXT`."""
     with path.open(encoding="utf-8") as file:
         text = file.read(MOST_TEXT + 1)
     if len(text) > MOST_TEXT:
@@ -56,9 +56,10 @@ def short_text(path: Path) -> str:
 
 
 def checked(kind: Callable[..., C], arguments: Mapping[str, Any]) -> C:
-    """Make the configuration ``kind`` of plain data, a dataclass of numbers and lists of them.
+    """Make a configuration ``kind``, a dataclass of numbers and lists of numbers, of plain data.
 
-    Raises OutOfBoundsError for arguments that it has not, of other types or beyond their bounds.
+    Raises OutOfBoundsError for arguments that the dataclass does not have, that are of other types,
+    or beyond their bounds.
     """
     known = {f.name: f for f in fields(cast(Any, kind))}
     unknown = [said(name) for name in arguments if name not in known]
@@ -88,7 +89,7 @@ def _checked(name: str, wanted: str, value: Any) -> Any:
 
 
 def whole_number(name: str, value: object, lowest: int = 1, most: int | None = None) -> int:
-    """A whole number within its bounds; OutOfBoundsError for anything else."""
+    """Return ``value`` if it is a whole number within its bounds; else raise OutOfBoundsError."""
     most = MOST.get(name, WIDTH) if most is None else most
     if type(value) is not int or not lowest <= value <= most:
         raise OutOfBoundsError(
@@ -98,7 +99,10 @@ def whole_number(name: str, value: object, lowest: int = 1, most: int | None = N
 
 
 def whole_numbers(name: str, values: object) -> tuple[int, ...]:
-    """A short list of whole numbers within their bounds; OutOfBoundsError for anything else."""
+    """Return ``values`` as a tuple if they are a short list of whole numbers within their bounds.
+
+    Raises OutOfBoundsError for anything else.
+    """
     if (
         not isinstance(values, (list, tuple))
         or not 1 <= len(cast(Sequence[Any], values)) <= LONGEST

@@ -1,4 +1,4 @@
-"""The one interface that every codec meets."""
+"""Define the one interface that every codec meets."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from torch import Tensor
 from neucodec.models.catalogue.card import Card
 
 State = object
-"""What a codec carries from one chunk to the next; None before the first, and for ever where
-chunks are independent."""
+"""State that a codec carries from one chunk to the next: None before the first chunk, and always
+where chunks are independent."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,11 +19,12 @@ class AudioChunk:
     """Audio to be encoded: float32 at the card's sample rate, levelled as the card says."""
 
     audio: Tensor
-    """[B, C, before + own + after]; own is ``frames * hop``, in the last chunk perhaps less."""
+    """Samples [B, C, before + own + after]; own is ``frames * hop``, in the last chunk perhaps
+    less."""
     before: int
-    """Samples of real context before the chunk's own."""
+    """How many samples of real context stand before the chunk's own."""
     frames: int
-    """Frames to be coded."""
+    """How many frames are to be coded."""
     last: bool
     """Whether the signal ends with this chunk."""
 
@@ -33,47 +34,49 @@ class CodeChunk:
     """Codes of a chunk, as encoding gives them and decoding takes them."""
 
     codes: Tensor
-    """[B, K, before + frames + after], int64."""
+    """Codes [B, K, before + frames + after], int64."""
     frames: int
-    """Frames of the chunk's own."""
+    """How many frames are the chunk's own."""
     before: int = 0
-    """Frames of real context before them; encoding gives none."""
+    """How many frames of real context stand before the chunk's own; encoding gives none."""
     scales: Tensor | None = None
-    """[B], float32, where the codec levels chunks itself."""
+    """Scales [B], float32, of codecs that level chunks themselves; None for the others."""
     first: bool = False
     """Whether the signal begins with this chunk."""
     last: bool = False
-    """Whether it ends with this chunk."""
+    """Whether the signal ends with this chunk."""
 
 
 class Codec(Protocol):
-    """A loaded checkpoint: chunks of audio to codes and back.
+    """A loaded checkpoint, which turns chunks of audio into codes and back.
 
-    Both verbs take batches of equal-length chunks; results do not depend on what else is in the
-    batch. They may be called from several threads at once, but for codecs with a state.
+    `encode` and `decode` take batches of chunks of equal length; on a CPU the results of a chunk do
+    not depend on what else is in the batch (docs/determinism.md). Several threads may call them at
+    once, except on codecs with a state.
     """
 
     card: Card
+    """What is known of the checkpoint."""
     fingerprint: bytes
-    """8 bytes that tell these weights from others: what a file that needs them carries."""
+    """8 bytes that tell these weights from others, and stand in files that need them."""
     batch: int
     """How many chunks are best coded at once, see `neucodec.models.batching`."""
 
     def encode(
         self, chunk: AudioChunk, codebooks: int, state: State = None
     ) -> tuple[CodeChunk, State]:
-        """Codes [B, codebooks, frames] of the chunk's own frames, and the state after it."""
+        """Return codes [B, codebooks, frames] of the chunk's own frames, and the state after it."""
         ...
 
     def decode(self, chunk: CodeChunk, state: State = None) -> tuple[Tensor, State]:
-        """Audio [B, C, width] of the chunk's own frames, and the state after it.
+        """Return audio [B, C, width] of the chunk's own frames, and the state after it.
 
-        Where adjacent chunks overlap it is weighted by `window`, ready to be added to theirs.
+        Where adjacent chunks overlap, the audio is weighted by `window`, ready to be added.
         """
         ...
 
     def window(self, frames: int) -> Tensor:
-        """Weight [width] of each sample of a decoded chunk of so many frames."""
+        """Return the weight [width] of each sample of a decoded chunk of ``frames`` frames."""
         ...
 
     def prepare_encoding(self, chunk: AudioChunk, before: State) -> State:

@@ -1,4 +1,4 @@
-"""What can go wrong with a model."""
+"""Define the errors of models."""
 
 from neucodec.errors import NeucodecError
 

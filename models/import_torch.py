@@ -1,4 +1,4 @@
-"""Starting PyTorch for commands that want it at once."""
+"""Import PyTorch faster, for commands that need it at once."""
 
 from __future__ import annotations
 
@@ -10,21 +10,24 @@ from importlib.metadata import version
 from types import ModuleType
 
 _TRACING = "torch._meta_registrations"
-"""What operators written in Python do to tensors without data, for compilers and exporters alone:
-over a quarter of the time that importing torch takes."""
+"""Module that only compilers and exporters need (how operators act on tensors without data), and
+that takes over a quarter of the time of importing torch."""
 _TRIED = "2.13."
-"""Versions that were found to do without. Others are imported whole."""
+"""Versions of torch that were found to run networks without that module; others are imported
+whole."""
 
 _MALLOPT = {"MALLOC_ARENA_MAX": (-8, 1), "MALLOC_TRIM_THRESHOLD_": (-1, 1 << 30),
             "MALLOC_MMAP_THRESHOLD_": (-3, 32 << 20)}  # fmt: skip
-"""Of glibc's malloc (mallopt(3)), by the environment's names: one heap for all threads, so that
-what one has freed serves the others, and freed memory kept, so that it need not be had again page
-by page."""
+"""Parameters of glibc's malloc and their values (mallopt(3)), by the names of the environment
+variables that set the same. One heap for all threads lets each use what another has freed; freed
+memory is kept, so that the system need not give it again page by page."""
 
 
 def one_heap() -> None:
-    """Have glibc keep one heap for the tensors of all threads; what the environment says about it
-    stays. Elsewhere nothing happens."""
+    """Have glibc keep one heap for the tensors of all threads; with other C libraries do nothing.
+
+    What the environment says about a parameter stays.
+    """
     if sys.platform != "linux":
         return
     try:
@@ -37,11 +40,11 @@ def one_heap() -> None:
 
 
 def start_torch() -> None:
-    """Import torch, less what a process that only runs networks never needs.
+    """Import torch without what a process that only runs networks never needs.
 
-    For commands, not for libraries: whoever traces or compiles in this process later on has to
-    import the rest first (``torch.Generator()`` wants it, too). A worker of Dask may do others'
-    work, and so gets all of it.
+    For commands, not for libraries: code that traces or compiles in this process later has to
+    import the rest first (``torch.Generator()`` needs it, too). A worker of Dask may do others'
+    work, and so imports all of torch.
     """
     if not {"torch", "distributed", _TRACING}.isdisjoint(sys.modules):
         return

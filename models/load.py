@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def resolve(model: str | Card) -> Card:
-    """The card of a model, given by name or as the path of a checkpoint of one's own.
+    """Find the card of a model, given by its name or as the path of a user's own checkpoint.
 
     Raises ModelError where there is neither.
     """
@@ -35,7 +35,10 @@ def resolve(model: str | Card) -> Card:
 
 
 def choose_device(name: str) -> torch.device:
-    """``auto`` is the first of CUDA, MPS and CPU that there is; other names are torch's."""
+    """Return the device of a name: torch's names, or ``auto``, the first of CUDA, MPS and CPU.
+
+    Raises ModelError where this machine has no such device.
+    """
     import torch
 
     if name == "auto":
@@ -53,8 +56,11 @@ def choose_device(name: str) -> torch.device:
 
 
 def choose_precision(name: str, card: Card, device: torch.device) -> torch.dtype:
-    """What decoding computes in: ``auto`` is float32 for a codec that can use nothing else. Codes
-    are always made in float32."""
+    """Return the type of number that decoding computes in, for a name in `PRECISIONS`.
+
+    ``auto`` is float32 for a codec that can use nothing else. Encoding is always in float32. Raises
+    ModelError where the codec cannot decode in bfloat16.
+    """
     import torch
 
     usable = "bfloat16" in family_of(card).precisions
@@ -73,11 +79,11 @@ def load_codec(
     monitor: Monitor = SILENT,
     half: str | None = None,
 ) -> Codec:
-    """Load a codec by its card, its name or its path; what is not here is fetched and checked.
+    """Load a codec by its card, its name or its path; fetch its weights first if need be.
 
-    ``precision`` is one of `PRECISIONS`. ``offline`` names what forbids fetching; ``monitor``
-    learns how far it is. A codec of which only a ``half`` is kept, "encoder" or "decoder", takes
-    that much less memory. Raises ModelError.
+    ``precision`` is one of `PRECISIONS`. ``offline`` names what forbids fetching, "" if nothing
+    does; ``monitor`` is told how far a download is. To save memory only one ``half`` may be kept,
+    "encoder" or "decoder". Raises ModelError.
     """
     card = resolve(model)
     found = weights_store.fetch(card, offline=offline, monitor=monitor)
@@ -92,8 +98,10 @@ def build_codec(
     precision: str = "float32",
     half: str | None = None,
 ) -> Codec:
-    """Load the codec of a card from a weights file, wherever that is and in whichever of the
-    family's formats; ModelError where the two do not fit."""
+    """Load the codec of a card from a weights file, in any of the family's formats.
+
+    Options are as in `load_codec`. Raises ModelError where card and file do not fit.
+    """
     from neucodec.models.parts.single_thread import single_thread
 
     from .families.build import build, keep_half

@@ -1,10 +1,9 @@
-"""The ends of a signal, where a decoder lacks the frames beyond that it was trained with.
+"""Decode the ends of a signal, where the decoder lacks the neighbours that it was trained with.
 
-The outermost frames of a chunk, decoded without a neighbour, come out wrong, which nobody hears
-between chunks: there they count next to nothing. At the ends of the signal they are all that
-there is, and were up to twenty times too loud. So there the codes are turned about the outermost
-frame, as images pad by reflection: the decoder has its neighbours, and what comes out for those is
-dropped.
+The outermost frames of a chunk, decoded without a neighbour, come out wrong. Between chunks nobody
+hears that, since those frames count next to nothing. At the ends of the signal there is nothing
+else, and they were up to twenty times too loud. So there the codes are reflected about the
+outermost frame, as images are padded: the decoder has neighbours, and their audio is dropped.
 """
 
 from __future__ import annotations
@@ -15,12 +14,15 @@ from torch import Tensor
 from .codec import Codec
 
 FRAMES = 3
-"""Turned at an end; a chunk's two outermost count less than the others."""
+"""How many frames are reflected at an end; the two outermost of a chunk count less than others."""
 
 
-def turned(codes: Tensor, *, first: bool, last: bool) -> tuple[Tensor, int]:
-    """Codes [B, K, F] of a chunk to those [B, K, before + F + after] with which it is decoded, and
-    how many are before; ``first`` and ``last`` say at which ends of the signal it stands."""
+def reflected(codes: Tensor, *, first: bool, last: bool) -> tuple[Tensor, int]:
+    """Reflect the codes [B, K, F] of a chunk at the ends of the signal.
+
+    ``first`` and ``last`` say at which ends the chunk stands. Return [B, K, before + F + after] and
+    ``before``, the number of frames that were put in front.
+    """
     reach = min(FRAMES, codes.shape[-1] - 1)
     before, after = reach * first, reach * last
     front = codes[..., 1 : before + 1].flip(-1)
@@ -29,8 +31,11 @@ def turned(codes: Tensor, *, first: bool, last: bool) -> tuple[Tensor, int]:
 
 
 def own_audio(audio: Tensor, decoded: int, before: int, frames: int, codec: Codec) -> Tensor:
-    """The audio [B, C, width] of a chunk's own ``frames``, weighted as if there were no others,
-    from that of ``decoded`` frames, of which so many are ``before``."""
+    """Cut the audio [B, C, width] of a chunk's own ``frames`` out of that of ``decoded`` frames.
+
+    ``before`` of those stand before the chunk's own. The result is weighted by the codec's window
+    as if there had been no others.
+    """
     if decoded == frames:
         return audio
     own = codec.window(frames)

@@ -9,7 +9,7 @@ import torch
 import neucodec
 from neucodec.audio.samples import Audio
 from neucodec.models.codec import CodeChunk
-from neucodec.models.signal_ends import turned
+from neucodec.models.signal_ends import reflected
 
 
 def coded(audio: Audio, model: neucodec.Model) -> Audio:
@@ -56,12 +56,12 @@ def test_noise_begins_and_ends_at_its_level(name: str) -> None:
 
 def test_codes_are_turned_about_the_outermost_frame() -> None:
     codes = torch.arange(6)[None, None]
-    both, before = turned(codes, first=True, last=True)
+    both, before = reflected(codes, first=True, last=True)
     assert both.flatten().tolist() == [3, 2, 1, 0, 1, 2, 3, 4, 5, 4, 3, 2]
     assert before == 3
-    one, before = turned(codes[..., :1], first=True, last=True)
+    one, before = reflected(codes[..., :1], first=True, last=True)
     assert (one.flatten().tolist(), before) == ([0], 0)
-    assert turned(codes, first=False, last=False)[0].flatten().tolist() == list(range(6))
+    assert reflected(codes, first=False, last=False)[0].flatten().tolist() == list(range(6))
 
 
 @pytest.mark.parametrize("name", ["neu2-44khz", "neu-16khz"])

@@ -1,4 +1,4 @@
-"""Where downloads are kept, and whether there may be any."""
+"""Find the folders where downloads are kept, and what forbids downloads."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 CACHE = "NEUCODEC_CACHE"
-"""Environment variable: the folder of our own cache."""
+"""Environment variable that names the folder of neucodec's own cache."""
 OFFLINE = ("NEUCODEC_OFFLINE", "HF_HUB_OFFLINE")
-"""Environment variables: set to 1, nothing is downloaded."""
+"""Environment variables that forbid downloads where they are set to 1."""
 _TRUE = ("1", "on", "yes", "true")
 
 
 def cache_dir() -> Path:
-    """The folder of our own cache; it need not be there yet."""
+    """Return the folder of neucodec's own cache; it need not be there yet."""
     if chosen := os.environ.get(CACHE):
         return Path(chosen).expanduser()
     if sys.platform == "win32":
@@ -28,7 +28,7 @@ def cache_dir() -> Path:
 
 
 def hub_cache() -> Path:
-    """The folder of the Hub's cache, which other programs share."""
+    """Return the folder of the Hugging Face Hub's cache, which other programs share."""
     for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
         if chosen := os.environ.get(name):
             return _expanded(chosen)
@@ -38,7 +38,7 @@ def hub_cache() -> Path:
 
 
 def offline_by() -> str:
-    """The environment variable that forbids downloads, as it is set; empty where none does."""
+    """Return the setting that forbids downloads, as in ``NEUCODEC_OFFLINE=1``; "" if none does."""
     for name in OFFLINE:
         if os.environ.get(name, "").lower() in _TRUE:
             return f"{name}={os.environ[name]}"
@@ -47,7 +47,7 @@ def offline_by() -> str:
 
 @contextmanager
 def alone(path: Path, wait: Callable[[], None]) -> Iterator[None]:
-    """Hold the lock ``path``; ``wait`` is called if another process has it first."""
+    """Hold the lock file ``path``; call ``wait`` first where another process holds it."""
     from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
     def take(lock: BaseFileLock) -> BaseFileLock:

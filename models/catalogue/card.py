@@ -1,4 +1,4 @@
-"""Cards: what is to be known about a checkpoint before (and without) loading it."""
+"""Read cards: what there is to know about a checkpoint without loading it."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ else:
     import tomli as tomllib
 
 
+# Ways in which the chunks of a codec meet, by name, in words for the documentation.
 STRATEGIES = {
     "overlap": "each chunk by itself, with real samples around it that decoding fills, faded",
     "context": "as in one piece: real samples and codes of the neighbours around each chunk",
@@ -31,7 +32,8 @@ STRATEGIES = {
     "segments": "each chunk by itself, longer than the stride, cross-faded where two overlap",
 }
 WINDOWS = "windows"
-"""The strategy of a card that `Card.windows` gave, for decoding alone."""
+"""Strategy of a card that `Card.windows` gave, for decoding alone."""
+# Ways in which chunks are brought to a level before they are coded, by name.
 LEVELS = {
     "rms": "each chunk and channel at unit RMS, its scale beside the codes; silence is free",
     "codec": "the codec levels each chunk, and the scale it gives stands beside the codes",
@@ -66,7 +68,7 @@ _RANGES = {
     "layer_gain": (0, 1000),
 }
 _MOST_SAMPLES = 2**24
-"""Of a chunk with what its network sees on either side."""
+"""Most samples that a chunk may have with what its network sees on either side."""
 _ANY = (0, 2**63 - 1)
 _SHA256 = re.compile(r"([0-9a-f]{64})?")
 # What an .ncf can name.
@@ -78,24 +80,27 @@ class Card(WeightsEntry):
     """One checkpoint, as its TOML file under ``cards/`` says. Samples are at the model's rate."""
 
     family: str
-    """Module and network that the weights belong to."""
+    """Family of networks that the weights are for, a key of `families.table.FAMILIES`."""
     title: str
+    """Description in a few words, for people."""
     sample_rate: int
-    """Hz."""
+    """Sample rate in Hz."""
     channels: int
-    """Channels that the network takes at once: a mono codec codes each channel by itself."""
+    """How many channels the network takes at once: a mono codec codes each channel by itself."""
     hop: int
     """Samples per frame."""
     codebooks: int
-    """Codebooks at the highest bitrate; any smaller number gives a lower one."""
+    """How many codebooks the highest bitrate takes; smaller numbers give lower bitrates."""
     codebook_size: int
+    """How many entries each codebook has."""
     default_codebooks: int
+    """How many codebooks are used unless a user says otherwise."""
     codebook_counts: Sequence[int] = ()
-    """The numbers of codebooks that may be used, lowest first; empty for any up to the most."""
+    """Numbers of codebooks that may be used, in rising order; empty for any up to ``codebooks``."""
     chunk_strategy: str = "overlap"
-    """How chunks meet, see ``STRATEGIES``."""
+    """How chunks meet, a key of ``STRATEGIES``."""
     chunk_frames: int
-    """Frames in a whole chunk."""
+    """How many frames a whole chunk has."""
     chunk_stride: int
     """Samples from one chunk's start to the next's."""
     chunk_context: int = 0
@@ -103,55 +108,64 @@ class Card(WeightsEntry):
     chunk_code_context: int = 0
     """Frames of the neighbours that decoding sees on either side of a chunk's own."""
     chunk_warmup: int = 0
-    """Chunks that decoding runs through before the one where it is to start."""
+    """How many chunks decoding runs through before the one where it is to start."""
     chunk_trim: int = 0
     """Samples by which a window of frames that is decoded without any padding falls short of
     ``frames * hop``; 0 where the codec has no such windows. See `windows`."""
     level: str = "rms"
-    """How loud chunks are coded, see ``LEVELS``."""
+    """How chunks are brought to a level before they are coded, a key of ``LEVELS``."""
     layer_gain: int = 0
-    """dB by which an MDCT layer must lower a chunk's treble, for the chunk to have one beside its
-    codes, and a dB more for each codebook below the default; 0 where chunks never have. For codecs
-    that keep tones and clicks badly."""
+    """How many dB an MDCT layer must take off a chunk's treble for the chunk to get one beside its
+    codes; one dB more for each codebook below the default. 0: chunks never get one. For codecs that
+    keep tones and clicks badly."""
     parameters: int
+    """How many parameters the network has."""
     same_codes: Sequence[str] = ()
-    """SHA-256 of earlier weights whose encoder and codebooks are these ones' too: what was coded
-    with them is decoded with these, by a better decoder."""
+    """SHA-256 of earlier weights with the same encoder and codebooks: files that were coded with
+    those are decoded with these weights, whose decoder is better."""
     entropy: EntropyCard | None = None
-    """The model that foresees its codes, if there is one."""
+    """The codec's entropy model, if there is one."""
     config: dict[str, Any] = field(default_factory=dict)
     """Constructor arguments of the network that differ from its defaults."""
 
     @property
     def code_bits(self) -> int:
-        """Bits of a code as stored without an entropy coder."""
+        """How many bits a code takes that is stored without an entropy coder."""
         return max(1, math.ceil(math.log2(self.codebook_size)))
 
     @property
     def fingerprint(self) -> bytes:
-        """First 8 bytes of the weights' SHA-256, which files of the neu codecs carry; those of the
-        others have what `neucodec.models.parts.fingerprint` gives. See NCF.md."""
+        """First 8 bytes of the weights' SHA-256, which files of the neu codecs carry.
+
+        Files of other codecs have what `neucodec.models.parts.fingerprint` gives; see NCF.md.
+        """
         return _fingerprint(self.sha256)
 
     @property
     def readable(self) -> set[bytes]:
-        """Fingerprints of all weights whose files these decode, their own aside."""
+        """Fingerprints of other weights whose files these weights decode."""
         return {_fingerprint(sha256) for sha256 in self.same_codes}
 
     def streams(self, channels: int) -> int:
-        """Code streams for a signal of that many channels."""
+        """Return how many streams a signal of ``channels`` channels is coded in."""
         return -(-channels // self.channels)
 
     def bitrate(self, codebooks: int, channels: int = 1) -> float:
-        """Nominal bit/s of a signal of that many channels: its codes as stored, with the frames
-        that chunks share counted as often as they stand there."""
+        """Return the nominal bitrate in bit/s of a signal of ``channels`` channels.
+
+        It is that of the codes as stored without an entropy coder. Frames that two chunks share
+        are stored twice, and count twice.
+        """
         per_chunk = self.streams(channels) * codebooks * self.code_bits * self.chunk_frames
         return per_chunk * self.sample_rate / self.chunk_stride
 
     def windows(self, frames: int) -> Card:
-        """The same checkpoint for files whose codes stand in windows of so many frames, each to be
-        decoded by itself: the way in which the package ``descript-audio-codec`` codes what is
-        longer than a few seconds. ModelError where the codec knows no windows of that size."""
+        """Return a card of the same checkpoint for codes in windows of ``frames`` frames.
+
+        Each window is to be decoded by itself; the package ``descript-audio-codec`` codes what is
+        longer than a few seconds in this way. Raises ModelError where the codec has no windows of
+        that size.
+        """
         stride = frames * self.hop - self.chunk_trim
         if not self.chunk_trim or stride < 1:
             raise ModelError(f"{self.name} has no windows of {frames} frames")
@@ -162,16 +176,16 @@ class Card(WeightsEntry):
 
     @property
     def counts(self) -> Sequence[int]:
-        """Every number of codebooks that may be used, lowest first."""
+        """Every number of codebooks that may be used, in rising order."""
         return self.codebook_counts or range(1, self.codebooks + 1)
 
     def bitrates(self, channels: int = 1) -> list[float]:
-        """Every nominal bitrate, lowest first, in bit/s."""
+        """Return every nominal bitrate in bit/s, in rising order."""
         return [self.bitrate(k, channels) for k in self.counts]
 
     @classmethod
     def parse(cls, text: str, source: str) -> Card:
-        """Read a card's TOML; ``source`` names it in errors."""
+        """Read a card from TOML. Raises ModelError, in which ``source`` names the card."""
         try:
             data = tomllib.loads(text)
         except (ValueError, RecursionError) as error:
@@ -198,7 +212,7 @@ class Card(WeightsEntry):
             raise ModelError(f"{source}: {error}") from None
 
     def check(self) -> Card:
-        """The card itself; ModelError where what it says cannot be, whoever has filled it."""
+        """Return the card itself if its values are possible together; else raise ModelError."""
         for key, (low, high) in _RANGES.items():
             value = getattr(self, key)
             if type(value) is not int or not low <= value <= high:
@@ -245,24 +259,24 @@ _FOLDER = files("neucodec.models") / "cards"
 
 @cache
 def card_names() -> tuple[str, ...]:
-    """The names of all cards in the package, in order."""
+    """Return the names of all cards in the package, sorted."""
     found = (file.name for file in _FOLDER.iterdir())
     return tuple(sorted(name.removesuffix(".toml") for name in found if name.endswith(".toml")))
 
 
 def cards() -> dict[str, Card]:
-    """All cards in the package, by name."""
+    """Read all cards in the package, by name."""
     return {name: find_card(name) for name in card_names()}
 
 
 def entropy_cards() -> dict[str, EntropyCard]:
-    """The entropy models of all cards in the package, by name."""
+    """Return the entropy models of all cards in the package, by name."""
     return {card.entropy.name: card.entropy for card in cards().values() if card.entropy}
 
 
 @cache
 def find_card(name: str) -> Card:
-    """The card of that name."""
+    """Read the card called ``name`` in the package; ModelError where there is none."""
     if name not in card_names():
         raise ModelError(f"no model is called {name!r}; there are {', '.join(card_names())}")
     file = f"{name}.toml"

@@ -1,4 +1,4 @@
-"""SHA-256 of files, and what is on record of it from their first use."""
+"""Compute SHA-256 of files, and keep records of it from their first use."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LINE = re.compile(r"([0-9a-f]{64}) [ *](.+)\n?")
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, lower-case hexadecimal; OSError if it cannot be read."""
+    """Return the SHA-256 of a file, lower-case hexadecimal; OSError if it cannot be read."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(BLOCK):
@@ -22,7 +22,7 @@ def sha256_of(path: Path) -> str:
 
 
 def read_record(record: Path) -> str:
-    """The SHA-256 on record; empty where there is none.
+    """Return the SHA-256 in a record; "" where there is none.
 
     A record is a line as ``sha256sum`` writes and checks it.
     """
@@ -33,7 +33,7 @@ def read_record(record: Path) -> str:
 
 
 def write_record(record: Path, name: str, sha256: str) -> None:
-    """Put a file's SHA-256 on record, or leave it where nothing can be written."""
+    """Record the SHA-256 of the file called ``name``; do nothing where nothing can be written."""
     temporary = record.with_name(f".{record.name}.{secrets.token_hex(4)}")
     with suppress(OSError):
         record.parent.mkdir(parents=True, exist_ok=True)

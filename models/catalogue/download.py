@@ -1,4 +1,5 @@
-"""A file from a URL: resumed where it was cut, checked as it comes, there only once it is whole."""
+"""Download a file from a URL: resume where the connection was cut, check the content as it comes,
+and give the file its name only once it is whole."""
 
 from __future__ import annotations
 
@@ -27,25 +28,26 @@ from .http_opener import opener
 TIMEOUT = 30.0
 """Seconds without a byte after which a connection counts as cut."""
 ATTEMPTS = 5
-"""Tries in a row that bring nothing before it is given up."""
+"""How many tries in a row may bring nothing before a download fails."""
 MOST_TRIES = 1000
-"""Tries before it is given up, however much each of them brings."""
+"""How many tries a download may take, however much each of them brings."""
 MOST_BYTES = 1 << 36
-"""Largest file; no checkpoint has a thousandth of that, and a server may never stop."""
+"""Size of the largest file; no checkpoint has a thousandth of it, but a server may never stop."""
 PAUSE = 0.5
-"""Seconds before the second of them; doubled for each that follows."""
+"""Seconds between a first try that brings nothing and the second; each further pause is doubled."""
 
 _TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
 _READ = 1 << 16
 
 
 def download(url: str, target: Path, sha256: str = "", monitor: Monitor = SILENT) -> str:
-    """Fetch ``url`` into the file ``target``; its SHA-256.
+    """Download ``url`` into the file ``target`` and return its SHA-256.
 
-    ``sha256`` holds the digits that are known of it. What an earlier try has left is continued
-    if the server still has the same file. If ``target`` is there already, as it is where another
-    process was faster, it is left as it is. Raises UnavailableError where the server cannot be
-    reached or has no such file, ModelError where the file is another or cannot be written.
+    ``sha256`` holds the first digits that are known of it, perhaps none. A partial file of an
+    earlier run is continued if the server still has the same file. A ``target`` that is there, as
+    where another process was faster, is left as it is. Raises UnavailableError where the server
+    cannot be reached or has no such file, ModelError where the file is another or cannot be
+    written.
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -65,7 +67,7 @@ def download(url: str, target: Path, sha256: str = "", monitor: Monitor = SILENT
 
 
 class _Partial(ClosesItself):
-    """What is there of a file, and by what the server would know the same file again."""
+    """A partial download, and the ETag or Last-Modified with which to resume it."""
 
     def __init__(self, target: Path) -> None:
         self.path = target.with_name(target.name + ".partial")
@@ -81,9 +83,9 @@ class _Partial(ClosesItself):
             self._digest.update(block)
             self.size += len(block)
         self.left_over = self.size > 0
-        """Whether some of it is of another run."""
+        """Whether an earlier run has left some of it."""
         self.arriving = False
-        """Whether something has come in this one."""
+        """Whether this run has received some of it."""
 
     def close(self) -> None:
         """Close the file, and remove it if nothing has come in."""
@@ -93,16 +95,18 @@ class _Partial(ClosesItself):
 
     @property
     def sha256(self) -> str:
+        """SHA-256 of what is there, in hexadecimal."""
         return self._digest.hexdigest()
 
     def write(self, block: bytes) -> None:
+        """Append what has come in."""
         self._file.write(block)
         self._digest.update(block)
         self.size += len(block)
         self.arriving = True
 
     def restart(self, mark: str = "") -> None:
-        """Begin again, with a file that the server knows by ``mark``."""
+        """Begin again with an empty file; ``mark`` is the server's ETag or Last-Modified of it."""
         self._file.truncate(0)
         self._digest, self.size, self.mark, self.left_over = hashlib.sha256(), 0, mark, False
         if mark:
@@ -111,11 +115,12 @@ class _Partial(ClosesItself):
             self._mark.unlink(missing_ok=True)
 
     def finish(self) -> None:
+        """Have the system write everything to the disk."""
         self._file.flush()
         os.fsync(self._file.fileno())
 
     def forget(self) -> None:
-        """Leave nothing behind, of a file that is done or of no use."""
+        """Remove the partial file and its mark, for a file that is done or of no use."""
         for path in (self.path, self._mark):
             with suppress(OSError):
                 path.unlink(missing_ok=True)
@@ -126,7 +131,7 @@ class _CutError(Exception):
 
 
 def _complete(url: str, partial: _Partial, sha256: str, monitor: Monitor) -> str:
-    """Fetch what is missing, with pauses where it does not come; the SHA-256 of it all."""
+    """Download what is missing, with pauses where nothing comes; return the whole SHA-256."""
     fruitless, most = 0, partial.size
     for _ in range(MOST_TRIES):
         try:
@@ -157,7 +162,7 @@ def _complete(url: str, partial: _Partial, sha256: str, monitor: Monitor) -> str
 
 
 def _transfer(url: str, partial: _Partial, monitor: Monitor) -> None:
-    """One request: append what the server gives."""
+    """Send one request and append what the server gives; raise _CutError to be called again."""
     headers = {"User-Agent": "neucodec", "Accept-Encoding": "identity"}
     if not partial.mark:
         partial.restart()
@@ -206,7 +211,7 @@ def _read(response: http.client.HTTPResponse) -> bytes:
 
 
 def _extent(status: int, headers: Message) -> tuple[int, int | None]:
-    """Where a body begins in the file, and the file's length if it is told."""
+    """Return at which byte of the file a body begins, and the file's length, None if not told."""
     if status == 206:
         told = headers.get("Content-Range", "")
         found = re.fullmatch(r"bytes ([0-9]{1,30})-[0-9]{1,30}/([0-9]{1,30}|\*)", told)
@@ -220,14 +225,17 @@ def _extent(status: int, headers: Message) -> tuple[int, int | None]:
 
 
 def _mark_of(headers: Message) -> str:
-    """What a server may be asked to compare before it resumes: RFC 9110, If-Range."""
+    """Return what a server can compare before it resumes (RFC 9110, If-Range); "" if nothing."""
     etag = str(headers.get("ETag", ""))
     mark = etag if etag.startswith('"') else str(headers.get("Last-Modified", ""))
     return mark if mark.isascii() and mark.isprintable() else ""
 
 
 def _refused(url: str, error: urllib.error.HTTPError, partial: _Partial) -> None:
-    """A status that is no success: return if the file is whole, raise _CutError to try again."""
+    """Handle a status that is no success: return if the file is whole, else raise.
+
+    _CutError asks for another try, UnavailableError for none.
+    """
     if error.code == 416 and partial.size:
         length = error.headers.get("Content-Range", "").rpartition("/")[2]
         if length == str(partial.size):
@@ -240,7 +248,7 @@ def _refused(url: str, error: urllib.error.HTTPError, partial: _Partial) -> None
 
 
 def _unreachable(url: str, reason: object, partial: _Partial) -> Exception:
-    """A server that was never reached is not waited for; one that was may come back."""
+    """Make the error for a lost server: one that has sent something may come back."""
     if partial.arriving:
         return _CutError(f"cannot be reached: {_reason(reason)}")
     return UnavailableError(f"{url} cannot be reached: {_reason(reason)}")

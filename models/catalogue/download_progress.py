@@ -1,4 +1,4 @@
-"""What a download tells whoever waits for it."""
+"""Report what a download does."""
 
 from __future__ import annotations
 
@@ -6,22 +6,26 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 Advance = Callable[[int], None]
-"""Takes the bytes done since it was last called."""
+"""Function that takes the number of bytes done since it was last called."""
 
 
 class Monitor:
-    """Keeps everything to itself; a command line overrides what it wants to show."""
+    """Takes reports and shows nothing; a command line overrides what it wants to show."""
 
     shows_progress = False
     """Whether a library that draws its own progress bar may do so."""
 
     def say(self, text: str) -> None:
-        """A line on what begins or on what is tried next."""
+        """Take a line that says what begins, or what is tried next."""
 
     @contextmanager
     def progress(self, name: str, total: int | None, done: int) -> Iterator[Advance]:
-        """While the file ``name`` of ``total`` bytes comes in, of which ``done`` are there."""
+        """Follow the download of a file called ``name``, for as long as the context lasts.
+
+        ``total`` is its size in bytes, None if unknown, of which ``done`` are there already.
+        """
         yield lambda count: None
 
 
 SILENT = Monitor()
+"""Monitor that shows nothing."""

@@ -1,4 +1,4 @@
-"""The entropy model of a codec, as the table ``[entropy]`` of the codec's card has it."""
+"""Read the table ``[entropy]`` of a codec's card, which describes the codec's entropy model."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _KINDS: dict[str, type] = {"embedded": bool, "sources": list}
 
 @dataclass(frozen=True, kw_only=True)
 class EntropyCard(WeightsEntry):
-    """Where an entropy model's weights are; what they hold follows from the codec."""
+    """An entropy model: its name and where its weights are. The rest follows from the codec."""
 
     @classmethod
     def of(cls, table: Mapping[str, Any]) -> EntropyCard:
-        """From a card's table. Raises ModelError."""
+        """Read a card's table. Raises ModelError where it is incomplete or has unknown keys."""
         unknown = sorted(set(table) - {f.name for f in fields(cls) if f.name != "folder"})
         if unknown:
             raise ModelError(f"[entropy] has no {', '.join(unknown)}")

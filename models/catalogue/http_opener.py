@@ -1,5 +1,4 @@
-"""How plain downloads are asked for: with certificates checked, through redirects, never out of
-encryption."""
+"""Open the URLs of downloads: certificates are checked, and encryption is never left."""
 
 from __future__ import annotations
 
@@ -14,7 +13,7 @@ from neucodec.models.errors import UnavailableError
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows a server to wherever it keeps its files, but not out of encryption."""
+    """Follows redirects, but not from an encrypted place to one that is not."""
 
     def redirect_request(
         self,
@@ -34,7 +33,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 
 
 def opener() -> urllib.request.OpenerDirector:
-    """What opens the URLs of downloads."""
+    """Make what opens the URLs of downloads."""
     context = ssl.create_default_context()
     paths = ssl.get_default_verify_paths()
     if not paths.cafile and not paths.capath:

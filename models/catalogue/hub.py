@@ -1,8 +1,8 @@
-"""Files of the Hugging Face Hub, kept in the cache that all programs using it share.
+"""Find and fetch files of the Hugging Face Hub, in the cache that all programs using it share.
 
-What is there is found by the cache's layout, without the Hub's library, which takes long to
-import: ``models--OWNER--NAME/snapshots/COMMIT/FILE``, a link to ``blobs/ETAG`` where the system
-has links, and ``refs/REVISION`` with the commit of a branch.
+Files in the cache are found by its layout, without the Hub's library, which takes long to import:
+``models--OWNER--NAME/snapshots/COMMIT/FILE``, a link to ``blobs/ETAG`` where the system has links,
+and ``refs/REVISION`` with the commit of a branch.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from .download_progress import SILENT, Monitor
 from .weights_source import WeightsSource
 
 ENDPOINT = "HF_ENDPOINT"
-"""Environment variable: a mirror to be asked instead of the Hub."""
+"""Environment variable that names a mirror to be asked instead of the Hub."""
 ATTEMPTS = 5
-"""How often to begin again where the connection is cut; most versions of the library do so too."""
+"""How often to try where the connection is cut, as most versions of the library do, too."""
 _CUTS = (http.client.IncompleteRead, ConnectionResetError)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def cached(source: WeightsSource) -> Path | None:
-    """The source's file in the Hub's cache; None where it is not there."""
+    """Return the path of a source's file in the Hub's cache; None where it is not there."""
     commit = source.revision
     with suppress(OSError, UnicodeDecodeError):
         commit = (_folder(source) / "refs" / commit).read_text(encoding="ascii").strip()
@@ -41,10 +41,10 @@ def cached(source: WeightsSource) -> Path | None:
     return path if path.is_file() else None
 
 
-def told_sha256(path: Path) -> str:
-    """The SHA-256 that the Hub gave for a file in its cache; empty where it gave none.
+def published_sha256(path: Path) -> str:
+    """Return the SHA-256 that the Hub gave for a file in its cache; "" where it gave none.
 
-    It gives one for large files, and the cache uses it as the file's real name.
+    The Hub gives one for large files, and the cache uses it as the file's real name.
     """
     with suppress(OSError):
         name = path.readlink().name
@@ -54,16 +54,16 @@ def told_sha256(path: Path) -> str:
 
 
 def fetch(source: WeightsSource, monitor: Monitor = SILENT) -> tuple[Path, str]:
-    """Have the Hub's own library fetch the file, which locks, resumes and retries.
+    """Have the Hub's own library, which locks, resumes and retries, fetch a source's file.
 
-    Returns its path, and its SHA-256 as the Hub gives it, empty where it gives none. Raises
+    Return its path, and its SHA-256 as the Hub gives it, "" where it gives none. Raises
     UnavailableError where there is no such file or the Hub cannot be reached, ModelError where
     the cache cannot be written.
     """
     import huggingface_hub
     from huggingface_hub.utils.tqdm import disable_progress_bars, enable_progress_bars
 
-    # Of what it retries it would warn in several lines.
+    # The library would warn in several lines of everything that it retries.
     logging.getLogger(huggingface_hub.__name__).setLevel(logging.ERROR)
     (enable_progress_bars if monitor.shows_progress else disable_progress_bars)()
     for attempt in range(1, ATTEMPTS + 1):
@@ -76,7 +76,7 @@ def fetch(source: WeightsSource, monitor: Monitor = SILENT) -> tuple[Path, str]:
 
 
 def remove(path: Path) -> None:
-    """Take a file out of the Hub's cache, with its blob unless another snapshot has it, too."""
+    """Remove a file from the Hub's cache, and its blob unless another snapshot has it, too."""
     blob = path.parent / path.readlink() if path.is_symlink() else None
     path.unlink()
     snapshots = next(parent for parent in path.parents if parent.name == "snapshots")
@@ -140,7 +140,7 @@ def _is_of_files(error: OSError) -> bool:
 
 
 def _root(error: BaseException) -> BaseException:
-    """What lies at the bottom of an exception."""
+    """Return the exception that was raised first, of a chain that ends in ``error``."""
     while (deeper := error.__cause__ or error.__context__) is not None:
         error = deeper
     return error

@@ -1,4 +1,4 @@
-"""What the cards of codecs and those of their entropy models have in common: their weights."""
+"""Define what cards of codecs and of entropy models have in common: where their weights are."""
 
 from __future__ import annotations
 
@@ -11,19 +11,23 @@ from .weights_source import WeightsSource
 
 @dataclass(frozen=True, kw_only=True)
 class WeightsEntry:
-    """Something with weights, where they are and what one may do with them."""
+    """A network with weights: where they are and what one may do with them."""
 
     name: str
+    """Name by which users and files refer to the network."""
     license_code: str
+    """Licence of the authors' code, for people."""
     license_weights: str
+    """Licence of the weights, for people."""
     paper: str = ""
+    """Link to the paper that describes the network."""
     weights: str = ""
-    """File name of the weights, where they lie in the package or beside the card."""
+    """File name of weights that lie in the package or beside the card."""
     sha256: str = ""
-    """SHA-256 of the weights' file, lower-case hexadecimal; of a loaded codec always known."""
+    """SHA-256 of the weights' file, lower-case hexadecimal; a loaded codec's is always known."""
     embedded: bool = False
     """Whether the weights are part of the package."""
     sources: Sequence[WeightsSource] = ()
-    """Where else the weights are, one source as good as the other; the first is preferred."""
+    """Places from which the weights can be fetched, in order of preference."""
     folder: Path | None = None
-    """Where a card that is not the package's own lies; never in its file."""
+    """Folder of a card that is not the package's own; not a key of the card's file."""

@@ -1,4 +1,4 @@
-"""Where a checkpoint's file can be had."""
+"""Define a place from which a checkpoint's file can be fetched."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from neucodec.models.errors import ModelError
 from neucodec.safety.inside import place_inside
 
 KNOWN_DIGITS = 8
-"""Fewest hexadecimal digits of a SHA-256 that a card may give: EnCodec's file names carry 8."""
+"""How many hexadecimal digits of a SHA-256 a card gives at least: EnCodec's file names carry 8."""
 
 _REPOSITORY = re.compile(r"[\w.-]+(/[\w.-]+)?")
 _REVISION = re.compile(r"[\w.-]+(/[\w.-]+)*")
@@ -24,22 +24,22 @@ class WeightsSource:
     """One file, either in a repository of the Hugging Face Hub or at a URL.
 
     On a card it is one of the tables ``[[sources]]``; a card with several has them in order of
-    preference, and each is as good as the others. Raises ModelError for what cannot be.
+    preference, and each holds the same weights. Raises ModelError for fields that do not fit.
     """
 
     url: str = ""
-    """``https://…``; its last part is the file's name."""
+    """URL of the file, ``https://…``; its last part is the file's name."""
     repository: str = ""
-    """On the Hub, as in ``facebook/encodec_24khz``."""
+    """Repository on the Hub, as in ``facebook/encodec_24khz``."""
     revision: str = "main"
-    """Branch, tag or commit in it."""
+    """Branch, tag or commit in the repository."""
     file: str = ""
-    """Path in it."""
+    """Path of the file in the repository."""
     sha256: str = ""
     """SHA-256 of the file, lower-case hexadecimal, or as many of its first digits as are known."""
 
     def __post_init__(self) -> None:
-        """Check that this is one place, and one safe to be made a file name of."""
+        """Check that this is one place, and that its last part is safe as a file's name."""
         if bool(self.url) == bool(self.repository):
             raise ModelError("a source has either a url or a repository and a file in it")
         if self.url:
@@ -64,29 +64,29 @@ class WeightsSource:
 
     @property
     def path(self) -> str:
-        """Of the file in its repository; of a URL only the last part."""
+        """Path of the file in its repository; the last part of a URL."""
         return self.file or unquote(urlsplit(self.url).path.rpartition("/")[2])
 
     @property
     def name(self) -> str:
-        """Of the file, without folders."""
+        """Name of the file, without folders."""
         return self.path.rpartition("/")[2]
 
     @property
     def where(self) -> str:
-        """The place, as a link that can be opened anywhere."""
+        """Link to the file, which can be opened anywhere."""
         if self.url:
             return self.url
         return f"https://huggingface.co/{self.repository}/resolve/{self.revision}/{self.file}"
 
     @property
     def tag(self) -> str:
-        """Eight digits that stand for the place, whatever is known of the content."""
+        """Eight hexadecimal digits that stand for the place, whatever its content is."""
         return hashlib.sha256(self.where.encode()).hexdigest()[:8]
 
     @classmethod
     def of(cls, table: object) -> WeightsSource:
-        """From a card's table."""
+        """Read a table of a card. Raises ModelError where it is no source."""
         if not isinstance(table, Mapping):
             raise ModelError("a source is a table, [[sources]]")
         unknown = sorted(set(table) - {f.name for f in fields(cls)})

@@ -1,4 +1,4 @@
-"""The weights of a card: found, fetched, checked, brought by hand, removed."""
+"""Find, fetch, check, add and remove the weights files of cards."""
 
 from __future__ import annotations
 
@@ -19,48 +19,53 @@ from .weights_entry import WeightsEntry
 from .weights_source import WeightsSource
 
 EMBEDDED = Path(__file__).parents[1] / "weights"
+"""Folder of the weights that are part of the package."""
 
 
 @dataclass(frozen=True)
 class WeightsFile:
-    """A weights file that is here."""
+    """A weights file on this machine."""
 
     card: WeightsEntry
+    """Card of the codec or the entropy model that the file is for."""
     path: Path
+    """Where the file is."""
     source: WeightsSource | None = None
-    """Where it is from; None if it is the package's, or lies beside a card of one's own."""
+    """Place that the file is from; None if it is the package's, or lies beside a user's card."""
 
     @property
     def record(self) -> Path | None:
-        """Where its SHA-256 is kept from its first use on, unless the card has all of it."""
+        """File that keeps the SHA-256 from first use on; None for files that were not fetched."""
         return None if self.source is None else _record(self.card, self.source)
 
     @property
     def expected(self) -> str:
-        """SHA-256 that the file is to have, or the digits known of it; empty on first use."""
+        """SHA-256 that the file should have, or the digits known of it; "" on first use."""
         if self.source is None:
             return self.card.sha256
         if len(self.source.sha256) == 64:
             return self.source.sha256
         recorded = read_record(_record(self.card, self.source))
-        told = "" if self._is_ours else hub.told_sha256(self.path)
-        return recorded or told or self.source.sha256
+        published = "" if self.in_own_cache else hub.published_sha256(self.path)
+        return recorded or published or self.source.sha256
 
     @property
-    def _is_ours(self) -> bool:
+    def in_own_cache(self) -> bool:
+        """Whether the file lies in neucodec's cache or beside a card, not in the Hub's cache."""
         return self.source is None or self.path == _home(self.card, self.source)
 
 
 def find(card: WeightsEntry) -> WeightsFile | None:
-    """The card's weights if they are here, without asking anyone; None if not."""
+    """Return a card's weights file if it is on this machine, else None; never fetch anything."""
     return next(_found(card), None)
 
 
 def fetch(card: WeightsEntry, *, offline: str = "", monitor: Monitor = SILENT) -> WeightsFile:
-    """The card's weights: found, else downloaded from the first source that has them.
+    """Return a card's weights file; download it where it is not on this machine.
 
-    ``offline`` names what forbids downloads; the environment may, too. Licence and place are
-    said before. Raises ModelError: one line on what is missing, and how to bring it by hand.
+    Sources are tried in order. ``offline`` names what forbids downloads, "" if nothing does; the
+    environment may forbid them, too. ``monitor`` is told licence and place before. Raises
+    ModelError: one line on what is missing, and how to bring it by hand.
     """
     if found := find(card):
         return found
@@ -80,9 +85,10 @@ def fetch(card: WeightsEntry, *, offline: str = "", monitor: Monitor = SILENT) -
 
 
 def check(found: WeightsFile) -> str:
-    """Compare a file's SHA-256 with what is known of it; all of it, now known.
+    """Verify a weights file and return its full SHA-256.
 
-    On first use it is put on record. Raises ModelError where it is another.
+    On first use the SHA-256 is recorded. Raises ModelError where it differs from that of the card,
+    of the source, or of the record.
     """
     sha256 = sha256_of(found.path)
     expected = found.expected
@@ -97,10 +103,11 @@ def check(found: WeightsFile) -> str:
 
 
 def add(card: WeightsEntry, file: Path, load: Callable[[Path], object]) -> WeightsFile:
-    """Copy a file that was brought by hand to where the card's weights are looked for.
+    """Copy a file that a user has brought to where a card's weights are looked for; return that.
 
-    It is taken for the source whose SHA-256 it has or, where none is known, whose name it has;
-    ``load`` then raises where it does not hold what the card says.
+    The file is taken for the source whose SHA-256 it has or, where none is known, whose name it
+    has. ``load`` is called with it, and raises where it does not hold what the card says. Raises
+    ModelError.
     """
     if not card.sources:
         raise ModelError(f"{card.name} is not fetched from anywhere: there is nothing to bring")
@@ -117,14 +124,17 @@ def add(card: WeightsEntry, file: Path, load: Callable[[Path], object]) -> Weigh
 
 
 def remove(card: WeightsEntry) -> list[Path]:
-    """Remove what was downloaded or brought by hand, records and beginnings too; the files."""
+    """Remove what was downloaded or added of a card, records and partial files, too.
+
+    Return the paths of the weights files. Raises ModelError for weights that were not fetched.
+    """
     if not card.sources:
         place = "part of the package" if card.embedded else "your own file"
         raise ModelError(f"the weights of {card.name} are {place}, which is not removed")
     removed = []
     for found in list(_found(card)):
         if found.source is not None:
-            (Path.unlink if found._is_ours else hub.remove)(found.path)
+            (Path.unlink if found.in_own_cache else hub.remove)(found.path)
             removed.append(found.path)
     for source in card.sources:
         with suppress(OSError):
@@ -133,7 +143,7 @@ def remove(card: WeightsEntry) -> list[Path]:
 
 
 def licences(card: WeightsEntry) -> str:
-    """What one may do with the checkpoint, and who it is from, for people."""
+    """Say in a line under which licences a checkpoint is, and which paper it is from."""
     unstated = "not stated"
     weights, code = card.license_weights or unstated, card.license_code or unstated
     return f"weights: {weights}, code: {code}" + (f", {card.paper}" if card.paper else "")
@@ -160,9 +170,9 @@ def _fetched(card: WeightsEntry, source: WeightsSource, monitor: Monitor) -> Wei
         if len(source.sha256) < 64 and not read_record(_record(card, source)):
             write_record(_record(card, source), home.name, sha256)
         return found
-    path, told = hub.fetch(source, monitor)
+    path, published = hub.fetch(source, monitor)
     sha256 = sha256_of(path)
-    for expected in (source.sha256, told):
+    for expected in (source.sha256, published):
         if not sha256.startswith(expected):
             hub.remove(path)
             raise ModelError(
@@ -173,7 +183,7 @@ def _fetched(card: WeightsEntry, source: WeightsSource, monitor: Monitor) -> Wei
 
 
 def _home(card: WeightsEntry, source: WeightsSource) -> Path:
-    """Where our own cache has the file; the folder of one place is of no other one."""
+    """Return the path in our own cache, whose folder is of this one source alone."""
     return cache_dir() / f"{card.name}-{source.tag}" / source.name
 
 
@@ -201,7 +211,7 @@ def _source_of(card: WeightsEntry, file: Path, sha256: str) -> WeightsSource:
 
 @contextmanager
 def _written(target: Path) -> Iterator[Path]:
-    """A file to write that takes the name ``target`` once it is done."""
+    """Give the path of a temporary file, which takes the name ``target`` once it is written."""
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -18,16 +18,17 @@ if TYPE_CHECKING:
 def fetch_entropy_model(
     card: Card, *, offline: str = "", monitor: Monitor = SILENT
 ) -> weights_store.WeightsFile:
-    """Find the weights of a codec's entropy model, which it must have; fetch them if need be.
+    """Find the weights of a codec's entropy model, which its card must name, or fetch them.
 
-    ``offline`` names what forbids fetching; ``monitor`` learns how far it is. Raises ModelError.
+    ``offline`` names what forbids fetching, "" if nothing does; ``monitor`` is told how far a
+    download is. Raises ModelError.
     """
     assert card.entropy is not None
     return weights_store.fetch(card.entropy, offline=offline, monitor=monitor)
 
 
 def load_entropy_model(card: Card, found: weights_store.WeightsFile) -> FrequencyModel:
-    """Check and load what `fetch_entropy_model` has found. Raises ModelError."""
+    """Check and load the weights that `fetch_entropy_model` has found. Raises ModelError."""
     weights_store.check(found)
     return build_entropy_model(card, found.path)
 

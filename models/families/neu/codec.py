@@ -1,4 +1,4 @@
-"""A loaded Neu checkpoint, behind the interface of all codecs."""
+"""Put a Neu network behind the interface of all codecs."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from neucodec.models.batching import batch_for, one_by_one
-from neucodec.models.bounds import checked
 from neucodec.models.catalogue.card import Card
 from neucodec.models.codec import AudioChunk, CodeChunk, IndependentChunks, State
 from neucodec.models.errors import ModelError
+from neucodec.models.families.family import configured
 from neucodec.models.parts.state_dict import read_checkpoint, restore
-from neucodec.models.signal_ends import own_audio, turned
+from neucodec.models.signal_ends import own_audio, reflected
 
 from .decoder import NeuDecoder
 from .encoder import NeuEncoder
@@ -34,36 +34,35 @@ class NeuCodec(IndependentChunks):
 
     @classmethod
     def load(cls, card: Card, path: Path, device: torch.device) -> NeuCodec:
-        """Build the network that the card describes and fill it from a safetensors file."""
-        unfit = f"{card.name}: its [config] does not fit neu"
-        try:
-            config = checked(NeuConfig, card.config)
-        except ModelError as error:
-            raise ModelError(f"{unfit}: {error}") from None
+        """Build the network that a card describes and fill it from a weights file.
+
+        Raises ModelError where the two do not fit.
+        """
+        config = configured(card, NeuConfig)
         try:
             checkpoint = read_checkpoint(path)
             network = restore(lambda: Neu(config), checkpoint.tensors, checkpoint.source)
         except ModelError as error:
             raise ModelError(f"{path.name} does not fit the card of {card.name}: {error}") from None
         except ValueError as error:
-            raise ModelError(f"{unfit}: {error}") from None
+            raise ModelError(f"{card.name}: its [config] does not fit neu: {error}") from None
         return cls(card, network, device)
 
     @torch.inference_mode()
     def encode(
         self, chunk: AudioChunk, codebooks: int, state: State = None
     ) -> tuple[CodeChunk, State]:
-        """Codes of audio [B, 1, F * hop + 2 * context] at unit RMS."""
+        """Encode audio [B, 1, F * hop + 2 * context] at unit RMS; see `Codec.encode`."""
         audio = chunk.audio[:, 0].to(self.device)
         codes = one_by_one(lambda one: self._encoder(one, codebooks), audio)
         return CodeChunk(codes=codes.cpu(), frames=chunk.frames), None
 
     @torch.inference_mode()
     def decode(self, chunk: CodeChunk, state: State = None) -> tuple[Tensor, State]:
-        """Audio [B, 1, F * hop + 2 * context], ready to overlap-add."""
+        """Decode a chunk to audio [B, 1, F * hop + 2 * context], ready to overlap-add."""
         # A last chunk that is whole is not known to be the last while the next may still come.
         last = chunk.last and chunk.frames < self.card.chunk_frames
-        codes, before = turned(chunk.codes, first=chunk.first, last=last)
+        codes, before = reflected(chunk.codes, first=chunk.first, last=last)
         audio = one_by_one(
             lambda one: self._decoder(one, before, chunk.frames), codes.to(self.device)
         )[:, None].cpu()
@@ -78,7 +77,7 @@ class NeuCodec(IndependentChunks):
         return NeuDecoder(self.network)
 
     def _window(self, frames: int) -> Tensor:
-        """Weight [F * hop + 2 * context]: the sum of the spectra's windows, as they count."""
+        """Return the weight [F * hop + 2 * context]: the sum of the spectra's weighted windows."""
         spectrum, hop = self.network.spectrum, self.network.config.hop
         frames *= self.network.config.stack
         each = spectrum.window.square() * (hop / spectrum.window.square().sum())
