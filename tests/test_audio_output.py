@@ -16,7 +16,8 @@ import soundfile
 
 from neucodec.audio import wav_writer
 from neucodec.audio.input import RawFormat, open_audio
-from neucodec.audio.output import SUBTYPES, open_sink
+from neucodec.audio.output import open_sink
+from neucodec.audio.output_format import SUBTYPES, OutputFormat
 from neucodec.audio.samples import Audio
 from neucodec.errors import NeucodecError
 
@@ -87,7 +88,10 @@ def test_a_file_and_a_pipe_hold_the_samples_rounded_to_nearest(
 
     def write(target: Path | BinaryIO) -> None:
         with open_sink(
-            target, 44100, channels, format=form, subtype=subtype, frames=frames, tags=TAGS
+            target,
+            OutputFormat(
+                44100, channels, container=form, subtype=subtype, samples=frames, tags=TAGS
+            ),
         ) as sink:
             for start in range(0, len(audio), 700):
                 sink.write(audio[start : start + 700])
@@ -113,7 +117,10 @@ def test_what_goes_into_a_pipe_can_be_read_from_a_pipe(
 
     def write(target: BinaryIO) -> None:
         with open_sink(
-            target, 8000, 1, format=form, subtype=subtype, frames=101 if known else None, tags=TAGS
+            target,
+            OutputFormat(
+                8000, 1, container=form, subtype=subtype, samples=101 if known else None, tags=TAGS
+            ),
         ) as sink:
             sink.write(audio)
 
@@ -127,7 +134,9 @@ def test_what_goes_into_a_pipe_can_be_read_from_a_pipe(
 @pytest.mark.parametrize("form", ["wav", "flac"])
 def test_tags_can_be_read_by_others(tmp_path: Path, form: str) -> None:
     path = tmp_path / f"clip.{form}"
-    with open_sink(path, 44100, 2, format=form, tags={**TAGS, "MOOD": "grim"}) as sink:
+    with open_sink(
+        path, OutputFormat(44100, 2, container=form, tags={**TAGS, "MOOD": "grim"})
+    ) as sink:
         sink.write(noise())
     with soundfile.SoundFile(path) as file:
         assert {name: getattr(file, name.lower()) for name in TAGS} == TAGS
@@ -137,7 +146,7 @@ def test_tags_can_be_read_by_others(tmp_path: Path, form: str) -> None:
 def test_raw_pcm_reads_back(tmp_path: Path, subtype: str) -> None:
     audio = noise()
     path = tmp_path / "clip.raw"
-    with open_sink(path, 8000, 2, format="raw", subtype=subtype) as sink:
+    with open_sink(path, OutputFormat(8000, 2, container="raw", subtype=subtype)) as sink:
         sink.write(audio)
     little_endian = {"PCM_U8": "u8", "FLOAT": "f32le"}
     default = f"s{subtype[4:]}le" if subtype.startswith("PCM") else subtype
@@ -155,14 +164,14 @@ def test_raw_pcm_reads_back(tmp_path: Path, subtype: str) -> None:
 def test_sixteen_bits_are_written_bit_for_bit(tmp_path: Path) -> None:
     integers = np.arange(-32768, 32768, dtype=np.int16)[:, None]
     path = tmp_path / "clip.wav"
-    with open_sink(path, 8000, 1) as sink:
+    with open_sink(path, OutputFormat(8000, 1)) as sink:
         sink.write(integers.astype(np.float32) / np.float32(32768))
     assert np.array_equal(soundfile.read(path, dtype="int16", always_2d=True)[0], integers)
 
 
 def test_ties_are_rounded_to_even(tmp_path: Path) -> None:
     path = tmp_path / "clip.wav"
-    with open_sink(path, 8000, 1) as sink:
+    with open_sink(path, OutputFormat(8000, 1)) as sink:
         sink.write(np.array([[0.5], [1.5], [2.5], [-0.5], [-1.5]], np.float32) / np.float32(32768))
     assert soundfile.read(path, dtype="int16")[0].tolist() == [0, 2, 2, 0, -2]
 
@@ -172,9 +181,9 @@ def test_samples_beyond_full_scale_are_cut_off_and_counted(
     tmp_path: Path, form: str, subtype: str
 ) -> None:
     path = tmp_path / "clip"
-    with open_sink(path, 8000, 1, format=form, subtype=subtype) as sink:
+    with open_sink(path, OutputFormat(8000, 1, container=form, subtype=subtype)) as sink:
         sink.write(np.array([[0.5], [1.0], [1.5], [-1.0], [-3.0]], np.float32))
-        assert (sink.clipped, sink.peak, sink.frames) == (2, 3.0, 5)
+        assert (sink.clipped, sink.peak, sink.samples) == (2, 3.0, 5)
     top = 1 - 2.0 ** (1 - BITS[subtype])
     expected = np.array([0.5, top, top, -1, -1], np.float32)
     assert np.array_equal(read(path)[:, 0], expected)
@@ -185,7 +194,7 @@ def test_float_is_left_alone_unless_asked_for(
     tmp_path: Path, clip: str | None, loudest: float
 ) -> None:
     path = tmp_path / "clip.wav"
-    with open_sink(path, 8000, 1, subtype="FLOAT", clip=clip) as sink:
+    with open_sink(path, OutputFormat(8000, 1, subtype="FLOAT", clip=clip)) as sink:
         sink.write(np.array([[0.5], [-3.0]], np.float32))
     assert read(path)[:, 0].tolist() == [0.5, -loudest]
     assert sink.clipped == 1
@@ -197,7 +206,9 @@ def test_rescale_makes_everything_softer_so_that_the_peak_fits(
 ) -> None:
     audio = noise(200_000, level=2)
     path = tmp_path / "clip"
-    with open_sink(path, 8000, 2, format=form, subtype=subtype, clip="rescale") as sink:
+    with open_sink(
+        path, OutputFormat(8000, 2, container=form, subtype=subtype, clip="rescale")
+    ) as sink:
         for start in range(0, len(audio), 50_000):
             sink.write(audio[start : start + 50_000])
     step = 2.0 ** (1 - min(BITS.get(subtype, 24), 24))  # float32 holds no finer one
@@ -210,7 +221,7 @@ def test_rescale_leaves_audio_that_fits_as_it_is() -> None:
     audio = noise()
 
     def write(target: BinaryIO) -> None:
-        with open_sink(target, 8000, 2, subtype="FLOAT", clip="rescale") as sink:
+        with open_sink(target, OutputFormat(8000, 2, subtype="FLOAT", clip="rescale")) as sink:
             sink.write(audio)
 
     piped = through_pipe(write)
@@ -220,7 +231,7 @@ def test_rescale_leaves_audio_that_fits_as_it_is() -> None:
 
 def test_what_is_not_finite_becomes_silence(tmp_path: Path) -> None:
     path = tmp_path / "clip.wav"
-    with open_sink(path, 8000, 1, subtype="FLOAT") as sink:
+    with open_sink(path, OutputFormat(8000, 1, subtype="FLOAT")) as sink:
         sink.write(np.array([[np.nan], [0.25], [np.inf]], np.float32))
     assert read(path)[:, 0].tolist() == [0, 0.25, 0]
     assert sink.peak == 0.25
@@ -229,7 +240,7 @@ def test_what_is_not_finite_becomes_silence(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("form", "subtype"), KINDS)
 def test_no_audio_at_all_makes_a_valid_empty_file(tmp_path: Path, form: str, subtype: str) -> None:
     path = tmp_path / "clip"
-    with open_sink(path, 48000, 3, format=form, subtype=subtype) as sink:
+    with open_sink(path, OutputFormat(48000, 3, container=form, subtype=subtype)) as sink:
         sink.write(np.zeros((0, 3), np.float32))
     with open_audio(path) as source:
         assert (source.sample_rate, source.channels, source.subtype) == (48000, 3, subtype)
@@ -238,7 +249,7 @@ def test_no_audio_at_all_makes_a_valid_empty_file(tmp_path: Path, form: str, sub
 
 def test_255_channels_fit_into_wav(tmp_path: Path) -> None:
     path = tmp_path / "clip.wav"
-    with open_sink(path, 48000, 255, subtype="PCM_24") as sink:
+    with open_sink(path, OutputFormat(48000, 255, subtype="PCM_24")) as sink:
         sink.write(noise(100, 255))
     assert np.array_equal(read(path), rounded(noise(100, 255), "PCM_24"))
 
@@ -246,7 +257,7 @@ def test_255_channels_fit_into_wav(tmp_path: Path) -> None:
 @pytest.mark.parametrize("rate", [1, 44099, 352_800, 655_350])
 def test_flac_holds_rates_of_every_kind(tmp_path: Path, rate: int) -> None:
     path = tmp_path / "clip.flac"
-    with open_sink(path, rate, 1, format="flac") as sink:
+    with open_sink(path, OutputFormat(rate, 1, container="flac")) as sink:
         sink.write(noise(100, 1))
     assert soundfile.info(path).samplerate == rate
 
@@ -254,22 +265,22 @@ def test_flac_holds_rates_of_every_kind(tmp_path: Path, rate: int) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"format": "mp3"}, "cannot write 'mp3': choose from wav, flac, raw"),
+        ({"container": "mp3"}, "cannot write 'mp3': choose from wav, flac, raw"),
         ({"subtype": "PCM_12"}, "wav cannot hold PCM_12: choose from PCM_U8, PCM_16"),
-        ({"format": "flac", "subtype": "FLOAT"}, "flac cannot hold FLOAT: .* PCM_16, PCM_24"),
-        ({"format": "raw", "subtype": "alaw"}, "raw cannot hold alaw: choose from .*s16be"),
+        ({"container": "flac", "subtype": "FLOAT"}, "flac cannot hold FLOAT: .* PCM_16, PCM_24"),
+        ({"container": "raw", "subtype": "alaw"}, "raw cannot hold alaw: choose from .*s16be"),
         ({"clip": "wrap"}, "by 'wrap': choose from clamp, rescale, none"),
         ({"clip": "none"}, "PCM_16 cannot hold samples beyond full scale: clamp or rescale"),
-        ({"format": "flac", "channels": 9}, "FLAC cannot hold 9 channels: 1 to 8"),
-        ({"format": "flac", "samplerate": 768_000}, "FLAC cannot hold 768000 Hz: 1 to 655350"),
+        ({"container": "flac", "channels": 9}, "FLAC cannot hold 9 channels: 1 to 8"),
+        ({"container": "flac", "sample_rate": 768_000}, "FLAC cannot hold 768000 Hz: 1 to 655350"),
     ],
 )
 def test_what_cannot_be_written_is_refused_with_what_can(
     tmp_path: Path, options: dict[str, object], message: str
 ) -> None:
-    arguments = {"samplerate": 44100, "channels": 2, **options}
+    arguments = {"sample_rate": 44100, "channels": 2, **options}
     with pytest.raises(NeucodecError, match=message):
-        open_sink(tmp_path / "clip", **arguments)  # type: ignore[arg-type]
+        open_sink(tmp_path / "clip", OutputFormat(**arguments))  # type: ignore[arg-type]
     assert list(tmp_path.iterdir()) == []
 
 
@@ -277,8 +288,8 @@ def test_an_existing_file_needs_force(tmp_path: Path) -> None:
     path = tmp_path / "clip.wav"
     path.write_bytes(b"old")
     with pytest.raises(NeucodecError, match="exists"):
-        open_sink(path, 8000, 1)
-    with open_sink(path, 8000, 2, force=True) as sink:
+        open_sink(path, OutputFormat(8000, 1))
+    with open_sink(path, OutputFormat(8000, 2), force=True) as sink:
         sink.write(noise())
     assert len(read(path)) == 3001
 
@@ -289,7 +300,7 @@ def test_an_exception_leaves_nothing(tmp_path: Path, form: str, clip: str) -> No
     path = tmp_path / "clip"
     with (
         pytest.raises(KeyboardInterrupt),
-        open_sink(path, 8000, 2, format=form, clip=clip) as sink,
+        open_sink(path, OutputFormat(8000, 2, container=form, clip=clip)) as sink,
     ):
         sink.write(noise(100_000))
         raise KeyboardInterrupt
@@ -297,7 +308,10 @@ def test_an_exception_leaves_nothing(tmp_path: Path, form: str, clip: str) -> No
 
 
 def test_a_block_of_another_shape_is_refused(tmp_path: Path) -> None:
-    with open_sink(tmp_path / "clip.wav", 8000, 2) as sink, pytest.raises(ValueError, match="2 ch"):
+    with (
+        open_sink(tmp_path / "clip.wav", OutputFormat(8000, 2)) as sink,
+        pytest.raises(ValueError, match="2 ch"),
+    ):
         sink.write(noise(10, 3))
 
 
@@ -307,7 +321,7 @@ def test_a_wav_comes_out_of_a_pipe_block_by_block() -> None:
     with (
         open(reading, "rb", 0) as source,  # noqa: PTH123
         open(writing, "wb", 65536) as target,  # noqa: PTH123
-        open_sink(target, 8000, 1, subtype="FLOAT") as sink,
+        open_sink(target, OutputFormat(8000, 1, subtype="FLOAT")) as sink,
     ):
         sink.write(audio)
         data = source.read(65536)
@@ -320,7 +334,7 @@ def test_a_pipe_whose_reader_has_gone_says_so() -> None:
     with (
         open(writing, "wb", 0) as target,  # noqa: PTH123
         pytest.raises(BrokenPipeError),
-        open_sink(target, 8000, 2) as sink,
+        open_sink(target, OutputFormat(8000, 2)) as sink,
     ):
         sink.write(noise())
 
@@ -330,7 +344,7 @@ def test_a_pipe_whose_reader_has_gone_says_so() -> None:
 def test_a_full_disk_is_reported(form: str) -> None:
     with (
         pytest.raises(NeucodecError, match="/dev/full: cannot be written: No space left"),
-        open_sink("/dev/full", 8000, 2, format=form) as sink,
+        open_sink("/dev/full", OutputFormat(8000, 2, container=form)) as sink,
     ):
         sink.write(noise(100_000))
 
@@ -355,7 +369,7 @@ def test_a_file_that_may_not_grow_is_reported_and_removed(
     with (
         pytest.raises(NeucodecError, match="clip: cannot be written: File too large"),
         no_file_larger_than(limit),
-        open_sink(tmp_path / "clip", 8000, 2, format=form, clip=clip) as sink,
+        open_sink(tmp_path / "clip", OutputFormat(8000, 2, container=form, clip=clip)) as sink,
     ):
         for _ in range(20):
             sink.write(noise(5000))
@@ -367,8 +381,9 @@ def test_standard_output_may_be_a_pipe_a_file_or_appended_to(tmp_path: Path, for
     program = f"""
 import numpy as np
 from neucodec.audio.output import open_sink
+from neucodec.audio.output_format import OutputFormat
 audio = np.random.default_rng(0).uniform(-1, 1, (500, 2)).astype(np.float32)
-with open_sink("-", 8000, 2, format="{form}") as sink:
+with open_sink("-", OutputFormat(8000, 2, container="{form}")) as sink:
     sink.write(audio)
 """
     command = [sys.executable, "-c", program]

@@ -1,91 +1,90 @@
 """Audio to files and pipes: WAV, FLAC and headerless PCM.
 
-Samples are rounded to integers in one place (`pcm.quantise`), so that every format and every
-way out holds the same values. A full scale of 1.0 becomes the largest integer there is;
-samples beyond full scale are counted and handled as `clip` says.
+Samples are rounded to integers in one place (`pcm.quantise`), so that every container and every
+way out holds the same values. A full scale of 1.0 becomes the largest integer there is; samples
+beyond full scale are counted and handled as `OutputFormat.clip` says.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Protocol, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from neucodec.errors import NeucodecError
 from neucodec.files.byte_streams import is_seekable, open_spool, read_up_to, write_all
 from neucodec.files.outfile import output_file
 from neucodec.files.pipes import standard_output
 
-from . import flac_writer, pcm, wav_writer
+from .flac_writer import FlacWriter
+from .output_format import OutputFormat
+from .pcm import PcmWriter
+from .samples import Audio
+from .wav_writer import WavWriter
 
-Audio = NDArray[np.float32]
-
-_RAW_FORMS = wav_writer.SUBTYPES | {
-    name: form for name, form in pcm.SAMPLE_FORMATS.items() if form.kind not in ("alaw", "mulaw")
-}
-SUBTYPES: dict[str, tuple[str, ...]] = {
-    "wav": tuple(wav_writer.SUBTYPES),
-    "flac": tuple(flac_writer.BITS),
-    "raw": tuple(_RAW_FORMS),
-}
-"""What each format can hold, by libsndfile's names; raw also by names such as s16be."""
-
-CLIPS = ("clamp", "rescale", "none")
-"""What may become of samples beyond full scale."""
-
-_SPOOL_FRAMES = 65536
+_SPOOL_SAMPLES = 65536
+"""Samples per channel that are read back from a temporary file at once."""
 
 
 class _Writer(Protocol):
-    def write(self, block: Audio) -> None: ...
-    def close(self) -> None: ...
-    def abort(self) -> None: ...
+    """Writes the samples of one container to an open file."""
+
+    def write(self, block: Audio) -> None:
+        """Append float32 [n, channels]."""
+        ...
+
+    def close(self) -> None:
+        """Complete the file; it stays open."""
+        ...
+
+    def abort(self) -> None:
+        """Give back what is held, and leave the file incomplete."""
+        ...
 
 
-MakeWriter = Callable[[int | None], _Writer]  # given the samples per channel, where known
+MakeWriter = Callable[[int | None], _Writer]
+"""Makes the writer, given the samples per channel that will come; None where they are unknown."""
 
 
 class AudioSink:
-    """Where decoded audio goes; a context manager that completes or, on an exception, abandons.
+    """A place for decoded audio; a context manager that completes it or, on an exception, abandons.
 
-    Made by `open_sink`. A target given by name appears under it once complete; after an
-    exception nothing is left of it.
+    Made by `open_sink`. A target given by name appears under it once it is complete; after an
+    exception nothing of it is left.
     """
 
-    def __init__(
-        self, name: str, channels: int, clip: str, largest: float, make_writer: MakeWriter
-    ) -> None:
+    def __init__(self, name: str, form: OutputFormat, make_writer: MakeWriter) -> None:
+        """Open for writing to what messages call `name`."""
         self.name = name
-        self.channels = channels
-        self.frames = 0
-        """Samples per channel so far."""
+        self.channels = form.channels
+        self.samples = 0
+        """Samples per channel that have been written."""
         self.clipped = 0
-        """Samples beyond full scale so far."""
+        """Samples of all channels that were beyond full scale."""
         self.peak = 0.0
-        """The largest absolute value so far, as it came in."""
+        """The largest absolute value that was written, before it was clipped or rescaled."""
         self.closing = ExitStack()
-        self._clip = clip
-        self._largest = largest
+        """What is closed with this: the open file among it."""
+        self._form = form
         self._make_writer = make_writer
         self._writer: _Writer | None = None
         self._spool: BinaryIO | None = None
         self._done = False
         with _named_errors(name):
-            if clip == "rescale":
+            if form.clipping == "rescale":
                 self._spool = open_spool()
                 self.closing.callback(self._spool.close)
             else:
                 self._writer = make_writer(None)
 
     def write(self, block: Audio) -> None:
-        """Append float32 [n, channels], full scale 1.0; what is not finite becomes 0.
+        """Append float32 [n, channels] of full scale 1.0; NaN and infinity become 0.
 
         Raises NeucodecError where the target takes no more, and BrokenPipeError where its
         reader has gone.
@@ -101,10 +100,10 @@ class AudioSink:
             levels = np.abs(block)
             peak = float(levels.max())
         self.peak = max(self.peak, peak)
-        self.frames += len(block)
+        self.samples += len(block)
         if peak > 1:
             self.clipped += int(np.count_nonzero(levels > 1))
-            if self._clip == "clamp":
+            if self._form.clipping == "clamp":
                 block = np.clip(block, -1, 1)
         with _named_errors(self.name):
             if self._spool:
@@ -113,7 +112,10 @@ class AudioSink:
                 self._writer.write(block)
 
     def close(self) -> None:
-        """Complete the target; NeucodecError where that fails, and then nothing is left."""
+        """Complete the target.
+
+        Raises NeucodecError where that fails; then nothing of the target is left.
+        """
         if self._done:
             return
         self._done = True
@@ -145,11 +147,11 @@ class AudioSink:
             self._abandon(kind, error, trace)
 
     def _write_rescaled(self, spool: BinaryIO) -> None:
-        """All that was held back, brought below full scale where it passed it."""
-        gain = np.float32(self._largest / self.peak if self.peak > 1 else 1.0)
-        self._writer = self._make_writer(self.frames)
+        """Write all that was held back, made softer where its peak is beyond full scale."""
+        gain = np.float32(self._form.max_level / self.peak if self.peak > 1 else 1.0)
+        self._writer = self._make_writer(self.samples)
         spool.seek(0)
-        while data := read_up_to(spool, _SPOOL_FRAMES * self.channels * 4):
+        while data := read_up_to(spool, _SPOOL_SAMPLES * self.channels * 4):
             block = np.frombuffer(data, np.float32).reshape(-1, self.channels)
             self._writer.write(block * gain)
 
@@ -159,6 +161,7 @@ class AudioSink:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        """Close everything, and remove the target if it was given by name."""
         if self._writer:
             self._writer.abort()
         self.closing.__exit__(kind, error, trace)
@@ -166,62 +169,33 @@ class AudioSink:
 
 def open_sink(
     target: str | os.PathLike[str] | BinaryIO,
-    samplerate: int,
-    channels: int,
+    form: OutputFormat,
     *,
-    format: str = "wav",
-    subtype: str = "PCM_16",
-    frames: int | None = None,
-    tags: Mapping[str, str] | None = None,
-    channel_mask: int | None = None,
-    clip: str | None = None,
     force: bool = False,
     modified: int | None = None,
     sources: Sequence[str | os.PathLike[str]] = (),
 ) -> AudioSink:
-    """Open a file by name, an open binary file, or "-", standard output, for writing.
+    """Open a file by name, an open binary file, or "-" (standard output) for writing audio.
 
-    `frames` is how many samples per channel will come, where known: a pipe's header says so.
-    `clip` is what becomes of samples beyond full scale: "clamp" cuts them off, "rescale" makes
-    all of the audio softer (and holds it in a temporary file meanwhile), "none" leaves them,
-    which only FLOAT can. The default is "none" for floating-point subtypes and "clamp" for
-    others. `force` replaces an existing file. `tags` are written where the format has a place
-    for them; so is `channel_mask`, the speakers of the channels if they are not the usual ones.
-    `modified` and `sources` are as for `output_file`. Raises NeucodecError for what cannot be
-    written, with what can.
+    `force` replaces a file that exists. `modified` is the modification time of the new file, and
+    `sources` are the names of the files that it is made from; see `output_file`. Raises
+    NeucodecError where the target cannot be written, or its container cannot hold the audio.
     """
-    forms = {"wav": wav_writer.SUBTYPES, "raw": _RAW_FORMS}
-    if format not in SUBTYPES:
-        raise NeucodecError(f"cannot write {format!r}: choose from {', '.join(SUBTYPES)}")
-    if subtype not in SUBTYPES[format]:
-        choices = ", ".join(SUBTYPES[format])
-        raise NeucodecError(f"{format} cannot hold {subtype}: choose from {choices}")
-    form = wav_writer.SUBTYPES[subtype] if format == "flac" else forms[format][subtype]
-    is_float = form.kind == "float"
-    if clip is None:
-        clip = "none" if is_float else "clamp"
-    elif clip not in CLIPS:
-        raise NeucodecError(f"cannot handle clipping by {clip!r}: choose from {', '.join(CLIPS)}")
-    elif clip == "none" and not is_float:
-        raise NeucodecError(
-            f"{subtype} cannot hold samples beyond full scale: clamp or rescale them, or use FLOAT"
-        )
-
     with ExitStack() as opening:
         file, name = _open_target(target, force, modified, sources, opening)
 
-        def make_writer(exact: int | None) -> _Writer:
-            if format == "flac":
-                return flac_writer.FlacWriter(file, samplerate, channels, subtype, tags or {})
-            if format == "raw":
-                return pcm.PcmWriter(file, form)
-            known = frames if exact is None else exact
-            return wav_writer.WavWriter(
-                file, samplerate, channels, form, known, tags or {}, channel_mask
-            )
+        def make_writer(samples: int | None) -> _Writer:
+            if form.container == "flac":
+                return FlacWriter(file, form.sample_rate, form.channels, form.subtype, form.tags)
+            if form.container == "raw":
+                return PcmWriter(file, form.sample_format)
+            known = form.samples if samples is None else samples
+            return WavWriter(
+                file, form.sample_rate, form.channels, form.sample_format, known, form.tags,
+                form.channel_mask,
+            )  # fmt: skip
 
-        largest = 1.0 if is_float else 1.0 - 2.0 ** (1 - form.bits)
-        sink = AudioSink(name, channels, clip, largest, make_writer)
+        sink = AudioSink(name, form, make_writer)
         sink.closing.push(opening.pop_all())
     return sink
 
@@ -233,6 +207,7 @@ def _open_target(
     sources: Sequence[str | os.PathLike[str]],
     opening: ExitStack,
 ) -> tuple[BinaryIO, str]:
+    """Return the open file, which `opening` closes if it was opened here, and its name."""
     if target == "-":
         # Where it is a file, a WAV's header is mended in it.
         out = cast(BinaryIO, sys.stdout.buffer)
@@ -245,7 +220,10 @@ def _open_target(
 
 @contextmanager
 def _named_errors(name: str) -> Iterator[None]:
-    """Failures to write as NeucodecError, except a reader that has had enough."""
+    """Turn a failure to write into a NeucodecError that names the target.
+
+    BrokenPipeError passes through: a reader that has had enough is no failure.
+    """
     try:
         yield
     except BrokenPipeError:

@@ -146,7 +146,7 @@ def _checked_subtype(container: str, subtype: str, clip: str | None) -> str:
     """Return the subtype as it is spelt. Raises UsageError where the format cannot hold it, or it
     cannot hold what ``clip`` leaves.
     """
-    from neucodec.audio.output import SUBTYPES
+    from neucodec.audio.output_format import SUBTYPES
 
     held = {name.casefold(): name for name in SUBTYPES[container]}
     if subtype.casefold() not in held:

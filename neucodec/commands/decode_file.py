@@ -72,6 +72,7 @@ class Decoding:
         self, job: Job, reader: NcfReader, console: Console, unchanged: Callable[[], None]
     ) -> Result:
         from neucodec.audio.output import open_sink
+        from neucodec.audio.output_format import OutputFormat
         from neucodec.models import start_torch
 
         start_torch()
@@ -83,15 +84,21 @@ class Decoding:
         console.detail(_opened(job, reader.header.codec, decoder, expected))
         frames, began = 0, time.perf_counter()
         make_folder(job)
+        form = OutputFormat(
+            decoder.samplerate, decoder.channels, self.container, self.subtype,
+            samples=decoder.frames, tags=decoder.tags, channel_mask=decoder.channel_mask,
+            clip=self.clip,
+        )  # fmt: skip
         with (
             open_sink(
-                job.target, decoder.samplerate, decoder.channels, format=self.container,
-                subtype=self.subtype, frames=decoder.frames, tags=decoder.tags, clip=self.clip,
-                channel_mask=decoder.channel_mask, force=self.outputs.may_overwrite,
-                modified=modification_time(job, self.outputs), sources=[job.source],
+                job.target,
+                form,
+                force=self.outputs.may_overwrite,
+                modified=modification_time(job, self.outputs),
+                sources=[job.source],
             ) as sink,
             console.progress(job.source, expected) as progress,
-        ):  # fmt: skip
+        ):
             for block in decoder.blocks(progress):
                 sink.write(block)
                 frames += len(block)

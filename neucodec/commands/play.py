@@ -108,6 +108,7 @@ class _Playing:
 
     def __call__(self, job: Job, console: Console) -> Result:
         from neucodec.audio.output import open_sink
+        from neucodec.audio.output_format import OutputFormat
         from neucodec.coding.decoder import Decoder
         from neucodec.coding.file_codec import card_for
         from neucodec.coding.options import DecodeOptions
@@ -123,15 +124,13 @@ class _Playing:
             options = DecodeOptions(start=self.start, end=self.end)
             decoder = Decoder(reader, codec, options, self.codecs.entropy_models(console))
             console.report(f"{shown(job.source)}: {reader.header.codec}")
+            form = OutputFormat(
+                decoder.samplerate, decoder.channels,
+                samples=decoder.frames, channel_mask=decoder.channel_mask,
+            )  # fmt: skip
             with (
                 _player(self.command) as pipe,
-                open_sink(
-                    pipe,
-                    decoder.samplerate,
-                    decoder.channels,
-                    frames=decoder.frames,
-                    channel_mask=decoder.channel_mask,
-                ) as sink,
+                open_sink(pipe, form) as sink,
             ):
                 for block in decoder.blocks():
                     sink.write(block)
