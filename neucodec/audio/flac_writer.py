@@ -34,22 +34,22 @@ class FlacWriter:
     def __init__(
         self,
         file: BinaryIO,
-        samplerate: int,
+        sample_rate: int,
         channels: int,
         subtype: str,
         tags: Mapping[str, str],
     ) -> None:
         if not 1 <= channels <= MAX_CHANNELS:
             raise NeucodecError(f"FLAC cannot hold {channels} channels: 1 to {MAX_CHANNELS}")
-        if not 1 <= samplerate <= MAX_RATE:
-            raise NeucodecError(f"FLAC cannot hold {samplerate} Hz: 1 to {MAX_RATE}")
+        if not 1 <= sample_rate <= MAX_RATE:
+            raise NeucodecError(f"FLAC cannot hold {sample_rate} Hz: 1 to {MAX_RATE}")
         self._file = file
-        self._format = samplerate, channels, BITS[subtype]
+        self._format = sample_rate, channels, BITS[subtype]
         self._spool: BinaryIO | None = None
         if not is_patchable(file) or file.tell():  # libsndfile counts from a file's first byte
             self._spool = open_spool()
         self._sound = SequentialFile(
-            GuardedFile(self._spool or file), "w", samplerate, channels, subtype, format="FLAC"
+            GuardedFile(self._spool or file), "w", sample_rate, channels, subtype, format="FLAC"
         )
         for tag, name in TAGS.items():
             if tags.get(tag):
@@ -93,10 +93,10 @@ class FlacWriter:
         self._sound.check()
 
 
-def _empty_file(samplerate: int, channels: int, bits: int) -> bytes:
+def _empty_file(sample_rate: int, channels: int, bits: int) -> bytes:
     """A FLAC file without audio: its STREAMINFO alone (RFC 9639, section 8.2)."""
     fields = [(_BLOCK, 16), (_BLOCK, 16), (0, 24), (0, 24)]
-    fields += [(samplerate, 20), (channels - 1, 3), (bits - 1, 5), (0, 36)]
+    fields += [(sample_rate, 20), (channels - 1, 3), (bits - 1, 5), (0, 36)]
     packed = 0
     for value, width in fields:
         packed = packed << width | value

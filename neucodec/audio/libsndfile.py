@@ -28,7 +28,7 @@ TAGS = {
 }
 """Vorbis comment names and python-soundfile's attributes for them."""
 
-_UNKNOWN_FRAMES = 1 << 62  # libsndfile says 2**63 - 1
+_UNKNOWN_SAMPLES = 1 << 62  # libsndfile says 2**63 - 1
 _ID3V1_BYTES = 128
 _STRETCH = 64  # more than a frame's bitrate can lie above a file's mean: 320 to 8 kbit/s
 
@@ -50,7 +50,7 @@ class SequentialFile(soundfile.SoundFile):  # type: ignore[misc]
             self.name.check()
 
     @property
-    def known_frames(self) -> int | None:
+    def known_samples(self) -> int | None:
         """Samples per channel, None where the file does not say."""
         return None if self.guesses_length else int(self.frames)
 
@@ -160,7 +160,7 @@ def open_file(file: BinaryIO, *, states_length: bool = True) -> SequentialFile:
     """
     file.seek(0)
     sound = _open_guarded(GuardedFile(file))
-    sound.guesses_length = sound.frames >= _UNKNOWN_FRAMES
+    sound.guesses_length = sound.frames >= _UNKNOWN_SAMPLES
     if sound.format != "MP3" or states_length:
         return sound
     sound.guesses_length = True

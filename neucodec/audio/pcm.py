@@ -76,18 +76,18 @@ def sample_format(name: str) -> SampleFormat:
 
 @dataclass(frozen=True)
 class RawFormat:
-    """What a headerless PCM stream holds; `samplerate` in Hz.
+    """What a headerless PCM stream holds; `sample_rate` in Hz.
 
     Raises NeucodecError for a rate or channel count below 1 or an unknown sample format.
     """
 
-    samplerate: int
+    sample_rate: int
     channels: int
     sample_format: str = "s16le"
 
     def __post_init__(self) -> None:
-        if self.samplerate < 1:
-            raise NeucodecError(f"raw audio at {self.samplerate} Hz: the rate must be positive")
+        if self.sample_rate < 1:
+            raise NeucodecError(f"raw audio at {self.sample_rate} Hz: the rate must be positive")
         if self.channels < 1:
             raise NeucodecError(f"raw audio with {self.channels} channels: at least 1 is needed")
         sample_format(self.sample_format)

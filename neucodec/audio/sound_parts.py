@@ -55,7 +55,7 @@ class SoundParts:
     """Beside those that libsndfile gives, and before them."""
     doubts: list[str] = field(default_factory=list)
     cut_off: bool = False
-    frames: int | None = None
+    samples: int | None = None
     """Samples per channel of all, where they are known."""
 
 
@@ -145,7 +145,7 @@ def _checked(
         try:
             with part.open() as sound:
                 form = sound.samplerate, sound.channels
-                length = sound.known_frames
+                length = sound.known_samples
         except soundfile.SoundFileError:
             if not fitting:
                 raise
@@ -162,5 +162,5 @@ def _checked(
         fitting.append(part)
         lengths.append(length)
     known = [length for length in lengths if length is not None]
-    frames = sum(known) if len(known) == len(lengths) else None
-    return SoundParts(fitting, found.tags, doubts, cut_off, frames)
+    samples = sum(known) if len(known) == len(lengths) else None
+    return SoundParts(fitting, found.tags, doubts, cut_off, samples)

@@ -137,7 +137,7 @@ class PcmSource(AudioSource):
         self._total = self._left = data_bytes
         self._header = header
         self._first = header.peeked if header and data_bytes != 0 else b""
-        self.sample_rate = layout.samplerate
+        self.sample_rate = layout.sample_rate
         self.channels = layout.channels
         self.samples = None if data_bytes is None else data_bytes // self._align
         self.subtype = self._form.subtype
@@ -186,7 +186,7 @@ class SoundFileSource(AudioSource):
         self._sound = self._part.open()
         first = self._sound
         self.sample_rate, self.channels = first.samplerate, first.channels
-        self.samples = found.frames
+        self.samples = found.samples
         self.subtype = first.subtype
         self.tags = first.vorbis_tags
         # What libsndfile has misread comes from elsewhere; else it knows best.
@@ -219,7 +219,7 @@ class SoundFileSource(AudioSource):
         self._sound.check()
         self._done += len(block)
         self._done_in_part += len(block)
-        expected = self._sound.known_frames
+        expected = self._sound.known_samples
         if not len(block) and expected is not None and self._done_in_part < expected:
             raise self._damaged(f"{expected / self.sample_rate:.2f} s were announced")
         order = self._part.layout.order

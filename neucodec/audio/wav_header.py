@@ -49,7 +49,7 @@ class WavFormat:
 
     tag: int
     """WAVE_FORMAT_..., that within WAVE_FORMAT_EXTENSIBLE."""
-    samplerate: int
+    sample_rate: int
     channels: int
     sample_format: SampleFormat | None
     """None for codings other than PCM, float, A-law and mu-law."""
@@ -108,7 +108,7 @@ class WavHeader:
         found = self.format
         if found.sample_format is None:
             return None
-        return RawFormat(found.samplerate, found.channels, found.sample_format.name)
+        return RawFormat(found.sample_rate, found.channels, found.sample_format.name)
 
 
 def read_header(stream: Prelude) -> WavHeader | None:
@@ -234,13 +234,13 @@ def read_format(data: bytes, order: str) -> WavFormat | None:
     """
     if len(data) < 16:
         return None
-    tag, channels, samplerate, _, align, bits = struct.unpack(order + "HHIIHH", data[:16])
+    tag, channels, sample_rate, _, align, bits = struct.unpack(order + "HHIIHH", data[:16])
     mask: int | None = None
     if tag == _EXTENSIBLE:
         if len(data) < 40 or data[26:40] != _GUID_TAIL or order == ">":
             return None
         mask, tag = struct.unpack("<IH", data[20:26])
-    if not samplerate or not channels:
+    if not sample_rate or not channels:
         return None
     width = align // channels if align % channels == 0 else 0
     if width != (bits + 7) // 8 and not (tag == _PCM and width == 4 and 16 < bits <= 32):
@@ -257,7 +257,7 @@ def read_format(data: bytes, order: str) -> WavFormat | None:
         (_MULAW, 1): "mulaw",
     }
     name = names.get((tag, width))
-    return WavFormat(tag, samplerate, channels, SAMPLE_FORMATS[name] if name else None, mask)
+    return WavFormat(tag, sample_rate, channels, SAMPLE_FORMATS[name] if name else None, mask)
 
 
 def read_info(data: bytes, order: str) -> dict[str, str]:

@@ -34,28 +34,28 @@ SUBTYPES = {
 class WavWriter(PcmWriter):
     """A WAV file, or an RF64 file where it passes 4 GiB.
 
-    Where `frames` is None, a seekable file gets its sizes in `close`; any other stream says
+    Where `samples` is None, a seekable file gets its sizes in `close`; any other stream says
     0xFFFFFFFF, which readers of pipes take as "until the end".
     """
 
     def __init__(
         self,
         file: BinaryIO,
-        samplerate: int,
+        sample_rate: int,
         channels: int,
         form: SampleFormat,
-        frames: int | None,
+        samples: int | None,
         tags: Mapping[str, str],
         channel_mask: int | None = None,
     ) -> None:
         super().__init__(file, form)
-        self._format = (samplerate, channels, form)
+        self._format = (sample_rate, channels, form)
         self._mask = channel_mask
         self._tags = dict(tags)
         self._patchable = is_patchable(file)
         self._start = file.tell() if self._patchable else 0
-        self._wide = self._patchable and frames is None
-        self._announced = None if frames is None else frames * channels * form.width
+        self._wide = self._patchable and samples is None
+        self._announced = None if samples is None else samples * channels * form.width
         self._data_bytes = 0
         self._header = self._make_header(self._announced)
         write_all(file, self._header)
@@ -92,7 +92,7 @@ class WavWriter(PcmWriter):
 
 
 def make_header(
-    samplerate: int,
+    sample_rate: int,
     channels: int,
     form: SampleFormat,
     data_bytes: int | None,
@@ -108,7 +108,7 @@ def make_header(
     speakers, where they are not those that so many channels have by default.
     """
     align = channels * form.width
-    body = _format_chunk(samplerate, channels, form, channel_mask)
+    body = _format_chunk(sample_rate, channels, form, channel_mask)
     if form.kind == "float":
         samples = _UNKNOWN if data_bytes is None else min(data_bytes // align, _UNKNOWN)
         body += _chunk(b"fact", struct.pack("<I", samples))
@@ -126,7 +126,7 @@ def make_header(
 
 
 def _format_chunk(
-    samplerate: int, channels: int, form: SampleFormat, channel_mask: int | None
+    sample_rate: int, channels: int, form: SampleFormat, channel_mask: int | None
 ) -> bytes:
     """The plain form where it may be used: at most two channels and 16 bits, or float."""
     tag = _FLOAT if form.kind == "float" else _PCM
@@ -137,8 +137,8 @@ def _format_chunk(
         "<HHIIHH",
         tag if plain else _EXTENSIBLE,
         channels,
-        samplerate,
-        min(samplerate * align, _UNKNOWN),
+        sample_rate,
+        min(sample_rate * align, _UNKNOWN),
         align,
         form.bits,
     )
