@@ -139,7 +139,7 @@ class Decoder:
             # Only the last pieces can reach past the end, and by then the end is known.
             block = block[: max(0, self._stop(self._total()) - done)]
             done += len(block)
-            yield from self._in_parts(block)
+            yield from _in_parts(block)
             if self._last is not None and done >= self._last:
                 return
         missing = (self.frames or 0) - (done - self._first)
@@ -150,13 +150,6 @@ class Decoder:
         self.surplus = surplus_of(self.reader)
         if self.surplus and self.options.strict:
             raise NeucodecError(f"{self.surplus}: decode without --strict to get what comes before")
-
-    def _in_parts(self, block: Audio) -> Iterator[Audio]:
-        """Cut a block of very many channels into parts, so that what is made of it takes no more
-        memory than the block itself.
-        """
-        step = MOST_SAMPLES // self.channels
-        return (block[start : start + step] for start in range(0, len(block), step))
 
     def _pieces(
         self, adder: OverlapAdder, first: int, progress: Callable[[float], None] | None
@@ -237,3 +230,12 @@ class Decoder:
             raise NeucodecError(
                 f"damaged from {start:.1f} to {end:.1f} s: decode without --strict to get the rest"
             )
+
+
+def _in_parts(block: Audio) -> Iterator[Audio]:
+    """Cut a block [n, channels] of very many channels into parts.
+
+    So what is made of each takes no more memory than the block itself.
+    """
+    step = MOST_SAMPLES // block.shape[1]
+    return (block[start : start + step] for start in range(0, len(block), step))
