@@ -11,9 +11,13 @@ import numpy.typing as npt
 
 from neucodec.coding.entropy import EntropyModel
 from neucodec.coding.entropy_models import SHARED
+from neucodec.errors import NeucodecError
 from neucodec.formats import EntropyCoder, Header, RowLook
 
 Codes = npt.NDArray[np.int64]
+
+MAX_CODEBOOK_SIZE = 4096
+"""Entries of a codebook up to which there are models that foresee codes."""
 
 
 class Lopsided:
@@ -63,7 +67,13 @@ class Constant:
 
 
 def model_of(header: Header) -> EntropyModel | None:
-    """What stands in for the model that a header names."""
+    """Return what stands in for the model that a header names.
+
+    Raises NeucodecError for codebooks that no entropy model here is for, as loading a real one
+    does where a header does not fit it.
+    """
     if header.entropy == EntropyCoder.LM:
+        if header.codebook_size > MAX_CODEBOOK_SIZE:
+            raise NeucodecError(f"no entropy model has {header.codebook_size} codes")
         return lopsided(header.codebook_size)
     return SHARED.of(header)
