@@ -29,11 +29,8 @@ lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-# The rooms become one package only when installed, so that is where types are checked.
 types: $(VENV)/installed
-	rm -rf build/types
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --target build/types .
-	cd build/types && ../../$(BIN)/mypy --config-file ../../pyproject.toml --python-executable ../../$(BIN)/python -p neucodec
+	$(BIN)/mypy -p neucodec
 
 # The manual page, whenever a command has changed.
 man: $(VENV)/installed

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from neucodec.__main__ import main
 from neucodec.jobs.output_names import Job
@@ -24,7 +25,9 @@ from neucodec.models.lm import load as entropy_registry
 from neucodec.models.lm.frequencies import FrequencyModel
 
 # Tensors are small here: more threads would only wait for each other, above all on a busy machine.
+# The variable is for the processes that tests start; here torch has been imported already.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+torch.set_num_threads(1)
 
 # What a shell starts in the background ignores Ctrl-C, and so would all that is started here.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -32,6 +35,18 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 PATIENCE = 600.0
 """Seconds within which everything has happened that ever will, on the busiest of machines."""
+
+
+LONGEST = (
+    "test_cluster", "test_determinism", "test_lm_training", "test_faults", "test_cli_many",
+    "test_training", "test_start", "test_examples", "test_wheel", "test_onnx", "test_training_recipes",
+)  # fmt: skip
+"""Files with tests of many seconds each."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest tests first, so that none begins when the others are nearly through."""
+    items.sort(key=lambda item: item.path.stem not in LONGEST)
 
 
 class Ran(NamedTuple):

@@ -46,6 +46,8 @@ def _become(given: dict[str, Any], pipes: list[int]) -> NoReturn:
     try:
         if given["start_new_session"]:
             os.setsid()
+        if given["preexec_fn"] is not None:
+            given["preexec_fn"]()
         for number, pipe in enumerate(pipes):
             if pipe != -1:
                 os.dup2(pipe, number)

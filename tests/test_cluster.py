@@ -32,6 +32,8 @@ def scheduler() -> Iterator[str]:
     """Address of the scheduler of two workers, that start again when they die."""
     dask.config.set(
         {
+            # Processes fork from one that has imported Dask, the same in all that matters here.
+            "distributed.worker.multiprocessing-method": "forkserver",
             # After so many deaths a job is given up; every one costs the start of a process.
             "distributed.scheduler.allowed-failures": 1,
             # A process that a busy machine is slow to start is no failure.

@@ -290,7 +290,7 @@ def test_codes_may_be_looked_up_while_reading() -> None:
             time.sleep(0.002)  # time enough for another thread to seek elsewhere
             return super().read(size)
 
-    data = neucodec.encode(sound(15), 44100, codebooks=2, **QUICK)
+    data = neucodec.encode(sound(6), 44100, codebooks=2, **QUICK)
     whole, _ = neucodec.decode(data)
     with neucodec.open(Slow(data)) as file:
         parts = []

@@ -11,10 +11,13 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from conftest import PATIENCE, MakeClip, Run
+from processes import Forked
+from processes import run as run_forked
 
 from neucodec.coding.integrity import check_ncf
 from neucodec.files.byte_streams import lock
@@ -45,6 +48,16 @@ def whole(folder: Path) -> list[str]:
     return sorted(p.name for p in folder.glob("*.ncf"))
 
 
+def started(command: list[Any], **options: Any) -> subprocess.Popen[bytes]:
+    """Start the command with everything imported already, or as a new interpreter where -j is given.
+
+    Processes of a pool are such interpreters, too, and a signal may meet one as it ends (-j1).
+    """
+    if {"-j1", "-j2"} & set(command):
+        return subprocess.Popen([*NEUCODEC, *command], **options)
+    return Forked(command, **options)
+
+
 class Batch:
     """Raw files of a second each, and one that is a pipe: whoever reads it waits for us."""
 
@@ -61,9 +74,7 @@ class Batch:
 
     def begin(self) -> subprocess.Popen[bytes]:
         """Start it, and wait until it is in the middle of the file that is a pipe."""
-        run = subprocess.Popen(
-            [*NEUCODEC, *self.command], stderr=subprocess.PIPE, start_new_session=True
-        )
+        run = started(self.command, stderr=subprocess.PIPE, start_new_session=True)
         self.feed = self.pipe.open("wb", buffering=0)
         self.feed.write(3 * SECOND)
         until(lambda: self.out.exists() and list(self.out.glob(".m.ncf.*.partial")))
@@ -100,7 +111,9 @@ def test_killed_in_the_middle_of_a_file(run: Run, tmp_path: Path, options: list[
     assert run("verify", batch.out).code == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 def test_interrupted_with_several_at_once(tmp_path: Path, number: signal.Signals) -> None:
     batch = Batch(tmp_path, "-j2")
     stopped = batch.begin()
@@ -114,7 +127,13 @@ def test_interrupted_with_several_at_once(tmp_path: Path, number: signal.Signals
     assert "m.ncf" not in names(batch.out)
 
 
-@pytest.mark.parametrize("options", [["-j1"], ["-j2"]], ids=["alone", "two at once"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param(["-j1"], id="alone"),
+        pytest.param(["-j2"], id="two at once", marks=pytest.mark.slow),
+    ],
+)
 def test_several_signals_back_to_back(tmp_path: Path, options: list[str]) -> None:
     batch = Batch(tmp_path, *options)
     stopped = batch.begin()
@@ -180,9 +199,8 @@ def test_a_full_disk(clip: MakeClip, tmp_path: Path) -> None:
     loud.write_bytes(noise.tobytes())
     brief = tmp_path / "brief.raw"
     brief.write_bytes(SECOND)
-    ran = subprocess.run(
-        [*NEUCODEC, "encode", "-q", "-n16", loud, brief, "--raw", "--rate=16000"],
-        capture_output=True,
+    ran = run_forked(
+        ["encode", "-q", "-n16", loud, brief, "--raw", "--rate=16000"],
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000)),
     )
     assert ran.returncode == 1
@@ -254,9 +272,9 @@ def test_two_batches_into_the_same_directory(run: Run, tmp_path: Path) -> None:
     source.mkdir()
     for number in range(12):
         (source / f"{number:02}.raw").write_bytes(SECOND)
-    command = [*NEUCODEC, "encode", source, "-o", f"{out}/", "--raw", "--rate=16000", "-q"]
+    command = ["encode", source, "-o", f"{out}/", "--raw", "--rate=16000", "-q"]
     batches = [
-        subprocess.Popen([*command, *options], stderr=subprocess.PIPE)
+        started([*command, *options], stderr=subprocess.PIPE)
         for options in ([], ["--skip-existing"])
     ]
     plain, skipping = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import pytest
@@ -29,10 +30,18 @@ def no_gradients() -> Iterator[None]:
 
 
 def published(config: HifiCodecConfig) -> dict[str, dict[str, Tensor]]:
-    """A checkpoint as AcademiCodec saves it, with sensible random weights.
+    """Return a checkpoint as AcademiCodec saves it, with sensible random weights.
 
-    Three state dicts; weight norm everywhere but on the encoder's ``conv_post``.
+    Three state dicts; weight norm everywhere but on the encoder's ``conv_post``. What a test draws
+    at random after that is the same whether the checkpoint had to be made or was there.
     """
+    made = _published(config)
+    torch.manual_seed(0)
+    return made
+
+
+@lru_cache
+def _published(config: HifiCodecConfig) -> dict[str, dict[str, Tensor]]:
     torch.manual_seed(0)
     model = HifiCodec(config).eval()
     audio = signal(10 * config.hop, 24000)

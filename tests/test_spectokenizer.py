@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +39,17 @@ def no_gradients() -> Iterator[None]:
 
 
 def a_model(config: SpecTokenizerConfig = SMALL) -> SpecTokenizer:
-    """Random weights that many different codes come out of."""
+    """Make a network with random weights that many different codes come out of.
+
+    What a test draws at random after that is the same whether they had to be made or were there.
+    """
+    made = deepcopy(_a_model(config))
+    torch.manual_seed(0)
+    return made
+
+
+@lru_cache
+def _a_model(config: SpecTokenizerConfig) -> SpecTokenizer:
     torch.manual_seed(0)
     model = SpecTokenizer(config).eval()
     audio = signal(101 * config.hop, 16000)
