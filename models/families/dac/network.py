@@ -30,7 +30,7 @@ from .rows import RowDecoder
 
 @dataclass(frozen=True)
 class DacConfig:
-    """Constructor arguments; the defaults are the 44.1 kHz model of 8 kbps."""
+    """Constructor arguments; the defaults are those of the 44.1 kHz model of 8 kbps."""
 
     encoder_width: int = 64
     """Channels at the audio's rate, doubled by every stage."""
@@ -39,9 +39,12 @@ class DacConfig:
     rates: Sequence[int] = (2, 4, 8, 8)
     """Downsampling factors of the encoder; the decoder has them in reverse."""
     latent: int = 1024
+    """Channels at the frames' rate between encoder and decoder."""
     codebooks: int = 9
     codebook_size: int = 1024
+    """How many entries each codebook has."""
     codebook_dim: int = 8
+    """Dimensions of an entry."""
 
     @property
     def hop(self) -> int:
@@ -50,7 +53,7 @@ class DacConfig:
 
 
 class ResidualUnit(nn.Sequential):
-    """A dilated convolution and a 1x1, each after a Snake, beside the identity."""
+    """A dilated convolution and one of width 1, each after a Snake, added to the input."""
 
     def __init__(self, width: int, dilation: int) -> None:
         super().__init__(
@@ -61,7 +64,7 @@ class ResidualUnit(nn.Sequential):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Any [B, width, T] to the same shape."""
+        """Turn any [B, width, T] into the same shape."""
         y = x
         for layer in self:
             y = layer(y)
@@ -70,7 +73,7 @@ class ResidualUnit(nn.Sequential):
 
 
 def encoder_block(width: int, stride: int) -> nn.Sequential:
-    """[B, width, T] to [B, 2 * width, T / stride]."""
+    """Make the layers that turn [B, width, T] into [B, 2 * width, T / stride]."""
     return nn.Sequential(
         *(ResidualUnit(width, dilation) for dilation in (1, 3, 9)),
         Snake(width),
@@ -79,7 +82,10 @@ def encoder_block(width: int, stride: int) -> nn.Sequential:
 
 
 def decoder_block(width: int, stride: int) -> nn.Sequential:
-    """[B, width, T] to [B, width / 2, T * stride], one sample less if the stride is odd."""
+    """Make the layers that turn [B, width, T] into [B, width / 2, T * stride].
+
+    If the stride is odd, one sample less comes out.
+    """
     return nn.Sequential(
         Snake(width),
         nn.ConvTranspose1d(width, width // 2, 2 * stride, stride, padding=math.ceil(stride / 2)),
@@ -114,13 +120,13 @@ class Dac(nn.Module):
             nn.Tanh(),
         )
         self.precision = torch.float32
-        """In which decoding computes; encoding is always in float32."""
+        """Type of number in which decoding computes; encoding is always in float32."""
         self._rows: RowDecoder | None = None
         self._building = Lock()
 
     @classmethod
     def load(cls, path: str | Path, config: DacConfig) -> Dac:
-        """Load a checkpoint under the original's or Transformers' names; ModelError if it fails."""
+        """Load a checkpoint with the original's or Transformers' names; ModelError if it fails."""
         checkpoint = read_checkpoint(path)
         tensors = rename(checkpoint.tensors, len(config.rates))
         return restore(lambda: cls(config), tensors, checkpoint.source)
@@ -138,15 +144,15 @@ class Dac(nn.Module):
         return max(-first, last)
 
     def encode(self, audio: Tensor, codebooks: int) -> Tensor:
-        """Audio [B, 1, T] to codes [B, codebooks, ceil(T / hop)] (int64).
+        """Encode audio [B, 1, T] to codes [B, codebooks, ceil(T / hop)] (int64).
 
-        As upstream does before encoding, the last frame is filled up with zeros.
+        The last frame is filled up with zeros, as upstream does it.
         """
         latent: Tensor = self.encoder(F.pad(audio, (0, -audio.shape[-1] % self.config.hop)))
         return self.quantiser.encode(latent.transpose(1, 2), codebooks)
 
     def decode(self, codes: Tensor, before: int = 0, frames: int | None = None) -> Tensor:
-        """Codes [B, K, F] to audio [B, 1, frames * hop], of the frames from ``before`` on.
+        """Decode codes [B, K, F] to audio [B, 1, frames * hop], of the frames from ``before`` on.
 
         A stride of 5 makes upstream's output 8 samples shorter than that; they are zeros here.
         """
@@ -168,7 +174,10 @@ class Dac(nn.Module):
 
 
 def rename(tensors: Mapping[str, Tensor], stages: int) -> dict[str, Tensor]:
-    """Names of the original and of Transformers to this module's; 1x1 projections to matrices."""
+    """Return a checkpoint's tensors by this module's names, from the original's or Transformers'.
+
+    Projections by convolutions of width 1 become matrices. ``stages`` is the number of rates.
+    """
     table = _transformers_table(stages)
     ours = {}
     for name, tensor in tensors.items():
@@ -190,7 +199,7 @@ def rename(tensors: Mapping[str, Tensor], stages: int) -> dict[str, Tensor]:
 
 
 def _transformers_table(stages: int) -> dict[str, str]:
-    """Where Transformers' modules, which all have names of their own, stand in our sequences."""
+    """Map the names of Transformers' modules to their places in this module's sequences."""
     unit = {"snake1": 0, "conv1": 1, "snake2": 2, "conv2": 3}
     table = {}
     for side, resample, first_unit in (

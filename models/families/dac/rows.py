@@ -1,10 +1,10 @@
-"""DAC's decoder for a CPU: the same function, time-major, some hundred rows at a time.
+"""Run DAC's decoder on a CPU: the same function, time-major, some hundred rows at a time.
 
-A row is one moment's channels. The rows at work, and what is computed of them, stay in the cache
-from a residual unit's first Snake to its last addition, where whole tensors would go through
-memory five times for each Snake alone. Convolutions are matrix products of rows; Snake's factors
-and all biases are moved into weights and into the one addition that Snake begins with. Of the
-context around a chunk every layer computes only what later ones still see.
+A row holds the channels of one moment. Rows and what is computed of them stay in the cache from a
+residual unit's first Snake to its last addition; whole tensors would go through memory five times
+for each Snake alone. Convolutions are matrix products of rows. Snake's factors and all biases are
+moved into weights, and into the one addition that Snake begins with. Of the context around a chunk
+every layer computes only what later layers still see.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from neucodec.models.parts.winograd import WinogradConvolution
 
 
 class RowSnake:
-    """Snake times its own frequency, over rows [T, C] to which ``shift`` [C] is still to be added.
+    """Snake times its own frequency, a x + sin(a x)^2, over rows [T, C].
 
-    a x + sin(a x)^2: whoever takes it divides by ``a``, in the weights.
+    ``shift`` [C] is still to be added to the rows. The weights of the next layer divide by ``a``.
     """
 
     def __init__(self, snake: Snake, shift: Tensor, dtype: torch.dtype) -> None:
@@ -33,7 +33,7 @@ class RowSnake:
         self._scale, self._shift = self.a.to(dtype), (self.a * shift).to(dtype)
 
     def __call__(self, x: Tensor, out: Tensor, scratch: Tensor) -> None:
-        """Rows [T, C] to ``out``, which may be the same; ``scratch`` [>= T, C]."""
+        """Apply to rows [T, C] and write ``out``, which may be the same; ``scratch`` [>= T, C]."""
         sine = scratch[: len(x)]
         torch.addcmul(self._shift, self._scale, x, out=out)
         torch.sin(out, out=sine)
@@ -41,21 +41,25 @@ class RowSnake:
 
 
 class PlainConvolution:
-    """A dilated convolution between rows [T, C], without bias, as PyTorch has it."""
+    """A dilated convolution between rows [T, C], without bias, by PyTorch's own.
+
+    It has the interface of `WinogradConvolution`.
+    """
 
     step = 1
+    """Numbers of rows that can be computed are multiples of this."""
 
     def __init__(self, weight: Tensor, dilation: int) -> None:
-        """``weight`` [outputs, inputs, taps]."""
+        """Take ``weight`` [outputs, inputs, taps], as `torch.nn.Conv1d` has it."""
         self._weight = weight[:, :, None].contiguous(memory_format=torch.channels_last)
         self._dilation = dilation
 
     def scratch(self, rows: int) -> Tensor:
-        """None is needed."""
+        """Return an empty tensor: no memory is needed."""
         return self._weight.new_empty(0)
 
     def __call__(self, x: Tensor, scratch: Tensor) -> Tensor:
-        """Rows [T + (taps - 1) * dilation, inputs] to rows [T, outputs]."""
+        """Convolve rows [T + (taps - 1) * dilation, inputs] to rows [T, outputs]."""
         # To PyTorch rows are the channels-last layout of an image one pixel high.
         out = F.conv2d(x.t()[None, :, None], self._weight, dilation=self._dilation)
         return out[0, :, 0].t()
@@ -65,12 +69,12 @@ class Layer(Protocol):
     """A part of the decoder on rows."""
 
     chain: list[Convolution]
-    """The convolutions that it stands for."""
+    """The convolutions that the layer stands for, in order."""
     shift: Tensor
-    """[C] What the rows lack when they come out."""
+    """Bias [C] that is still to be added to the rows that come out."""
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Rows [T, C] to rows, with silence before and behind; the input may be overwritten."""
+        """Turn rows [T, C] into rows, with silence before and behind; may overwrite the input."""
         ...
 
 
@@ -78,7 +82,7 @@ class RowUnit:
     """`neucodec.models.families.dac.network.ResidualUnit` on rows, in place."""
 
     def __init__(self, unit: nn.Sequential, shift: Tensor, dtype: torch.dtype) -> None:
-        """``shift`` [C] is what the rows lack when they come in."""
+        """Take a unit, and the bias ``shift`` [C] that is to be added to the rows that come in."""
         first, wide, second, narrow = unit
         assert isinstance(wide, nn.Conv1d) and isinstance(narrow, nn.Conv1d)
         self.chain = convolutions(unit)
@@ -95,7 +99,7 @@ class RowUnit:
         self.shift = shift + cast(Tensor, narrow.bias)
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Rows [T, C]."""
+        """Turn rows [T, C] into rows of the same shape, in place."""
         width, reach, step = x.shape[1], self._reach, self._wide.step
         tile = min(self._tile, -(-len(x) // step) * step)
         scratch = x.new_empty(tile, width)
@@ -122,6 +126,7 @@ class RowUpsampling:
     """Snake and the transposed convolution of twice the stride behind it, on rows."""
 
     TILE = 1152
+    """How many rows are computed at once."""
 
     def __init__(
         self, snake: Snake, convolution: nn.ConvTranspose1d, shift: Tensor, dtype: torch.dtype
@@ -137,7 +142,7 @@ class RowUpsampling:
         self.shift = cast(Tensor, convolution.bias)
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Rows [T, C] to rows [T * stride, C / 2], one less if the stride is odd."""
+        """Turn rows [T, C] into rows [T * stride, C / 2], one less if the stride is odd."""
         count, width = x.shape
         out = x.new_empty(count + 1, self._weight.shape[1])
         scratch = x.new_empty(self.TILE, width)
@@ -175,7 +180,7 @@ class RowDecoder:
         self._taps = (last.weight[0] / self._snake.a[:, None]).to(dtype).contiguous()
 
     def __call__(self, latent: Tensor, start: int, stop: int) -> Tensor:
-        """Samples [B, 1, stop - start] of what a latent [B, latent, F] is decoded to."""
+        """Decode a latent [B, latent, F] to the samples [B, 1, stop - start] from ``start`` on."""
         return torch.stack([self._audio(item[None], start, stop) for item in latent])[:, None]
 
     def _audio(self, latent: Tensor, start: int, stop: int) -> Tensor:
@@ -197,7 +202,7 @@ class RowDecoder:
         return audio[start - begin : stop - begin]
 
     def _output(self, x: Tensor) -> Tensor:
-        """Rows [T, C] to audio [T]."""
+        """Turn the last layer's rows [T, C] into audio [T]."""
         # One output: every row's share in the samples around it, then their sums.
         count = self._taps.shape[1]
         shares = torch.zeros(len(x) + count - 1, count, dtype=torch.float32)

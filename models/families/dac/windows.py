@@ -1,5 +1,8 @@
-"""Windows of codes as the package ``descript-audio-codec`` decodes them: each by itself, by
-convolutions that pad nothing, one window's audio directly behind the other's."""
+"""Decode windows of codes as the package ``descript-audio-codec`` does.
+
+Each window is decoded by itself, by convolutions that pad nothing, and its audio follows directly
+that of the window before.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from .network import Dac, ResidualUnit
 
 
 def unpadded(layer: nn.Module, x: Tensor) -> Tensor:
-    """What a layer of `Dac.decoder` makes of [B, C, T] without padding: fewer samples."""
+    """Put [B, C, T] through a layer of `Dac.decoder` without padding: fewer samples come out."""
     if isinstance(layer, nn.Conv1d):
         return F.conv1d(x, layer.weight, layer.bias, layer.stride, 0, layer.dilation, layer.groups)
     if isinstance(layer, nn.ConvTranspose1d):
@@ -34,7 +37,7 @@ def unpadded(layer: nn.Module, x: Tensor) -> Tensor:
 
 
 def trim_of(layers: list[Convolution]) -> int:
-    """By how many samples F frames fall short of F * hop where nothing is padded."""
+    """Return by how many samples F frames fall short of F * hop where nothing is padded."""
     short = 0
     for layer in layers:
         stride, span = layer.stride[0], layer.dilation[0] * (layer.kernel_size[0] - 1)
@@ -46,23 +49,25 @@ def trim_of(layers: list[Convolution]) -> int:
 
 
 class WindowCodec(ContextCodec):
-    """Decodes what the package has encoded in windows; encodes nothing, since windows take more
-    codes than the whole signal does."""
+    """Codec that decodes what the package has encoded in windows.
+
+    It encodes nothing, since windows take more codes than the whole signal.
+    """
 
     def encode(
         self, chunk: AudioChunk, codebooks: int, state: State = None
     ) -> tuple[CodeChunk, State]:
-        """Always a ModelError."""
+        """Raise ModelError: windows can only be decoded."""
         raise ModelError(f"{self.card.name} in windows can only be decoded")
 
     @torch.inference_mode()
     def decode(self, chunk: CodeChunk, state: State = None) -> tuple[Tensor, State]:
-        """Audio [B, 1, frames * hop - chunk_trim]."""
+        """Decode a window to audio [B, 1, frames * hop - chunk_trim]; see `Codec.decode`."""
         network = self.network
         assert isinstance(network, Dac)
         latent = network.quantiser.decode(chunk.codes.to(self.device))
         return unpadded(network.decoder, latent.transpose(1, 2)).cpu(), None
 
     def window(self, frames: int) -> Tensor:
-        """Windows do not overlap."""
+        """Return ones [frames * hop - chunk_trim]: windows do not overlap."""
         return torch.ones(frames * self.card.hop - self.card.chunk_trim, dtype=torch.float32)

@@ -30,23 +30,24 @@ class EncodecConfig(SeanetConfig):
     """Constructor arguments; the defaults are those of the 24 kHz model."""
 
     normalise: bool = False
-    """Code audio at unit level, with its scale beside the codes."""
+    """Whether audio is coded at unit level, with its scale beside the codes."""
     segment: int | None = None
-    """Samples that are coded at once, None for the whole signal."""
+    """How many samples are coded at once; None for the whole signal."""
     stride: int | None = None
-    """Samples from one segment's start to the next's."""
+    """Samples from one segment's start to the next's; None where there are no segments."""
     codebooks: int = 32
     codebook_size: int = 1024
+    """How many entries each codebook has."""
 
 
 class Encodec(nn.Module):
     """Either EnCodec network, in inference form."""
 
     together = LANES
-    """Segments that a CPU best codes at once: its LSTM reads its weights once for all of them."""
+    """How many segments a CPU best codes at once: its LSTM reads its weights once for all."""
     start = KERNEL
-    """Frames that must be there before a stream's first ones come out: reflection at the start
-    of the signal needs as many real samples as the widest layer pads."""
+    """How many frames must have come before the first of a stream are coded: reflection at the
+    start of the signal needs as many real samples as the widest layer pads."""
 
     def __init__(self, config: EncodecConfig) -> None:
         super().__init__()
@@ -61,15 +62,15 @@ class Encodec(nn.Module):
 
     @classmethod
     def load(cls, path: str | Path, config: EncodecConfig) -> Encodec:
-        """Load a checkpoint under the original's or Transformers' names; ModelError if it fails."""
+        """Load a checkpoint with the original's or Transformers' names; ModelError if it fails."""
         checkpoint = read_checkpoint(path)
         return restore(lambda: cls(config), rename(checkpoint.tensors), checkpoint.source)
 
     def encode(self, audio: Tensor, codebooks: int) -> tuple[Tensor, Tensor | None]:
-        """Code a whole signal or segment.
+        """Encode a whole signal or segment [B, C, T] to codes and scale.
 
-        Audio [B, C, T] to codes [B, codebooks, ceil(T / hop)] (int64) and, where the model
-        normalises, the scale [B] that was divided out (None otherwise).
+        Codes are [B, codebooks, ceil(T / hop)] (int64); the scale [B], which was divided out, is
+        None where the model does not normalise.
         """
         scale = None
         if self.config.normalise:
@@ -78,7 +79,10 @@ class Encodec(nn.Module):
         return self._encode(audio, codebooks, Carry()), scale
 
     def decode(self, codes: Tensor, scale: Tensor | None = None) -> Tensor:
-        """Codes [B, K, F] and scale [B] of a whole signal or segment to audio [B, C, F * hop]."""
+        """Decode codes [B, K, F] and scale [B] of a whole signal or segment.
+
+        Returns audio [B, C, F * hop].
+        """
         audio = self._decode(codes, Carry())
         return audio if scale is None else audio * scale[:, None, None]
 
@@ -158,7 +162,7 @@ class Encodec(nn.Module):
         return self._through(self.decoder, self.quantiser.decode(codes).transpose(1, 2), carry)
 
     def _through(self, half: Encoder | Decoder, x: Tensor, carry: Carry) -> Tensor:
-        """What the encoder or the decoder makes of [B, C, T]."""
+        """Put [B, C, T] through the encoder or the decoder, on rows where that can be done."""
         if x.device.type == "cpu" and not torch.is_grad_enabled():
             on_rows = self._as_rows(half)
             if on_rows.takes(x, carry):
@@ -198,7 +202,7 @@ _RENAMED = [
 
 
 def rename(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Names of the original and of Transformers to this module's.
+    """Return a checkpoint's tensors by this module's names, from the original's or Transformers'.
 
     Drops what only the codebooks' training needs: their moving averages and usage counts.
     """

@@ -1,9 +1,9 @@
-"""SEANet for a CPU: the same function as `parts.seanet`, time-major, block by block.
+"""Run SEANet on a CPU: the same function as `parts.seanet`, time-major, block by block.
 
-Every kernel is a whole number of strides wide, so with rows taken together by strides each
-convolution is a sum of matrix products of those, shifted: nothing is unfolded. A residual unit goes
-through rows that stay in the cache from its first ELU to the one behind it. Norms over a whole
-signal are gathered while it is written, and applied where it is read next.
+Every kernel is a whole number of strides wide. So if each stride of rows is taken as one long row,
+a convolution is a sum of matrix products of shifted rows, and nothing is unfolded. A residual unit
+works on rows that stay in the cache from its first ELU to the one behind it. A norm over a whole
+signal is gathered while the signal is written, and applied where it is read next.
 """
 
 from __future__ import annotations
@@ -28,24 +28,25 @@ from neucodec.models.parts.signal_rows import Affine, Moments, Rows, blocks, elu
 from neucodec.models.parts.winograd import TwoTaps, product
 
 LANES = 6
-"""Segments that go through the LSTM at once, filled up with silence: it reads its weights once for
-all of them."""
+"""How many segments go through the LSTM at once, so that it reads its weights once for all; where
+there are fewer, silence fills up the rest."""
 _FEW = 2
-"""Channels, audio's, up to which all taps of a convolution are one product."""
+"""Up to this many channels, as audio has, all taps of a convolution are one product."""
 
 
 class Layer(Protocol):
     """A layer of SEANet on rows."""
 
     def __call__(self, x: Rows, carry: Carry) -> Rows:
-        """All of a signal."""
+        """Put a whole signal or a chunk of a stream through the layer."""
         ...
 
 
 class RowConvolution:
-    """`Conv`; its norm is left for whoever reads the rows."""
+    """`Conv` on rows. Its norm is not applied, but handed on with the rows as ``affine``."""
 
     def __init__(self, conv: Conv) -> None:
+        """Take over a layer, whose weights are put into another order."""
         self.conv = conv
         weight = conv.conv.weight
         self.outputs, inputs, self._kernel = weight.shape
@@ -64,12 +65,14 @@ class RowConvolution:
             self._two = TwoTaps(first, second, self._added)
 
     def moments(self) -> Moments | None:
-        """Of what comes out, for the norm that waits for it; None where there is none."""
+        """Make a collector of this layer's output statistics; None unless a GroupNorm follows."""
         return Moments(self._norm, self.bias) if self._norm else None
 
     def apply(self, rows: Tensor, out: Tensor) -> Tensor:
-        """Rows [N + what is seen around them, in] to ``out`` [N, out], before a norm without bias,
-        as `Moments` has it."""
+        """Convolve rows [N + reach, in] into ``out`` [N, out].
+
+        Where a norm follows, the bias is left out, as `Moments` expects.
+        """
         groups, count = rows.view(-1, self._wide), len(out)
         if self._two:
             return self._two(groups, out)
@@ -80,7 +83,7 @@ class RowConvolution:
         return out
 
     def __call__(self, x: Rows, carry: Carry) -> Rows:
-        """All of a signal."""
+        """Put a whole signal or a chunk of a stream through the layer."""
         padded, stride = x.padded(carry, self.conv), self.conv.stride
         seen = self._kernel - stride
         out = Rows.empty((len(padded) - seen) // stride, self.outputs, x.margin)
@@ -99,13 +102,13 @@ class RowConvolution:
         return out
 
     def _of_few(self, rows: Tensor, out: Tensor) -> Tensor:
-        """`apply` with what each output sees side by side."""
+        """Do as `apply`, with all inputs of an output side by side: one product for few inputs."""
         inputs = rows.shape[1]
         windows = rows.as_strided((len(out), self._kernel * inputs), (inputs, 1))
         return product(self._added, windows.contiguous(), self.taps.flatten(0, 1), out)
 
     def _few_of(self, rows: Tensor, out: Tensor) -> Tensor:
-        """`apply` by the share that each row has in all that see it; then the shares' sums."""
+        """Do as `apply`, with each row's share in every output that sees it, then their sums."""
         shares = rows @ self.taps.transpose(0, 1).flatten(1)
         each, wide = shares.shape[1], self.outputs
         seen = shares.as_strided((len(out), self._kernel, wide), (each, each + wide, 1))
@@ -114,9 +117,10 @@ class RowConvolution:
 
 
 class RowTransposed:
-    """`ConvTranspose`; its norm is left for whoever reads the rows."""
+    """`ConvTranspose` on rows. Its norm is handed on with the rows as ``affine``."""
 
     def __init__(self, conv: ConvTranspose) -> None:
+        """Take over a layer, whose weights are put into another order."""
         self._conv, weight = conv, conv.conv.weight
         self._inputs, self._outputs, _ = weight.shape
         # As above: [in, kernel, out].
@@ -129,13 +133,13 @@ class RowTransposed:
         self._taps = TwoTaps(following, own, None if self._norm else self._bias.repeat(conv.stride))
 
     def __call__(self, x: Rows, carry: Carry) -> Rows:
-        """All of a signal."""
+        """Put a whole signal or a chunk of a stream through the layer."""
         count, stride = len(x.inner), self._conv.stride
         before = x.inner.new_zeros(1, self._inputs) if carry.first else carry.take()
         if not carry.last:
             carry.leave(x.inner[-1:])
         rows = x.between(before, before.new_zeros(1, self._inputs))
-        # A norm sees what is behind the last row's samples, and at the start what is cut off.
+        # A norm also sees what lies behind the last row's samples, and what is cut at the start.
         groups = count + 1 if self._norm or self._conv.trim else count
         out = Rows.empty(groups * stride, self._outputs, x.margin)
         moments = Moments(self._norm, self._bias) if self._norm else None
@@ -149,7 +153,7 @@ class RowTransposed:
 
 
 class RowUnit:
-    """`ResidualUnit` and the ELU that comes behind every one."""
+    """`ResidualUnit` on rows, with the ELU that follows every one."""
 
     def __init__(self, unit: ResidualUnit) -> None:
         _, wide, _, narrow = unit.block
@@ -159,7 +163,7 @@ class RowUnit:
         self._bias = self._narrow.bias + self._shortcut.bias
 
     def __call__(self, x: Rows, carry: Carry) -> Rows:
-        """All of a signal; what came in is lost."""
+        """Put a whole signal or a chunk of a stream through the layer; the input is overwritten."""
         norms = tuple(layer.moments() for layer in (self._shortcut, self._wide, self._narrow))
         if x.affine and all(norms):
             return self._in_steps(
@@ -181,7 +185,7 @@ class RowUnit:
     def _in_steps(
         self, x: Rows, affine: Affine, norms: tuple[Moments, Moments, Moments], carry: Carry
     ) -> Rows:
-        """The same with norms, each of which has to wait for the whole of a signal."""
+        """Do the same with norms, each of which has to wait for the whole signal."""
         conv = self._wide.conv
         padded = x.padded(carry, conv)
         own, (factor, term) = conv.reach - conv.ahead, affine
@@ -209,32 +213,32 @@ class RowUnit:
 
 
 class RowCoder:
-    """A whole encoder or decoder.
+    """A whole encoder or decoder on rows, without gradients.
 
     Signals go through convolutions one by one, which keeps them in the cache, and through the LSTM
-    together, which reads its weights once for all. No gradients.
+    together, which reads its weights once for all.
     """
 
     def __init__(self, layers: nn.ModuleList, config: SeanetConfig) -> None:
-        """Of an `Encoder` or a `Decoder`, whose weights are put into another order."""
-        # The most rows that a layer sees beyond a signal's end, or lacks of a whole stride.
+        """Take over the layers of an `Encoder` or a `Decoder`, and reorder their weights."""
+        # The most rows that a layer sees beyond a signal's end, or lacks for a whole stride.
         self._margin = max(KERNEL, 2 * max(config.ratios))
         hop = math.prod(layer.stride for layer in layers if isinstance(layer, Conv))
-        # So many that none has to be lengthened by zeros to be reflected: before a norm they would
-        # have to be something else.
+        # With norms a signal must be so long that it can be reflected without added zeros, which
+        # would have to be other numbers before a norm.
         self._normed = config.group_norm
-        self._least = KERNEL * hop if config.group_norm else 1
+        self._min_length = KERNEL * hop if config.group_norm else 1
         at = next(k for k, layer in enumerate(layers) if isinstance(layer, Lstm))
         self._before, self._after = _on_rows(layers[:at]), _on_rows(layers[at + 1 :])
         self._lstm, self._in_segments = cast(Lstm, layers[at]), not config.causal
 
     def takes(self, x: Tensor, carry: Carry) -> bool:
-        """Whether it can do these chunks: one at a time, or whole signals."""
+        """Return whether chunks [B, C, T] can be run on rows: whole signals, or one chunk alone."""
         whole = carry.first and carry.last
-        return (whole or (len(x) == 1 and not self._normed)) and x.shape[-1] >= self._least
+        return (whole or (len(x) == 1 and not self._normed)) and x.shape[-1] >= self._min_length
 
     def __call__(self, x: Tensor, carry: Carry) -> Tensor:
-        """Chunks [B, C, T] to [B, C', T'], as `Encoder` and `Decoder` do it."""
+        """Put chunks [B, C, T] through all layers, to [B, C', T']."""
         signals = [self._run(self._before, self._rows(item.t()), carry) for item in x]
         steps = torch.stack([x.done() for x in signals], dim=1)
         signals.clear()
@@ -243,8 +247,10 @@ class RowCoder:
         return torch.stack([self._run(self._after, item, carry).done() for item in rows]).mT
 
     def _recur(self, steps: Tensor, carry: Carry) -> Tensor:
-        """Put steps [B, C, F] through the LSTM, always as many at once: how a product is summed
-        depends on its rows."""
+        """Put steps [B, C, F] through the LSTM, always the same number of segments at once.
+
+        How a matrix product is summed depends on its number of rows.
+        """
         lanes = LANES if self._in_segments else 1
         filled = F.pad(steps, (0, 0, 0, 0, 0, -len(steps) % lanes))
         parts = [cast(Tensor, self._lstm(part, carry)) for part in torch.split(filled, lanes)]
@@ -263,7 +269,10 @@ class RowCoder:
 
 
 def _on_rows(layers: nn.ModuleList) -> list[Layer]:
-    """Layers beside the LSTM. Their ELUs all come behind a unit or the LSTM, and are theirs."""
+    """Make the convolutions before or behind the LSTM.
+
+    Every ELU follows a residual unit or the LSTM and is computed there, so none is left here.
+    """
     found: list[Layer] = []
     for layer in layers:
         if isinstance(layer, Conv):

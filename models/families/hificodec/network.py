@@ -25,12 +25,14 @@ from neucodec.models.parts.receptive_field import convolutions, receptive_field
 from neucodec.models.parts.state_dict import read_checkpoint, restore
 
 SLOPE = 0.1
-"""Of the leaky ReLUs, but for the encoder's last."""
+"""Slope of all leaky ReLUs but the encoder's last."""
 LAST_SLOPE = 0.01
+"""Slope of the encoder's last leaky ReLU."""
 BRANCHES = (3, 7, 11)
 """Kernels of the parallel residual blocks behind each change of rate; the encoder has them in
 reverse."""
 DILATIONS = (1, 3, 5)
+"""Dilations of the convolutions in a residual block."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,9 @@ class HifiCodecConfig:
     groups: int = 2
     """Parts of the latent that are quantised by themselves."""
     stages: int = 2
-    """Residual stages in each group."""
+    """Codebooks, one after the other, in each group."""
     codebook_size: int = 1024
+    """How many entries each codebook has."""
 
     @property
     def hop(self) -> int:
@@ -66,7 +69,7 @@ class HifiCodecConfig:
 
 
 class ResidualBlock(nn.Module):
-    """HiFi-GAN's residual block "1": three dilated convolutions, each with a plain one behind."""
+    """HiFi-GAN's residual block "1": three dilated convolutions, each followed by a plain one."""
 
     def __init__(self, width: int, kernel: int) -> None:
         super().__init__()
@@ -79,7 +82,7 @@ class ResidualBlock(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Any [B, width, T] to the same shape."""
+        """Turn any [B, width, T] into the same shape."""
         for dilated, plain in zip(self.convs1, self.convs2, strict=True):
             y = plain(F.leaky_relu_(dilated(F.leaky_relu(x, SLOPE)), SLOPE))
             x = y + x
@@ -87,7 +90,7 @@ class ResidualBlock(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Audio [B, 1, T] to latent [B, latent, T / hop]."""
+    """HiFi-GAN's generator backwards, with norms: audio to latent."""
 
     def __init__(self, c: HifiCodecConfig) -> None:
         super().__init__()
@@ -106,11 +109,11 @@ class Encoder(nn.Module):
         self.conv_post = nn.Conv1d(width, width, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Audio [B, 1, T] to latent [B, latent, T / hop], T a multiple of the hop."""
+        """Turn audio [B, 1, T], T a multiple of the hop, into a latent [B, latent, T / hop]."""
         x = self.conv_pre(x)
         for i, down in enumerate(self.ups):
             x = down(F.leaky_relu(x, SLOPE))
-            # What is normalised is the sum so far, after each branch is added: not the branches.
+            # After each branch is added the sum so far is normalised, not the branches.
             first, *others = range(i * len(BRANCHES), (i + 1) * len(BRANCHES))
             total = self.normalize[first](self.resblocks[first](x))
             for k in others:
@@ -137,7 +140,7 @@ class Generator(nn.Module):
         self.conv_post = nn.Conv1d(width, 1, 7, padding=3)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Latent [B, latent, F] to audio [B, 1, F * hop]."""
+        """Turn a latent [B, latent, F] into audio [B, 1, F * hop]."""
         x = self.conv_pre(x)
         for i, up in enumerate(self.ups):
             x = up(F.leaky_relu(x, SLOPE))
@@ -147,7 +150,7 @@ class Generator(nn.Module):
         return audio.tanh()
 
     def widest(self) -> list[nn.Conv1d | nn.ConvTranspose1d]:
-        """The chain of convolutions that sees furthest: the widest of the parallel branches."""
+        """Return the chain of convolutions that sees furthest: through the widest branches."""
         chain: list[nn.Module] = [self.conv_pre]
         for i, up in enumerate(self.ups):
             chain += [up, self.resblocks[(i + 1) * len(BRANCHES) - 1]]
@@ -182,7 +185,7 @@ class HifiCodec(nn.Module):
         return max(-first, last)
 
     def encode(self, audio: Tensor, codebooks: int) -> Tensor:
-        """Audio [B, 1, F * hop] to codes [B, codebooks, F] (int64).
+        """Encode audio [B, 1, F * hop] to codes [B, codebooks, F] (int64).
 
         The order is upstream's: every group's first stage, then every group's second. The
         number of codebooks is a multiple of the number of groups. A length that is no multiple
@@ -199,7 +202,7 @@ class HifiCodec(nn.Module):
         return torch.stack(codes, dim=2).flatten(1, 2)
 
     def decode(self, codes: Tensor) -> Tensor:
-        """Codes [B, K, F] to audio [B, 1, F * hop]."""
+        """Decode codes [B, K, F] to audio [B, 1, F * hop]."""
         batch, _, frames = codes.shape
         parts = codes.reshape(batch, -1, self.config.groups, frames).unbind(2)
         latent = torch.cat(
@@ -214,7 +217,7 @@ class HifiCodec(nn.Module):
 
 
 def rename(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The published names to this module's; only the codebooks' differ."""
+    """Return a published checkpoint's tensors by this module's names; only codebooks' differ."""
     ours = {}
     for name, tensor in tensors.items():
         found = re.fullmatch(r"quantizer\.quantizer_modules(2?)\.(\d+)\.embedding\.weight", name)

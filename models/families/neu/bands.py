@@ -1,4 +1,4 @@
-"""Bands in which a codec sees and gives magnitudes, where single bins are finer than the ear."""
+"""Gather spectral magnitudes in bands, where single bins are finer than the ear."""
 
 from __future__ import annotations
 
@@ -11,16 +11,19 @@ from torch import Tensor, nn
 class Bands(nn.Module):
     """Overlapping triangles, a bin wide at the bottom and wider and wider above.
 
-    Band ``k`` of ``n`` is about bin ``a * sinh(k / a)``: one a bin as long as that is below ``a``,
-    in proportion to frequency far above it, as the ear's bands are (Traunmueller, JASA 88, 1990).
-    Between the middles of bands logarithms of magnitudes run straight.
+    Band ``k`` of ``n`` is about bin ``a * sinh(k / a)``: below bin ``a`` there is about one band a
+    bin, far above it a band is as wide as is in proportion to its frequency, as the ear's are
+    (Traunmueller, JASA 88, 1990). From bands to bins, logarithms of magnitudes are interpolated
+    linearly.
     """
 
     gather: Tensor
+    """Weights [bins, count] by which powers of bins become powers of bands."""
     spread: Tensor
+    """Weights [count, bins] by which levels of bands become levels of bins."""
 
     def __init__(self, bins: int, count: int) -> None:
-        """``count`` bands of ``bins`` bins, fewer than those."""
+        """Make ``count`` bands of ``bins`` bins; ValueError unless there are fewer bands."""
         super().__init__()
         if not 2 <= count < bins:
             raise ValueError(f"{count} bands of {bins} bins: give 2 to {bins - 1}")
@@ -33,16 +36,19 @@ class Bands(nn.Module):
         self.register_buffer("gather", gather.contiguous(), persistent=False)
 
     def magnitudes(self, power: Tensor) -> Tensor:
-        """Powers of bins [..., bins] to magnitudes in bands [..., count]: roots of mean powers."""
+        """Turn powers of bins [..., bins] into magnitudes of bands [..., count]: roots of means."""
         return (power @ self.gather).sqrt()
 
     def bins(self, level: Tensor) -> Tensor:
-        """Logarithms of magnitudes in bands [..., count] to those of bins [..., bins]."""
+        """Turn logarithms of magnitudes of bands [..., count] into those of bins [..., bins]."""
         return level @ self.spread
 
 
 def _middles(bins: int, count: int) -> NDArray[np.float64]:
-    """Places of bands among bins, the first and the last at either end."""
+    """Return the places [count] of the bands' middles among the bins, from the first to the last.
+
+    ``a`` is found by bisection, so that the last band is at the last bin.
+    """
     last, steps = bins - 1, count - 1
     low, high = steps / 700, 1e6  # of a, between which sinh neither overflows nor loses its curve
     for _ in range(200):

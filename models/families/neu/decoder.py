@@ -1,6 +1,6 @@
-"""Neu's decoder for inference: the same function as `Neu.decode`, see `inference`.
+"""Run Neu's decoder for inference: the same function as `Neu.decode`, see `inference`.
 
-Codebooks, too, are multiplied with the first layer when the weights are loaded.
+The codebooks, too, are multiplied with the first layer when the weights are loaded.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from .network import Neu
 
 _ALIGNED = 16
-"""A matrix product is up to half as fast again where its rows have a multiple of that many floats,
-the width of a vector register."""
+"""A matrix product is up to half as fast again if its rows have a multiple of this many floats, the
+width of a vector register."""
 
 
 class NeuDecoder:
@@ -55,10 +55,9 @@ class NeuDecoder:
         self._direction = [Linear(*layer, device) for layer in direction]
 
     def __call__(self, codes: Tensor, before: int = 0, own: int | None = None) -> Tensor:
-        """Codes [B, K, F] to windowed audio [B, F * hop + 2 * context], see `Neu.decode`.
+        """Decode codes [B, K, F] to windowed audio [B, F * hop + 2 * context], see `Neu.decode`.
 
-        Of the frames the ``own`` ones from ``before`` on are the chunk's, and decide where its
-        noise begins.
+        The ``own`` frames from ``before`` on are the chunk's, and decide where its noise begins.
         """
         batch, count, frames = codes.shape
         places = (codes + self._starts[:count, None]).transpose(1, 2)
@@ -68,7 +67,7 @@ class NeuDecoder:
         spectra = frames * self._stack
 
         def each(stacked: Tensor, width: int) -> Tensor:
-            """Rows without what only fills them, by spectra: [B, F * stack, width]."""
+            """Split rows by spectra, [B, F * stack, width], without what only fills them up."""
             return stacked[:, : self._stack * width].reshape(batch, spectra, width)
 
         size = self._level(rows)

@@ -1,7 +1,7 @@
-"""Neu's encoder for inference: the same function as `Neu.encode`, see `inference`.
+"""Run Neu's encoder for inference: the same function as `Neu.encode`, see `inference`.
 
-The quantiser never goes back to the latent: it projects that for all codebooks at once, and what an
-entry takes from the residual is taken from the projections that are still to be coded.
+The quantiser never goes back to the latent. It projects the latent for all codebooks at once, and
+subtracts what an entry takes from the residual from the projections that are still to be coded.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class _Chain:
-    """`ResidualQuantiser.encode`."""
+    """`ResidualQuantiser.encode` with all products that do not depend on the latent made before."""
 
     def __init__(self, quantiser: ResidualQuantiser) -> None:
         books = quantiser.stages()
@@ -44,7 +44,7 @@ class _Chain:
         self._down = Linear(downs, biases, device)
 
     def __call__(self, latent: Tensor, count: int) -> Tensor:
-        """Latent [N, D] to codes [N, count] (int64)."""
+        """Encode a latent [N, D] to codes [N, count] (int64)."""
         dim = self._dim
         points = torch.addmm(
             self._down.bias[: count * dim], latent, self._down.weight[:, : count * dim]
@@ -81,7 +81,7 @@ class NeuEncoder:
         self._chain = _Chain(network.quantiser)
 
     def __call__(self, audio: Tensor, codebooks: int) -> Tensor:
-        """Audio [B, F * hop + 2 * context] to codes [B, codebooks, F], see `Neu.encode`."""
+        """Encode audio [B, F * hop + 2 * context] to codes [B, codebooks, F], see `Neu.encode`."""
         spectrum = torch.view_as_real(self._spectrum.analyse(audio))  # [B, F * stack, bins, 2]
         batch, frames = spectrum.shape[0], spectrum.shape[1] // self._stack
         real, imaginary = spectrum.flatten(0, 1).unbind(-1)

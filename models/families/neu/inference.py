@@ -1,8 +1,8 @@
-"""Neu's layers for inference: the same functions as in training, in fewer passes over memory.
+"""Run Neu's layers for inference: the same functions as in training, in fewer passes over memory.
 
-What is constant beside each other is multiplied once, when the weights are loaded: layer norms with
-the layers after them, the scales of residuals with the layers before them. Results differ from
-those of the network by no more than rounding.
+Adjacent constants are multiplied once, when the weights are loaded: layer norms with the layers
+after them, the scales of residuals with the layers before them. Results differ from those of the
+network by no more than rounding.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 
 def exact(parameter: Tensor) -> Tensor:
-    """In float64, for what is done once, on loading; on the CPU, as not every device has it."""
+    """Return a parameter in float64, for what is computed once, when the weights are loaded.
+
+    It is on the CPU, since not every device has float64.
+    """
     return parameter.detach().cpu().double()
 
 
@@ -26,23 +29,23 @@ class Linear:
     """A linear layer ``x @ weight + bias``, with the weights as the product reads them."""
 
     def __init__(self, weight: Tensor, bias: Tensor, device: torch.device) -> None:
-        """From a weight [out, in], as torch has it."""
+        """Take a weight [out, in] and a bias [out], as torch has them."""
         self.weight = weight.float().T.contiguous().to(device)
         self.bias = bias.float().contiguous().to(device)
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Rows [N, in] to rows [N, out]."""
+        """Turn rows [N, in] into rows [N, out]."""
         return torch.addmm(self.bias, x, self.weight)
 
 
 def after_norm(norm: nn.LayerNorm, layer: nn.Linear) -> tuple[Tensor, Tensor]:
-    """Weight and bias of a linear layer that takes what the norm gives before scale and shift."""
+    """Return weight and bias of a linear layer with the scale and shift of the norm before it."""
     weight = exact(layer.weight)
     return weight * exact(norm.weight), exact(layer.bias) + weight @ exact(norm.bias)
 
 
 class Block:
-    """`ConvNeXtBlock`, added to its input in place."""
+    """`ConvNeXtBlock` for inference, which adds its result to its input in place."""
 
     def __init__(self, block: ConvNeXtBlock) -> None:
         self.width = block.depthwise.out_channels
@@ -57,7 +60,7 @@ class Block:
         self.reduce = Linear(weight * scale[:, None], bias * scale, device)
 
     def __call__(self, x: Tensor) -> None:
-        """Frames [B, F, C], which change."""
+        """Run the block on frames [B, F, C], which are overwritten."""
         # Two dimensions with channels last is how frames lie in memory already.
         image = x.transpose(1, 2)[:, :, None]
         y = F.conv2d(image, self.taps, self.tap_bias, padding=self.padding, groups=self.width)
@@ -67,15 +70,17 @@ class Block:
 
 
 class Middle:
-    """What is between the first and the last linear layer of a `Trunk`, without the last norm's
-    scale and shift."""
+    """The layers between the first and the last linear layer of a `Trunk`.
+
+    The last norm's scale and shift are left out; `after_norm` puts them into the last layer.
+    """
 
     def __init__(self, trunk: Trunk) -> None:
         self._norm = trunk.input_norm
         self._blocks = [Block(cast("ConvNeXtBlock", block)) for block in trunk.blocks]
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Frames [B, F, C] to rows [B * F, C]."""
+        """Turn frames [B, F, C] into rows [B * F, C]."""
         x = self._norm(x)
         for block in self._blocks:
             block(x)

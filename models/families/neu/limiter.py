@@ -1,4 +1,7 @@
-"""A bound on the energy of decoded chunks, which is known before: they were coded at unit level."""
+"""Limit the energy of decoded chunks.
+
+Chunks are encoded at unit RMS, so a decoded mean square above `MOST` is an artefact.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +9,21 @@ import torch
 from torch import Tensor
 
 MOST = 1.25
-"""Mean square of a chunk. One in fifty held-out chunks comes out louder, a sweep ten times so."""
+"""Largest mean square of a chunk. Without a limit one in fifty held-out chunks comes out louder,
+and a sweep ten times as loud."""
 
 
 def limit(audio: Tensor, hop: int) -> Tensor:
-    """Chunks [B, H * hop], the loudest hops of each turned down to one level so that the mean
-    square is about `MOST`. What is quieter stays as it is, and so do chunks within that."""
+    """Turn down the loudest hops of chunks [B, H * hop] to one level.
+
+    The mean square of each chunk becomes about `MOST`. Quieter hops, and chunks below the limit,
+    stay as they are.
+    """
     hops = audio.reshape(audio.shape[0], -1, hop)
     energy = hops.square().mean(-1)
     count = energy.shape[1]
     rising = torch.sort(energy, dim=-1).values
-    # If all hops but the k quietest come down to one level, there is left for each of them:
+    # If all hops but the k quietest come down to one level, this is left for each of them.
     left = MOST * count - (rising.cumsum(-1) - rising)
     others = count - torch.arange(count, dtype=audio.dtype, device=audio.device)
     level = (left / others).amax(-1, keepdim=True)

@@ -25,28 +25,36 @@ class NeuConfig:
     """Constructor arguments, as they stand on the card."""
 
     window: int = 2048
+    """Samples of a spectrum's window: four hops."""
     hop: int = 512
+    """Samples from one spectrum to the next."""
     phase_bins: int = 256
     """How many of the lowest bins show their phase to the encoder."""
     encoder_width: int = 256
+    """Channels of the encoder's blocks."""
     encoder_blocks: int = 5
     decoder_width: int = 288
+    """Channels of the decoder's blocks."""
     decoder_blocks: int = 7
     expansion: int = 3
+    """Width of a block's inner layer, as a multiple of its channels."""
     latent: int = 256
+    """Dimensions of the latent."""
     codebooks: int = 16
     codebook_size: int = 1024
+    """How many entries each codebook has."""
     codebook_dim: int = 8
+    """Dimensions of an entry."""
     decoder_phase_bins: int = 0
-    """How many of the lowest bins the decoder gives a phase; the others get noise for one, see
-    `neucodec.models.parts.phase`. 0: all have the decoder's."""
+    """How many of the lowest bins get their phase from the decoder; the others get noise, see
+    `neucodec.models.parts.phase`. 0: all bins get theirs from the decoder."""
     bands: int = 0
     """In how many `Bands` encoder and decoder have magnitudes; 0: in every bin."""
     stack: int = 1
-    """Spectra, ``hop`` apart, in one frame of codes."""
+    """How many spectra, ``hop`` apart, are in one frame of codes."""
     fade_frames: int = 0
-    """Frames that adjacent chunks share, fading from one to the other: the outermost frames of a
-    chunk, which the decoder sees without a neighbour, count least."""
+    """How many frames adjacent chunks share, fading from one to the other: the outermost frames of
+    a chunk, which the decoder sees without a neighbour, count least."""
 
 
 class ConvNeXtBlock(nn.Module):
@@ -64,7 +72,7 @@ class ConvNeXtBlock(nn.Module):
         self.scale = nn.Parameter(torch.full((width,), scale))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Frames [B, F, C] to frames of the same shape."""
+        """Turn frames [B, F, C] into frames of the same shape."""
         y = self.depthwise(x.transpose(1, 2)).transpose(1, 2)
         y = self.reduce(F.gelu(self.expand(self.norm(y))))
         return x + self.scale * y
@@ -84,7 +92,7 @@ class Trunk(nn.Module):
         self.output = nn.Linear(width, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Frames [B, F, inputs] to frames [B, F, outputs]."""
+        """Turn frames [B, F, inputs] into frames [B, F, outputs]."""
         x = self.blocks(self.input_norm(self.input(x)))
         out: Tensor = self.output(self.output_norm(x))
         return out
@@ -130,16 +138,16 @@ class Neu(nn.Module):
         self.decoder = Trunk(c.latent, c.decoder_width, c.decoder_blocks, outputs, c.expansion)
 
     def features(self, audio: Tensor) -> Tensor:
-        """Audio [B, F * hop + 2 * context] to what the encoder sees, see `describe`."""
+        """Turn audio [B, F * hop + 2 * context] into what the encoder sees, see `describe`."""
         spectrum = self.spectrum.analyse(audio)
         return self.describe(spectrum.real, spectrum.imag)
 
     def describe(self, real: Tensor, imaginary: Tensor) -> Tensor:
-        """Both parts of spectra [B, F * stack, bins] to features
-        [B, F, stack * (levels + 2 * phase_bins)].
+        """Turn both parts of spectra [B, F * stack, bins] into the encoder's features.
 
-        Log magnitude of every bin or band, then the complex spectrum of the low bins with its
-        magnitude raised to 0.3: what the ear hears, and the phase where bits can be spent on it.
+        They are [B, F, stack * (levels + 2 * phase_bins)]: the log magnitude of every bin or band,
+        then the complex spectrum of the low bins with its magnitude raised to 0.3. So the encoder
+        sees what the ear hears, and the phase where bits can be spent on it.
         """
         power = real.square() + imaginary.square()
         low = slice(self.config.phase_bins)
@@ -150,21 +158,26 @@ class Neu(nn.Module):
         return features.reshape(features.shape[0], -1, self.config.stack * features.shape[-1])
 
     def analyse(self, audio: Tensor) -> Tensor:
-        """Audio [B, F * hop + 2 * context] to the latent before quantisation [B, F, D]."""
+        """Turn audio [B, F * hop + 2 * context] into the latent [B, F, D] before quantisation."""
         latent: Tensor = self.encoder(self.features(audio))
         # Bounded, so that codebooks need not chase a latent that grows.
         return F.layer_norm(latent, latent.shape[-1:])
 
     def synthesise(self, latent: Tensor, start: Tensor | None = None) -> Tensor:
-        """Latent [B, F, D] to windowed audio [B, F * hop + 2 * context], ready to overlap-add;
-        ``start`` as `Phases` takes it."""
+        """Turn a latent [B, F, D] into windowed audio [B, F * hop + 2 * context], to overlap-add.
+
+        ``start`` is as `Phases` takes it.
+        """
         magnitude, x, y = self.spectra(latent)
         x, y = self.phases(x, y, start)
         return self.spectrum.synthesise(torch.complex(magnitude * x, magnitude * y))
 
     def spectra(self, latent: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Latent [B, F, D] to magnitudes [B, F * stack, bins], as they count in a chunk, and to
-        both parts of the lowest bins' phases, of any length [B, F * stack, given]."""
+        """Turn a latent [B, F, D] into magnitudes and directions of spectra.
+
+        Magnitudes [B, F * stack, bins] are weighted by `frame_weights`. The two parts of the lowest
+        bins' directions [B, F * stack, given] are of any length.
+        """
         decoded = self.decoder(latent).float().reshape(latent.shape[0], -1, sum(self.parts))
         level, x, y = torch.split(decoded, self.parts, dim=-1)
         if self.bands:
@@ -174,7 +187,7 @@ class Neu(nn.Module):
         return magnitude * self.frame_weights(level.shape[1])[:, None], x, y
 
     def frame_weights(self, frames: int) -> Tensor:
-        """What each spectrum [F] of a chunk counts where chunks are added together."""
+        """Return the weight [F] of each spectrum of a chunk where chunks are added together."""
         place = torch.arange(frames, device=self.rise.device)
         weights = torch.ones_like(place, dtype=self.rise.dtype)
         for k in range(len(self.rise)):  # without slices: exported, it takes any number of frames
@@ -183,11 +196,11 @@ class Neu(nn.Module):
         return weights
 
     def encode(self, audio: Tensor, codebooks: int) -> Tensor:
-        """Audio [B, F * hop + 2 * context] to codes [B, codebooks, F] (int64)."""
+        """Encode audio [B, F * hop + 2 * context] to codes [B, codebooks, F] (int64)."""
         return self.quantiser.encode(self.analyse(audio), codebooks)
 
     def decode(self, codes: Tensor) -> Tensor:
-        """Codes [B, K, F] to windowed audio [B, F * hop + 2 * context]."""
+        """Decode codes [B, K, F] to windowed audio [B, F * hop + 2 * context]."""
         audio = self.synthesise(self.quantiser.decode(codes), Phases.start(codes))
         return limit(audio, self.config.hop)
 

@@ -1,8 +1,8 @@
-"""The embedded codec's networks as ONNX graphs: audio to codes, codes to audio.
+"""Write Neu networks as ONNX graphs: audio to codes, codes to audio.
 
 Fourier transforms are matrix products here, since few runtimes have them; all else is the network's
-own layers and weights. Levels, chunks and overlap-add stay with whoever runs the graphs: the
-metadata of each say all that takes.
+own layers and weights. Levels, chunks and overlap-add are left to the program that runs the graphs;
+the metadata of each graph have all the numbers that this takes.
 """
 
 from __future__ import annotations
@@ -29,12 +29,14 @@ if TYPE_CHECKING:
     from neucodec.models.codec import Codec
 
 OPSET = 18
-_FRAMES = 86  # of the example that is traced: any number may come later
+_FRAMES = 86  # in the example that is traced; graphs take any number
 
 
 def _fourier(size: int) -> Tensor:
-    """Rows of cosines, then of negative sines [2 * (size / 2 + 1), size]: the orthonormal DFT of
-    real signals, real parts first."""
+    """Return the matrix [2 * (size / 2 + 1), size] of the orthonormal DFT of real signals.
+
+    Rows of cosines, which give real parts, come before rows of negative sines.
+    """
     # Angles are reduced in integers, so that they are exact to the last bit of float64.
     turns = torch.arange(size // 2 + 1)[:, None] * torch.arange(size) % size
     angle = turns.double() * (2 * math.pi / size)
@@ -42,9 +44,13 @@ def _fourier(size: int) -> Tensor:
 
 
 class Encoder(nn.Module):
-    """Audio [batch, frames * hop + 2 * context] at unit RMS to codes [batch, codebooks, frames]."""
+    """Neu's encoder as it is exported.
+
+    Audio [batch, frames * hop + 2 * context] at unit RMS to codes [batch, codebooks, frames].
+    """
 
     basis: Tensor
+    """Window and Fourier transform [size, 2 * bins] of one spectrum."""
 
     def __init__(self, network: Neu) -> None:
         super().__init__()
@@ -54,7 +60,7 @@ class Encoder(nn.Module):
         self.register_buffer("basis", basis.T.float().contiguous())
 
     def forward(self, audio: Tensor) -> Tensor:
-        """All codebooks; of fewer, the first ones."""
+        """Encode with all codebooks; whoever wants fewer takes the first ones."""
         network, hop = self.network, self.network.spectrum.hop
         hops = audio.reshape(audio.shape[0], -1, hop)
         count = network.spectrum.size // hop
@@ -70,13 +76,20 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Codes [batch, codebooks, frames], of as many codebooks as there are, to windowed audio
-    [batch, frames * hop + 2 * context], to be added to that of the neighbours."""
+    """Neu's decoder as it is exported.
+
+    Codes [batch, codebooks, frames], of any number of codebooks, to windowed audio
+    [batch, frames * hop + 2 * context], to be added to that of the neighbours.
+    """
 
     basis: Tensor
+    """Inverse Fourier transform and window [2 * bins, size] of one spectrum."""
     entries: Tensor
+    """Entries [codebooks * codebook_size, dim] of all codebooks."""
     up: Tensor
+    """Matrices [codebooks, dim, D] from entries to the latent."""
     bias: Tensor
+    """Biases [codebooks, D] of those."""
 
     def __init__(self, network: Neu) -> None:
         super().__init__()
@@ -95,7 +108,7 @@ class Decoder(nn.Module):
         )
 
     def forward(self, codes: Tensor) -> Tensor:
-        """As `Neu.decode`."""
+        """Decode as `Neu.decode` does."""
         network, size = self.network, self.network.config.codebook_size
         count = codes.shape[1]
         offsets = torch.arange(count, device=codes.device) * size
@@ -144,7 +157,7 @@ def export_onnx(codec: Codec, folder: Path) -> tuple[Path, Path]:
 
 
 def _metadata(codec: NeuCodec) -> dict[str, str]:
-    """What running the graphs takes besides them."""
+    """Return the numbers that a program needs to run the graphs, by the names of metadata."""
     card, network = codec.card, codec.network
     facts: dict[str, Any] = {
         "codec": card.name, "fingerprint": codec.fingerprint.hex(),
