@@ -1,8 +1,9 @@
-"""What a checkpoint holds, by its header alone: names, shapes and what it says beside them.
+"""Read what a checkpoint holds by its header alone: names, shapes and what it says beside them.
 
-No tensor is made before the header was read. A pickle may describe tensors of any size over a few
-bytes (a stride of 0, one storage under a thousand names, records that unpack to gigabytes); here
-they are told from the description, and what passes is no larger in memory than the file allows.
+No tensor is made before the header was read. A pickle of a few bytes may describe tensors of any
+size (a stride of 0, one storage under a thousand names, records that unpack to gigabytes). Here
+their sizes are computed from the description, and what passes takes no more memory than the file
+allows.
 """
 
 from __future__ import annotations
@@ -20,12 +21,15 @@ from neucodec.models.errors import ModelError
 from neucodec.safety.pickle_data import Call, Name, NotDataError, read_pickle
 
 MOST_OPCODES = 500_000
-"""In a pickle, and objects that it may stand for: some 40 for a tensor, thousands of tensors."""
+"""How many opcodes a pickle may have, and how many objects it may stand for: some 40 for a tensor,
+thousands of tensors."""
 MOST_TIMES = 4
-"""Bytes of all tensors together for each byte of the file: tensors may share their storage."""
+"""How many bytes all tensors together may have for each byte of the file, since tensors may share
+their storage."""
 MOST_DIMENSIONS = 8
+"""How many dimensions a tensor may have."""
 _LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
-"""How PyTorch's files before version 1.6 begin: a pickle with a number."""
+"""First bytes of PyTorch's files before version 1.6: a pickle with a number."""
 _ZIP = b"PK\x03\x04"
 _SIZES = {
     "DoubleStorage": 8, "FloatStorage": 4, "HalfStorage": 2, "BFloat16Storage": 2,
@@ -39,13 +43,15 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class CheckpointHeader:
-    """Names and shapes of a checkpoint, in its own words."""
+    """Names and shapes of a checkpoint's tensors, as the file has them."""
 
     shapes: dict[str, Shape]
+    """Shapes by the tensors' names."""
     metadata: dict[str, Any] = field(default_factory=dict)
-    """What the file says beside its tensors: constructor arguments in DAC's, strings in
-    safetensors' header."""
+    """What the file says beside its tensors: constructor arguments in DAC's files, strings in the
+    header of safetensors."""
     is_safetensors: bool = False
+    """Whether the file is safetensors, not PyTorch's."""
 
 
 def read_header(path: Path) -> CheckpointHeader:
@@ -79,7 +85,7 @@ def read_header(path: Path) -> CheckpointHeader:
 
 
 def unwrapped(content: object) -> tuple[Mapping[Any, Any], dict[str, Any]]:
-    """The state dict in what a PyTorch file holds, and the metadata beside it."""
+    """Find the state dict in what a PyTorch file holds; return it and the metadata beside it."""
     metadata: dict[str, Any] = {}
     if isinstance(content, dict) and "state_dict" in content:
         told = content.get("metadata")
@@ -89,7 +95,7 @@ def unwrapped(content: object) -> tuple[Mapping[Any, Any], dict[str, Any]]:
 
 
 def joined(name: object, key: object) -> str:
-    """The name of a tensor in a dictionary of dictionaries; of one outside of them, its own."""
+    """Join the names of a tensor in a dictionary of dictionaries; the key "" stands for none."""
     return f"{name}.{key}" if key != "" else str(name)
 
 
@@ -105,7 +111,7 @@ def _of_safetensors(path: Path) -> CheckpointHeader:
 
 
 def _of_zip(file: BinaryIO, size: int) -> object:
-    """The tree of a PyTorch file of today: a zip with the pickle and a record for every storage."""
+    """Read the tree of a PyTorch file: a zip with a pickle and a record for every storage."""
     try:
         with zipfile.ZipFile(file) as archive:
             records = archive.infolist()
@@ -126,7 +132,7 @@ def _of_zip(file: BinaryIO, size: int) -> object:
 
 
 def _of_legacy(file: BinaryIO, size: int) -> object:
-    """The tree of a file of PyTorch before 1.6: the fourth of five pickles one after the other."""
+    """Read the tree of a file of PyTorch before 1.6: the fourth of five pickles in a row."""
     for _ in range(3):
         read_pickle(file, {}, most=1000)
     return _tree(file, size)
@@ -141,11 +147,13 @@ def _tree(source: bytes | BinaryIO, size: int) -> object:
 
 @dataclass(frozen=True)
 class _Storage:
+    """The memory that tensors of a pickle lie in."""
+
     key: str
     count: int
-    """Elements."""
+    """How many elements it has."""
     width: int
-    """Bytes of an element."""
+    """How many bytes an element has."""
 
 
 @dataclass(frozen=True)
@@ -154,17 +162,18 @@ class TensorShape:
 
     shape: Shape
     bytes: int
+    """How many bytes its elements take."""
 
 
 class _Storages:
-    """The storages that tensors lie in, none of which has more than the file."""
+    """The storages that the tensors of a pickle lie in, none of them larger than the file."""
 
     def __init__(self, size: int) -> None:
         self._size = size
         self._known: dict[str, _Storage] = {}
 
     def named(self, place: tuple[Any, ...]) -> _Storage:
-        """The storage of a persistent id: ("storage", type, key, device, elements, ...)."""
+        """Read the storage of a persistent id: ("storage", type, key, device, elements, ...)."""
         if len(place) < 5 or place[0] != "storage" or not isinstance(place[1], Name):
             raise NotDataError("refers to what is no storage of a tensor")
         width = _SIZES.get(place[1].name.removeprefix("torch "))
@@ -186,7 +195,7 @@ class _Storages:
 
 
 def _bytes_of(tree: object) -> int:
-    """Bytes of all tensors in a tree that was counted already."""
+    """Return the bytes of all tensors in a tree whose size has been checked."""
     if isinstance(tree, TensorShape):
         return tree.bytes
     if isinstance(tree, dict):
@@ -195,7 +204,7 @@ def _bytes_of(tree: object) -> int:
 
 
 def _tensor(arguments: tuple[Any, ...]) -> TensorShape:
-    """torch._utils._rebuild_tensor_v2(storage, offset, size, stride, ...)."""
+    """Stand in for torch._utils._rebuild_tensor_v2(storage, offset, size, stride, ...)."""
     storage, offset, shape, stride = arguments[:4]
     shapes = isinstance(shape, tuple) and isinstance(stride, tuple)
     if not isinstance(storage, _Storage) or not shapes or not _is_count(offset):
@@ -212,21 +221,21 @@ def _tensor(arguments: tuple[Any, ...]) -> TensorShape:
 
 
 def _parameter(arguments: tuple[Any, ...]) -> TensorShape:
-    """torch._utils._rebuild_parameter(tensor, ...)."""
+    """Stand in for torch._utils._rebuild_parameter(tensor, ...)."""
     if not isinstance(arguments[0], TensorShape):
         raise NotDataError("describes what is no tensor")
     return arguments[0]
 
 
 def _ordered(arguments: tuple[Any, ...]) -> dict[Any, Any]:
-    """collections.OrderedDict(), which is filled afterwards."""
+    """Stand in for collections.OrderedDict(), which is filled afterwards."""
     if arguments:
         raise NotDataError("has a dictionary of another kind")
     return {}
 
 
 def _size(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
-    """torch.Size((...))."""
+    """Stand in for torch.Size((...))."""
     return tuple(arguments[0])
 
 
@@ -245,7 +254,7 @@ def _is_count(value: object) -> bool:
 
 
 def _flattened(content: object, source: str) -> CheckpointHeader:
-    """Names and shapes, the dictionaries around them unwrapped."""
+    """Collect names and shapes of tensors out of the dictionaries around them."""
     state, metadata = unwrapped(content)
     shapes: dict[str, Shape] = {}
     for name, value in state.items():

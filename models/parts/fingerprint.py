@@ -1,4 +1,4 @@
-"""Telling weights apart."""
+"""Tell weights apart by a fingerprint."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from torch import nn
 
 
 def fingerprint(network: nn.Module) -> bytes:
-    """First 8 bytes of the SHA-256 of all codebooks' entries, as little-endian float32, in order.
+    """Return the first 8 bytes of the SHA-256 of all codebooks' entries.
 
+    They are taken as little-endian float32, in the order of the codebooks.
     The same weights are published in several files: with other names, with weight norm or with
     the product of its factors. Codebooks are the same in all of them, and differ after any
     training.

@@ -1,4 +1,4 @@
-"""Phases of a spectrum that a decoder knows in part."""
+"""Complete the phases of a spectrum whose lowest bins alone have phases from a decoder."""
 
 from __future__ import annotations
 
@@ -8,33 +8,38 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 FRAMES = 128
-"""After so many frames the noise begins anew."""
+"""Length of the noise: after this many frames it begins anew."""
 FADE = 32
-"""Bins over which it takes over from the phases that are known, unless said otherwise."""
+"""Over how many bins noise takes over from the known phases, unless said otherwise."""
 SPREAD = (0.125, 0.25, 0.25, 0.25, 0.125)
-"""Shares that neighbouring bins have in the power of one: a decoder that is judged by bands puts
-all the power of four bins into one of them, and what was noise rings at their spacing."""
+"""Kernel that spreads a bin's power over its neighbours. A decoder that is trained on magnitudes of
+bands tends to put a band's power into one of its four bins; noise then rings at that spacing."""
 STEP = 2.1
-"""Radians by which neighbouring bins of the noise differ at most. So a frame's sound stays within a
-third of a window (STEP / 2 pi) of its middle: phases that have nothing to do with each other smear
-what is sudden over all of the window, while with half of this noise pulsates at the frame rate."""
+"""Largest difference in radians between neighbouring bins of the noise. It keeps a frame's sound
+within a third of a window (STEP / 2 pi) of its middle. Independent phases would smear a sudden
+sound over the whole window; with half this step noise pulsates at the frame rate."""
 
 
 class Phases(nn.Module):
-    """Directions of all bins from those of the lowest ones: the others get noise.
+    """Directions of all bins of spectra: known ones for the lowest bins, noise for the others.
 
-    For phases that nobody has coded a network settles on one pattern, the same in every frame, and
-    what was noise comes out as a buzz at the frame rate. The noise is always the same, so that
-    decoding stays a function of the codes alone; where in it a chunk begins is up to its codes, so
-    that no two channels or chunks have the same.
+    For phases that are not coded a network settles on one pattern, the same in every frame, and
+    noise comes out as a buzz at the frame rate. The noise here is always the same, so that decoding
+    stays a function of the codes alone. The codes of a chunk decide where in the noise it begins,
+    so that channels and chunks differ.
     """
 
     noise: Tensor
+    """Cosines and sines [2, FRAMES, bins - given + fade] of the noise's phases."""
     known: Tensor
+    """Weights [fade] of the known directions, where noise takes over from them."""
 
     def __init__(self, bins: int, given: int, fade: int = FADE) -> None:
-        """``given`` of the ``bins`` are known: all, or at least ``fade``, over which the noise
-        takes over."""
+        """Take how many of the ``bins`` are ``given``: all, or at least ``fade``.
+
+        Over the last ``fade`` of the given bins the noise takes over. Raises ValueError for other
+        numbers.
+        """
         super().__init__()
         if not fade <= given <= bins:
             raise ValueError(f"{given} of {bins} bins with a phase: give {fade} to {bins}")
@@ -52,19 +57,24 @@ class Phases(nn.Module):
 
     @staticmethod
     def start(codes: Tensor) -> Tensor:
-        """The frame of the noise [B] at which chunks of codes [B, K, F] begin."""
+        """Return at which frame of the noise [B] chunks of codes [B, K, F] begin."""
         return codes[:, 0].sum(-1) % FRAMES
 
     @staticmethod
     def anywhere(chunks: Tensor) -> Tensor:
-        """Frames [B] of the noise at which chunks [B, ...] begin in training, any, as with codes:
-        none of the noise is to be learnt by heart."""
+        """Draw at which frame of the noise [B] chunks [B, ...] begin in training.
+
+        So a network does not learn the noise by heart.
+        """
         # Drawn on the CPU, whose random state a run keeps.
         return torch.randint(FRAMES, (len(chunks),)).to(chunks.device)
 
     def forward(self, x: Tensor, y: Tensor, start: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Real and imaginary parts [B, F, given], of any length, to those of unit length
-        [B, F, bins]. ``start`` [B] is as from `start`, or the noise's own."""
+        """Complete directions: real and imaginary parts [B, F, given] to [B, F, bins].
+
+        Those given may be of any length, those returned are of unit length. ``start`` [B] is as
+        `start` gives it; None begins at the noise's first frame.
+        """
         x, y = _unit(x, y)
         if self.given == self.bins:
             return x, y
@@ -84,9 +94,12 @@ class Phases(nn.Module):
         return real, imaginary
 
     def complete(self, numbers: Tensor, magnitudes: Tensor, start: Tensor | None = None) -> Tensor:
-        """Spectrum [B, F, bins], magnitudes being roots of amplitudes: of the complex ``numbers``
-        [B, F, bins], of which only what is given counts, and above of ``magnitudes`` [B, F, bins],
-        whose power is spread over neighbours (`SPREAD`), with the noise's phases."""
+        """Complete a spectrum [B, F, bins] whose magnitudes are roots of amplitudes.
+
+        The given bins are those of the complex ``numbers`` [B, F, bins]. Above them come
+        ``magnitudes`` [B, F, bins], their power spread over neighbours (`SPREAD`), with the noise's
+        phases.
+        """
         first = self.given - self.fade
         noise = torch.complex(*self._made_up(magnitudes, start)) * spread(magnitudes[..., first:])
         fading, above = noise[..., : self.fade], noise[..., self.fade :]
@@ -94,7 +107,7 @@ class Phases(nn.Module):
         return torch.cat([numbers[..., :first], mixed, above], dim=-1)
 
     def _made_up(self, like: Tensor, start: Tensor | None) -> Tensor:
-        """The noise [2, B or 1, F, bins above] for so many frames."""
+        """Return the noise [2, B or 1, F, bins above] for as many frames as ``like`` [B, F] has."""
         frames = torch.arange(like.shape[1], device=like.device)
         at = frames[None] if start is None else frames + start[:, None]
         made_up: Tensor = self.noise[:, at % FRAMES]
@@ -102,7 +115,7 @@ class Phases(nn.Module):
 
 
 def spread(magnitudes: Tensor) -> Tensor:
-    """Roots of amplitudes [B, F, bins] with their powers averaged over neighbouring bins."""
+    """Average the powers of roots of amplitudes [B, F, bins] over neighbouring bins."""
     reach = len(SPREAD) // 2
     power = magnitudes.square().square()
     padded = F.pad(power, (reach, reach), mode="replicate")

@@ -1,4 +1,4 @@
-"""What numbers networks are made of, and where computing in bfloat16 pays."""
+"""Choose the type of number that networks compute in, and keep weights in float32."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     import torch
 
 PRECISIONS = ("float32", "bfloat16", "auto")
-"""Auto is bfloat16 where the device has it in hardware."""
+"""Names of precisions; ``auto`` is bfloat16 where the device has it in hardware, else float32."""
 
 
 def has_bfloat16(device: torch.device) -> bool:
-    """Whether a device multiplies bfloat16 faster than float32."""
+    """Return whether a device multiplies bfloat16 faster than float32."""
     import torch
 
     if device.type == "cuda":
@@ -26,19 +26,22 @@ def has_bfloat16(device: torch.device) -> bool:
 
 
 def in_bfloat16(precision: str, device: torch.device) -> bool:
-    """Whether one of `PRECISIONS` means bfloat16 on a device."""
+    """Return whether a name in `PRECISIONS` means bfloat16 on a device."""
     return precision == "bfloat16" or (precision == "auto" and has_bfloat16(device))
 
 
 def autocast(precision: str, device: torch.device) -> torch.autocast:
-    """In bfloat16 wherever torch takes that to be safe, if the precision means that."""
+    """Make a context in which torch computes in bfloat16 where it is safe, if that is wanted.
+
+    ``precision`` is one of `PRECISIONS`.
+    """
     import torch
 
     return torch.autocast(device.type, torch.bfloat16, enabled=in_bfloat16(precision, device))
 
 
 class _Builds:
-    """How many networks are being built, and what the program's own default is meanwhile."""
+    """How many networks are being built at this moment, and the program's own default type."""
 
     def __init__(self) -> None:
         self.lock, self.count = Lock(), 0
@@ -50,8 +53,11 @@ _builds = _Builds()
 
 @contextmanager
 def float32_by_default() -> Iterator[None]:
-    """Have new tensors be float32 while a network is built, whatever the program has set: weights
-    are published in it, and codes are made in it. Several threads may be in here at once."""
+    """Make new tensors float32 while a network is built, whatever default the program has set.
+
+    Weights are published in float32, and encoding computes in it. Several threads may be in here at
+    once.
+    """
     import torch
 
     with _builds.lock:

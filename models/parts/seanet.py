@@ -1,7 +1,7 @@
-"""SEANet, the convolutional and recurrent network of EnCodec (arXiv 2210.13438, section 3.1).
+"""Define SEANet, the network of EnCodec (arXiv 2210.13438, section 3.1).
 
 Tensors are [B, C, T]. Every layer runs on consecutive chunks of a signal as well as on a whole
-one: what it needs of the past goes from chunk to chunk in a `Carry`, and a whole signal is simply
+signal: what a layer needs of the past goes from chunk to chunk in a `Carry`, and a whole signal is
 a stream of one chunk.
 """
 
@@ -21,6 +21,7 @@ from .causal_state import Carry
 KERNEL = 7
 """Width of the first and the last convolution."""
 RESIDUAL_KERNEL = 3
+"""Width of the first convolution of a residual unit."""
 
 
 @dataclass(frozen=True)
@@ -28,13 +29,15 @@ class SeanetConfig:
     """Constructor arguments shared by an encoder and the decoder that mirrors it."""
 
     channels: int = 1
+    """Channels of the audio."""
     causal: bool = True
-    """Convolutions see the past only, so that a signal can be coded as a stream."""
+    """Whether convolutions see the past only, so that a signal can be coded as a stream."""
     group_norm: bool = False
-    """Normalise after each convolution, over all channels and the whole time."""
+    """Whether each convolution is normalised, over all channels and the whole time."""
     filters: int = 32
     """Channels at the audio's rate, doubled by every stage towards the latent."""
     latent: int = 128
+    """Channels between encoder and decoder."""
     ratios: Sequence[int] = (8, 5, 4, 2)
     """Upsampling factors of the decoder; the encoder has them in reverse."""
     lstm_layers: int = 2
@@ -62,9 +65,10 @@ class Conv(nn.Module):
         self.reach = kernel - stride
         """Samples that a frame sees beyond its own: all before it if causal, else on both sides."""
         self.ahead = 0 if c.causal else self.reach // 2
+        """How many of those lie behind the frame."""
 
     def forward(self, x: Tensor, carry: Carry) -> Tensor:
-        """Chunk [B, inputs, T] to [B, outputs, ceil(T / stride)]."""
+        """Turn a chunk [B, inputs, T] into [B, outputs, ceil(T / stride)]."""
         behind = self.reach - self.ahead
         fill = -x.shape[-1] % self.stride if carry.last else 0
         if behind and not carry.first:
@@ -78,7 +82,7 @@ class Conv(nn.Module):
 class ConvTranspose(nn.Module):
     """Transposed convolution, trimmed so that T frames in are T * stride samples out.
 
-    The kernel is twice the stride: a sample comes from its own frame and one neighbour.
+    The kernel is twice the stride wide: a sample comes from its own frame and one neighbour.
     """
 
     def __init__(self, c: SeanetConfig, inputs: int, outputs: int, stride: int) -> None:
@@ -90,7 +94,7 @@ class ConvTranspose(nn.Module):
         """Samples to cut off at the start of the signal."""
 
     def forward(self, x: Tensor, carry: Carry) -> Tensor:
-        """Chunk [B, inputs, T] to [B, outputs, T * stride]."""
+        """Turn a chunk [B, inputs, T] into [B, outputs, T * stride]."""
         count = x.shape[-1] * self.stride
         start = self.trim
         if not carry.first:
@@ -111,7 +115,7 @@ class Lstm(nn.Module):
         self.lstm = nn.LSTM(width, width, layers)
 
     def forward(self, x: Tensor, carry: Carry) -> Tensor:
-        """Chunk [B, width, T] to the same shape."""
+        """Turn a chunk [B, width, T] into the same shape."""
         steps = x.permute(2, 0, 1)
         out, state = self.lstm(steps, None if carry.first else (carry.take(), carry.take()))
         if not carry.last:
@@ -122,7 +126,7 @@ class Lstm(nn.Module):
 
 
 class ResidualUnit(nn.Module):
-    """A branch of half the width beside a 1x1 convolution."""
+    """A branch of half the width, added to a convolution of width 1."""
 
     def __init__(self, c: SeanetConfig, width: int) -> None:
         super().__init__()
@@ -137,21 +141,21 @@ class ResidualUnit(nn.Module):
         self.shortcut = Conv(c, width, width, 1)
 
     def forward(self, x: Tensor, carry: Carry) -> Tensor:
-        """Chunk [B, width, T] to the same shape."""
-        # The shortcut first: what a stream carries is in the order of the layers' calls.
+        """Turn a chunk [B, width, T] into the same shape."""
+        # The shortcut first: a stream carries states in the order in which layers are called.
         out: Tensor = self.shortcut(x, carry)
         return out + run(self.block, x, carry)
 
 
 def run(layers: Iterable[nn.Module], x: Tensor, carry: Carry) -> Tensor:
-    """Put a chunk through layers in turn; activations have nothing to carry."""
+    """Put a chunk [B, C, T] through layers one after the other; activations carry nothing."""
     for layer in layers:
         x = cast(Tensor, layer(x) if isinstance(layer, nn.ELU) else layer(x, carry))
     return x
 
 
 def reflect(x: Tensor, left: int, right: int) -> Tensor:
-    """Pad by reflection; a signal too short to reflect is first lengthened by zeros."""
+    """Pad [B, C, T] by reflection; a signal too short for that is first lengthened by zeros."""
     if not left and not right:
         return x
     short = max(0, max(left, right) + 1 - x.shape[-1])
@@ -180,7 +184,7 @@ class Encoder(nn.Module):
         self.layers = nn.ModuleList(layers())
 
     def forward(self, audio: Tensor, carry: Carry) -> Tensor:
-        """Audio [B, channels, T] to latent [B, latent, ceil(T / hop)]."""
+        """Turn audio [B, channels, T] into a latent [B, latent, ceil(T / hop)]."""
         return run(self.layers, audio, carry)
 
 
@@ -205,5 +209,5 @@ class Decoder(nn.Module):
         self.layers = nn.ModuleList(layers())
 
     def forward(self, latent: Tensor, carry: Carry) -> Tensor:
-        """Latent [B, latent, F] to audio [B, channels, F * hop]."""
+        """Turn a latent [B, latent, F] into audio [B, channels, F * hop]."""
         return run(self.layers, latent, carry)

@@ -1,4 +1,4 @@
-"""One thread inside each product: what is summed by one thread is summed in the same order.
+"""Compute with one thread inside each product, so that sums are always in the same order.
 
 PyTorch and MKL share a product among as many threads as they may use, and a share's size decides
 which kernel computes it and so how its sums are rounded. neucodec works on several chunks at once
@@ -15,9 +15,9 @@ import torch
 
 _lock = Lock()
 _inside = 0
-"""How many threads are in a `single_thread` at this moment."""
+"""How many threads are inside of `single_thread` at this moment."""
 _owed = local()
-"""``.threads``: the number that a thread had before, still to be given back to it."""
+"""``.threads`` is the number that a thread had before, still to be given back to it."""
 
 
 @contextmanager

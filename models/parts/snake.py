@@ -1,4 +1,4 @@
-"""The Snake activation (arXiv 2006.08195): periodic, with a learnt frequency per channel."""
+"""Define the Snake activation (arXiv 2006.08195): periodic, with a learnt frequency per channel."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 _BLOCK = 1 << 16
-"""Samples that are gone through four times while they are in a processor's second-level cache."""
+"""How many samples are worked on at once: they stay in a processor's second-level cache."""
 
 
 class Snake(nn.Module):
@@ -17,7 +17,7 @@ class Snake(nn.Module):
         self.alpha = nn.Parameter(torch.ones(1, channels, *[1] * dims))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Any [B, C, ...] to the same shape."""
+        """Turn any [B, C, ...] into the same shape."""
         # DAC adds the constant so that a channel with a = 0 passes unchanged.
         inverse = 1 / (self.alpha + 1e-9)
         fits = x.numel() < 8 * _BLOCK

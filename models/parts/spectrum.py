@@ -1,4 +1,4 @@
-"""Short-time Fourier analysis and overlap-add synthesis of one chunk of audio."""
+"""Analyse and synthesise one chunk of audio by a short-time Fourier transform and overlap-add."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ class Spectrum(nn.Module):
     """
 
     window: Tensor
+    """Hann window [size]."""
 
     def __init__(self, size: int, hop: int) -> None:
+        """Take the window's size and the hop in samples; ValueError unless size is four hops."""
         super().__init__()
         if size != 4 * hop:
             raise ValueError(f"window of {size} samples needs a hop of {size // 4}, not {hop}")
@@ -24,12 +26,12 @@ class Spectrum(nn.Module):
         self.register_buffer("window", torch.hann_window(size, device="cpu"), persistent=False)
 
     def analyse(self, audio: Tensor) -> Tensor:
-        """Audio [B, (F - 1) * hop + size] to a complex spectrum [B, F, size / 2 + 1]."""
+        """Turn audio [B, (F - 1) * hop + size] into a complex spectrum [B, F, size / 2 + 1]."""
         frames = audio.unfold(-1, self.size, self.hop) * self.window
         return torch.fft.rfft(frames, norm="ortho")
 
     def synthesise(self, spectrum: Tensor) -> Tensor:
-        """Complex spectrum [B, F, size / 2 + 1] to overlap-added audio [B, (F - 1) * hop + size].
+        """Turn a complex spectrum [B, F, size / 2 + 1] into audio [B, (F - 1) * hop + size].
 
         The first and last ``size - hop`` samples lack the frames of the neighbouring chunks.
         """

@@ -1,4 +1,4 @@
-"""Checkpoints as others publish them, read into plain tensors and loaded strictly.
+"""Read checkpoints as others publish them into plain tensors, and load them strictly.
 
 Published weights come in several dialects: safetensors, PyTorch files holding one state dict or a
 dictionary of them, weight norm as ``weight_g``/``weight_v``, as parametrisations, or folded. Here
@@ -32,15 +32,15 @@ _WEIGHT_NORM = (
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a checkpoint file holds."""
+    """Content of a checkpoint file."""
 
     tensors: dict[str, Tensor]
-    """By the file's own names, weight norm folded, floating-point tensors as float32."""
+    """Tensors by the file's own names, weight norm folded, floating-point ones as float32."""
     metadata: dict[str, Any] = field(default_factory=dict)
-    """What the file says beside its tensors: constructor arguments in DAC's, strings in
-    safetensors' header."""
+    """What the file says beside its tensors: constructor arguments in DAC's files, strings in the
+    header of safetensors."""
     source: str = "checkpoint"
-    """The file's name, for messages."""
+    """Name of the file, for messages."""
 
 
 def read_checkpoint(path: str | Path) -> Checkpoint:
@@ -77,7 +77,7 @@ def fold_weight_norm(
 
 
 def _fold(tensors: dict[str, Tensor], source: str) -> None:
-    """The same in the dictionary itself, so that factors go as the weights come."""
+    """Fold weight norm in the dictionary itself, so that factors are freed as weights are made."""
     for length, direction in _WEIGHT_NORM:
         stems = {
             name.removesuffix(suffix)
@@ -148,7 +148,7 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 
 
 def _read_pickle(path: Path) -> dict[str, Tensor]:
-    """The tensors of a PyTorch file whose header was read: it can be trusted to be small."""
+    """Read the tensors of a PyTorch file, whose header has shown that they are not too large."""
     try:
         # Of a path, PyTorch would go by the suffix.
         with path.open("rb") as file:

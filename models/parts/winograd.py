@@ -1,10 +1,10 @@
-"""Convolution along time with fewer products: Toom-Cook, known as Winograd's minimal filtering.
+"""Convolve along time with fewer products: Toom-Cook, known as Winograd's minimal filtering.
 
-Four outputs of a filter of seven taps are a product of two polynomials, of which ten values settle
-all: ten matrix products in place of twenty-eight (Winograd, Arithmetic Complexity of Computations,
-1980; Lavin and Gray, arXiv 1509.09308, for networks). What that costs is exactness: about 3e-6 of
-the signal in float32 where the plain sum has 3e-7. Two outputs of two taps want three products in
-place of four, and cost hardly anything.
+Four outputs of a filter of seven taps are a product of two polynomials, which its values at ten
+points determine: ten matrix products in place of twenty-eight (Winograd, Arithmetic Complexity of
+Computations, 1980; Lavin and Gray, arXiv 1509.09308, for networks). The price is exactness: an
+error of about 3e-6 of the signal in float32, where the plain sum has 3e-7. Two outputs of two taps
+need three products in place of four, and lose hardly any exactness.
 """
 
 from __future__ import annotations
@@ -14,18 +14,19 @@ import torch
 from torch import Tensor
 
 TAPS = 7
+"""Taps of the filter."""
 OUTPUTS = 4
-"""Outputs that share their products."""
+"""How many outputs share their products."""
 _PAIRS = (0.42, 0.81, 1.2, 2.33)
-"""The polynomials are evaluated at 0, infinity, and plus and minus these: chosen among a few dozen
-for the least rounding."""
+"""Points at which the polynomials are evaluated, plus and minus, besides 0 and infinity. Of a few
+dozen sets these gave the least rounding."""
 
 
 class WinogradConvolution:
     """A dilated convolution of seven taps between rows [T, C], without bias."""
 
     def __init__(self, weight: Tensor, dilation: int) -> None:
-        """``weight`` [outputs, inputs, 7], as `torch.nn.Conv1d` has it."""
+        """Take ``weight`` [outputs, inputs, 7], as `torch.nn.Conv1d` has it."""
         points = [0.0, *(sign * p for p in _PAIRS for sign in (1, -1))]
         count = OUTPUTS + TAPS - 1
         powers = np.array(
@@ -43,20 +44,20 @@ class WinogradConvolution:
         self._weight = factors.to(weight.dtype).contiguous()
         self._dilation = dilation
         self.step = OUTPUTS * dilation
-        """Rows that are computed at once: their number is a multiple of it."""
+        """Numbers of rows that can be computed are multiples of this."""
 
     def scratch(self, rows: int) -> Tensor:
-        """Memory for calls with up to so many rows."""
+        """Return memory for calls with up to ``rows`` rows."""
         _, inputs, outputs = self._weight.shape
         return self._weight.new_empty(6 + OUTPUTS, rows // OUTPUTS * max(inputs, outputs))
 
     def __call__(self, x: Tensor, scratch: Tensor) -> Tensor:
-        """Rows [T + 6 * dilation, inputs] to rows [T, outputs], which lie in ``scratch``.
+        """Convolve rows [T + 6 * dilation, inputs] to rows [T, outputs], which lie in ``scratch``.
 
         T is a multiple of ``step``.
         """
         _, inputs, outputs = self._weight.shape
-        # With dilation d, d signals lie interleaved: as many columns, side by side.
+        # With dilation d, d signals lie interleaved; as wide rows they are side by side.
         wide = x.view(-1, self._dilation * inputs)
         count = len(x) // self.step - (TAPS - 1) // OUTPUTS
         rows = [wide[i : i + OUTPUTS * (count - 1) + 1 : OUTPUTS] for i in range(len(self._weight))]
@@ -102,7 +103,7 @@ class WinogradConvolution:
 
 
 def product(bias: Tensor | None, x: Tensor, weight: Tensor, out: Tensor | None = None) -> Tensor:
-    """``bias + x @ weight``, without a bias where there is none."""
+    """Return ``bias + x @ weight``, or ``x @ weight`` without a bias, in ``out`` if given."""
     if bias is None:
         return torch.mm(x, weight, out=out)
     return torch.addmm(bias, x, weight, out=out)
@@ -111,20 +112,20 @@ def product(bias: Tensor | None, x: Tensor, weight: Tensor, out: Tensor | None =
 class TwoTaps:
     """A convolution of two taps between rows: ``out[t] = bias + x[t] @ first + x[t + 1] @ second``.
 
-    With x, y and z one after the other, both outputs share y (first + second): what is left of them
-    is (x - y) first and (z - y) second.
+    Two outputs of the rows x, y and z share y (first + second); to this the one adds (x - y) first,
+    the other (z - y) second.
     """
 
-    _WORTH = 128
-    """Channels that rows have from which on saved products outweigh the sums."""
+    _MIN_CHANNELS = 128
+    """How many channels rows must have for saved products to outweigh the added sums."""
 
     def __init__(self, first: Tensor, second: Tensor, bias: Tensor | None) -> None:
-        """Taps [inputs, outputs] and bias [outputs], if any."""
+        """Take both taps [inputs, outputs], and a bias [outputs] if there is one."""
         self._first, self._second, self._bias = first, second, bias
-        self._both = first + second if len(first) >= self._WORTH else None
+        self._both = first + second if len(first) >= self._MIN_CHANNELS else None
 
     def __call__(self, x: Tensor, out: Tensor) -> Tensor:
-        """Rows [T + 1, inputs] to ``out`` [T, outputs]."""
+        """Convolve rows [T + 1, inputs] into ``out`` [T, outputs]."""
         paired = 0 if self._both is None else len(out) // 2 * 2
         if self._both is not None and paired:
             own, shared, following = (x[k : paired + k : 2] for k in range(3))
