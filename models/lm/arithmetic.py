@@ -1,4 +1,4 @@
-"""Exact arithmetic of the entropy model, specified in INTEGER.md.
+"""Compute exactly what entropy models compute, as INTEGER.md specifies.
 
 Tensors hold integers, or integers times a power of two, in floating-point containers. Every
 operation here has an exact result in its container, or one whose rounding INTEGER.md defines as an
@@ -19,17 +19,17 @@ from neucodec.models.parts.argmax import argmax
 from .frequencies import TOTAL_BITS
 
 VALUE_BITS = 12
-"""The stream between layers counts in units of 2 ** -VALUE_BITS."""
+"""Values between layers (the stream of INTEGER.md) count in units of 2 ** -VALUE_BITS."""
 VALUE_LIMIT = 1 << 21
-"""Its values are kept within +-VALUE_LIMIT units."""
+"""Values between layers are kept within +-VALUE_LIMIT units."""
 GAIN_LIMIT = 1 << 18
 """Gains of norms are within +-GAIN_LIMIT units of the stream."""
 UNIT_BITS = 10
 """Normalised rows without a gain, and what GELU gives, count in units of 2 ** -UNIT_BITS."""
 GELU_BITS = 6
-"""What goes into GELU counts in units of 2 ** -GELU_BITS."""
+"""Inputs of GELU count in units of 2 ** -GELU_BITS."""
 GELU_LIMIT = 1 << 11
-"""It is kept from -GELU_LIMIT to GELU_LIMIT - 1 units."""
+"""Inputs of GELU are kept from -GELU_LIMIT to GELU_LIMIT - 1 units."""
 OCTAVE_BITS = 11
 """Log-odds count in units of 2 ** -OCTAVE_BITS octaves (powers of two)."""
 SCORE_LIMIT = 1 << 21
@@ -38,7 +38,7 @@ ATTENTION_BITS = 16
 """Weights of attention sum to about 2 ** ATTENTION_BITS."""
 
 _PEAK = 14  # the likeliest code's weight is 2 ** _PEAK
-_FLOOR = -11  # and the least that any can have is 2 ** _FLOOR
+_FLOOR = -11  # and the smallest weight that a code can have is 2 ** _FLOOR
 _BIAS = 127  # of float32's exponent
 _EPSILON = 168  # 1e-5 in squared units of the stream, nearly: 167.77
 _EXPONENT = 0x7F800000  # the bits of float32 that hold the exponent
@@ -47,9 +47,9 @@ _KEEP_24 = -1 << 29
 
 
 def quantise_rows(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Rows [..., n] of integers to integers within +-127 and the power of two [..., 1] they count.
+    """Quantise rows [..., n] of integers to integers within +-127 times a power of two [..., 1].
 
-    The power is the least, 2^s, with every |x| < 127.5 * 2^s and 1 < 127.5 * 2^s; x / 2^s is
+    The power is the smallest 2^s with every |x| < 127.5 * 2^s and 1 < 127.5 * 2^s; x / 2^s is
     rounded half to even.
     """
     largest = torch.maximum(x.amax(-1, keepdim=True), x.amin(-1, keepdim=True).neg_()).clamp_min_(1)
@@ -61,10 +61,10 @@ def quantise_rows(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def normalise(x: Tensor, gain: Tensor | None, bias: Tensor | None) -> Tensor:
-    """Layer norm (arXiv 1607.06450) of rows [..., n] in units of the stream.
+    """Normalise rows [..., n] in units of the stream by layer norm (arXiv 1607.06450).
 
-    With gain (float64 [n], in units of the stream) and bias (float32 [n]): in such units again;
-    without: in units of 2 ** -UNIT_BITS.
+    With a gain (float64 [n], in units of the stream) and a bias (float32 [n]) the result is in
+    units of the stream again, without them in units of 2 ** -UNIT_BITS.
     """
     n = x.shape[-1]
     centred = x.double()
@@ -82,7 +82,7 @@ def normalise(x: Tensor, gain: Tensor | None, bias: Tensor | None) -> Tensor:
 
 
 def exponentials(scores: Tensor, peak: Tensor, total: int) -> tuple[Tensor, Tensor]:
-    """Powers of two of rows [..., n] of log-odds, and the factor that makes them sum to total.
+    """Return powers of two of rows [..., n] of log-odds, and the factor by which they sum to total.
 
     peak [..., 1] is each row's largest. 2^x is taken as 2^floor(x) (1 + x - floor(x)), which is
     what the bits of a floating-point number mean, and so it is made. The weights [..., n] have 12
@@ -96,17 +96,17 @@ def exponentials(scores: Tensor, peak: Tensor, total: int) -> tuple[Tensor, Tens
 
 
 def recast(x: Tensor, dtype: torch.dtype) -> Tensor:
-    """Numbers in another type of as many bytes, in the same memory: a core's cache has little."""
+    """Convert numbers to another type of as many bytes, in the same memory, to spare the cache."""
     return x.view(dtype).copy_(x)
 
 
 def _quotient(a: int, b: Tensor) -> Tensor:
-    """a / b in float64. (Of a plain number PyTorch makes a product with the reciprocal.)"""
+    """Return a / b in float64. (PyTorch would multiply a plain number by the reciprocal of b.)"""
     return torch.div(constant(a, torch.float64, b.device), b)
 
 
 def _leading_bits(x: Tensor) -> Tensor:
-    """Positive float64 cut down to 12 significant bits, in place."""
+    """Cut positive float64 down to 12 significant bits, in place."""
     bits = x.view(torch.int64)
     bits &= constant(_KEEP_12, torch.int64, x.device)
     return x
@@ -114,14 +114,14 @@ def _leading_bits(x: Tensor) -> Tensor:
 
 @lru_cache
 def constant(value: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """A number as PyTorch takes it fastest."""
+    """Return a number as a tensor [1], as PyTorch takes it fastest; made once for each device."""
     return torch.tensor([value], dtype=dtype, device=device)
 
 
 def frequencies(logits: Tensor) -> Tensor:
-    """Log-odds [..., n] to int32 frequencies that sum to 2 ** TOTAL_BITS, each at least 1.
+    """Turn log-odds [..., n] into int32 frequencies that sum to 2 ** TOTAL_BITS, each at least 1.
 
-    What rounding leaves over, or takes too much, is the likeliest code's, the first of them if
+    What rounding leaves over, or takes too much, goes to the likeliest code, the first of them if
     there are several. Overwrites logits.
     """
     likeliest = argmax(logits).unsqueeze(-1)
@@ -134,16 +134,17 @@ def frequencies(logits: Tensor) -> Tensor:
 
 
 def attention_weights(scores: Tensor) -> Tensor:
-    """Soft-max of rows of log-odds as whole numbers that sum to about 2 ** ATTENTION_BITS."""
+    """Turn rows of log-odds into whole weights that sum to about 2 ** ATTENTION_BITS (soft-max)."""
     peak = torch.amax(scores, -1, keepdim=True)
     weights, factor = exponentials(scores, peak, 1 << ATTENTION_BITS)
     return weights.mul_(factor).round_()
 
 
 def gelu_table() -> Tensor:
-    """float32 [2 * GELU_LIMIT]: GELU (arXiv 1606.08415) from -GELU_LIMIT on, rounded half to even.
+    """Return GELU (arXiv 1606.08415) of -GELU_LIMIT and on, float32 [2 * GELU_LIMIT].
 
-    x Phi(x), with Phi by its series 1/2 + phi(x) (x + x^3 / 3 + x^5 / (3 * 5) + ...).
+    It is x Phi(x), with Phi by its series 1/2 + phi(x) (x + x^3 / 3 + x^5 / (3 * 5) + ...), rounded
+    half to even.
     """
     values = [0] * (2 * GELU_LIMIT)
     with localcontext(Context(prec=50, rounding=ROUND_HALF_EVEN)):
@@ -166,9 +167,10 @@ def gelu_table() -> Tensor:
 
 
 def sinusoids(frames: int, width: int) -> Tensor:
-    """Positions [frames, width], in units of the stream: cosines, then sines, of t / period^e.
+    """Return codes of positions [frames, width], in units of the stream.
 
-    e = i / (width / 2 - 1), period 10000 (arXiv 1706.03762, section 3.5, in EnCodec's order).
+    They are cosines, then sines, of t / period^e with e = i / (width / 2 - 1) and a period of 10000
+    (arXiv 1706.03762, section 3.5, in EnCodec's order).
     """
     half = width // 2
     columns: list[list[int]] = [[] for _ in range(width)]
@@ -188,7 +190,7 @@ PI = Decimal("3.14159265358979323846264338327950288419716939937511")
 
 
 def _cos_sin(angle: Decimal) -> tuple[Decimal, Decimal]:
-    """By their series; angles from 0 to 1."""
+    """Return cosine and sine of an angle from 0 to 1, by their series."""
     sums = [Decimal(0), Decimal(0)]
     term, k = Decimal(1), 0
     while term > Decimal("1e-45"):

@@ -1,7 +1,7 @@
-"""The parts of an entropy model in integers: linear layers, attention, GELU networks, norms.
+"""Define the parts of entropy models in integers: linear layers, attention, GELU networks, norms.
 
 Tensors between them are float32 that hold integers, rows of the stream in its units; INTEGER.md
-specifies what each part does.
+specifies what each part computes.
 """
 
 from __future__ import annotations
@@ -22,13 +22,17 @@ QUERY_LIMIT = 511
 PAST_LIMIT = 127
 """Keys are kept within +-PAST_LIMIT units of their head, values of their column: a byte each."""
 _PAST_ROWS = 128
-"""Streams times heads whose past is multiplied at once: a core's cache holds it in float32."""
+"""For how many streams times heads the past is multiplied at once: in float32 it then fits into a
+core's cache."""
 _PAST_GROWTH = 8
-"""Frames."""
+"""By how many frames the memory of the past grows at a time."""
 
 
 class Weights:
-    """Integer tensors of a part of a model, by name; where they are to be, and how multiplied."""
+    """Integer tensors of a part of a model, by name, with their device and kind of products.
+
+    It remembers which tensors have been read, so that superfluous ones are noticed.
+    """
 
     def __init__(
         self, tensors: Mapping[str, Tensor], products: Products, device: torch.device
@@ -40,13 +44,13 @@ class Weights:
         self.device = device
 
     def of(self, part: str) -> Weights:
-        """Those whose names go on from this."""
+        """Return the tensors of a part: those whose names begin with the part's."""
         inner = copy(self)
         inner._prefix = f"{self._prefix}{part}."
         return inner
 
     def get(self, name: str, *shape: int) -> Tensor:
-        """The tensor of that name; ModelError unless it has this shape, -1 standing for any."""
+        """Return the tensor ``name``; ModelError unless it has ``shape``, in which -1 fits all."""
         full = self._prefix + name
         if full not in self._tensors:
             raise ModelError(f"entropy model: {full} is missing")
@@ -59,7 +63,7 @@ class Weights:
         return tensor.to(self.device)
 
     def all_read(self) -> None:
-        """ModelError if there is more than the model has a use for."""
+        """Raise ModelError if there is a tensor that has not been read."""
         if self._unread:
             raise ModelError(f"entropy model: nothing is known of {sorted(self._unread)[0]}")
 
@@ -68,9 +72,9 @@ class Weights:
 
 
 class Linear:
-    """Rows times an int8 matrix, each output with a power of two and an integer bias.
+    """Rows times an int8 matrix; each output has a power of two and an integer bias.
 
-    The offset is added to every output.
+    An ``offset`` is added to every output.
     """
 
     def __init__(self, weights: Weights, inputs: int, outputs: int = -1, offset: int = 0) -> None:
@@ -81,7 +85,7 @@ class Linear:
         self._bias = (weights.get("bias", self.outputs) + offset).float()
 
     def __call__(self, x: Tensor) -> Tensor:
-        """[R, inputs] to [R, outputs], in whatever units the exponents are for."""
+        """Turn rows [R, inputs] into [R, outputs], in the units that the exponents are for."""
         rows, step = exact.quantise_rows(x)
         out = self._matrix(rows).mul_(step)
         return out.mul_(self._scale).round_().add_(self._bias)
@@ -95,24 +99,24 @@ class Norm:
         self._bias = weights.get("bias", width).float() if "gain" in weights else None
 
     def __call__(self, x: Tensor) -> Tensor:
-        """[R, n] to the same shape."""
+        """Normalise rows [R, n], see `arithmetic.normalise`."""
         return exact.normalise(x, self._gain, self._bias)
 
 
 class Gelu:
-    """GELU by table, of numbers to which exact.GELU_LIMIT has been added."""
+    """GELU by a table, of numbers to which exact.GELU_LIMIT has been added."""
 
     def __init__(self, device: torch.device) -> None:
         self._table = exact.gelu_table().to(device)
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Any shape to the same; overwrites what it is given."""
+        """Return GELU of a tensor of any shape, which is overwritten."""
         x.clamp_(0, 2 * exact.GELU_LIMIT - 1)
         return self._table.index_select(0, exact.recast(x, torch.int32).view(-1)).view(x.shape)
 
 
 class Network:
-    """Two linear layers with GELU between."""
+    """Two linear layers with GELU between them."""
 
     def __init__(self, weights: Weights, gelu: Gelu, inputs: int, outputs: int) -> None:
         self._expand = Linear(weights.of("expand"), inputs, offset=exact.GELU_LIMIT)
@@ -120,7 +124,7 @@ class Network:
         self._gelu = gelu
 
     def __call__(self, x: Tensor) -> Tensor:
-        """[R, inputs] to [R, outputs]."""
+        """Turn rows [R, inputs] into [R, outputs]."""
         return self._reduce(self._gelu(self._expand(x)))
 
 
@@ -133,7 +137,7 @@ class Past:
         self._values = torch.empty_like(self._keys)
 
     def extend(self, keys: Tensor, values: Tensor) -> None:
-        """Add [B * H, T, D] each."""
+        """Add keys and values [B * H, T, D] of T frames."""
         start, self.frames = self.frames, self.frames + keys.shape[1]
         if self.frames > self._keys.shape[1]:
             room = max(self.frames, start + _PAST_GROWTH)
@@ -143,25 +147,25 @@ class Past:
         self._values[:, start : self.frames] = values
 
     def match(self, queries: Tensor) -> Tensor:
-        """Products of queries [B * H, T, D] and all keys: [B * H, T, frames]."""
+        """Return products [B * H, T, frames] of queries [B * H, T, D] and all keys."""
         return self._product(queries, self._keys, transposed=True)
 
     def mix(self, weights: Tensor) -> Tensor:
-        """Sums of all values, times weights [B * H, T, frames]: [B * H, T, D]."""
+        """Return sums [B * H, T, D] of all values, times weights [B * H, T, frames]."""
         return self._product(weights, self._values, transposed=False)
 
     def _product(self, rows: Tensor, past: Tensor, transposed: bool) -> Tensor:
         parts = []
         for at in range(0, len(rows), _PAST_ROWS):
             some = slice(at, at + _PAST_ROWS)
-            # All of it, as memory is read several times faster without gaps.
+            # The whole memory is converted: without gaps it is read several times faster.
             wide = past[some].float()[:, : self.frames]
             parts.append(exact_bmm(rows[some], wide.mT if transposed else wide))
         return torch.cat(parts)
 
 
 def _roomier(past: Tensor, room: int) -> Tensor:
-    """The same with room for so many frames."""
+    """Copy a past [B * H, frames, D] into memory with room for ``room`` frames."""
     out = past.new_empty(past.shape[0], room, past.shape[2])
     out[:, : past.shape[1]] = past
     return out
@@ -184,32 +188,32 @@ class Attention:
         self._least, self._most = -limit, limit
 
     def past(self, batch: int, device: torch.device) -> Past:
-        """Nothing yet."""
+        """Return the past before the first frame: nothing."""
         return Past(batch, self._heads, self._depth, device)
 
     def __call__(self, x: Tensor, past: Past) -> Tensor:
-        """Frames [B, T, width] that follow those of the past to [B, T, width]."""
+        """Turn frames [B, T, width], which follow those of the past, into [B, T, width]."""
         batch, frames, width = x.shape
         q, k, v = self._project(x)
         past.extend(k, v)
-        seen = past.frames
-        scores = past.match(q).view(batch, self._heads, frames, seen).mul_(self._scale)
+        visible = past.frames
+        scores = past.match(q).view(batch, self._heads, frames, visible).mul_(self._scale)
         scores.round_().clamp_(-exact.SCORE_LIMIT, exact.SCORE_LIMIT)
         if frames > 1:
-            # What is that much less likely has no weight at all.
-            future = x.new_full((frames, seen), -4.0 * exact.SCORE_LIMIT)
-            scores += future.triu_(1 + seen - frames)
-        weights = exact.attention_weights(scores).view(-1, frames, seen)
+            # A score that is so much smaller gets no weight at all.
+            future = x.new_full((frames, visible), -4.0 * exact.SCORE_LIMIT)
+            scores += future.triu_(1 + visible - frames)
+        weights = exact.attention_weights(scores).view(-1, frames, visible)
         out = past.mix(weights).view(batch, self._heads, frames, self._depth)
         out = out.transpose(1, 2).reshape(batch * frames, width)
         return self._merge(out).view(batch, frames, width)
 
     def see(self, x: Tensor, past: Past) -> None:
-        """Add frames to the past, and do no more."""
+        """Add frames [B, T, width] to the past, without computing anything of them."""
         past.extend(*self._project(x)[1:])
 
     def _project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys and values, [B * H, T, D] each."""
+        """Return queries, keys and values, [B * H, T, D] each."""
         batch, frames, width = x.shape
         qkv = self._qkv(x.reshape(batch * frames, width))
         torch.clamp(qkv, self._least, self._most, out=qkv)
@@ -219,9 +223,9 @@ class Attention:
 
 
 class Layer:
-    """A layer of the transformer: attention, then a GELU network, each added to what it is given.
+    """A layer of the transformer: attention, then a GELU network, each added to its input.
 
-    Norms stand before each, or after each addition.
+    Norms stand before each of them (``norm_first``), or after each addition.
     """
 
     def __init__(self, weights: Weights, gelu: Gelu, width: int, norm_first: bool) -> None:
@@ -232,7 +236,7 @@ class Layer:
         self._norm_first = norm_first
 
     def __call__(self, x: Tensor, past: Past) -> Tensor:
-        """Frames [B, T, width] that follow those of the past to the same shape."""
+        """Turn frames [B, T, width], which follow those of the past, into the same shape."""
         if self._norm_first:
             x = add(x, self.attention(self._attention_norm(x), past))
             return add(x, self._rows(self._feed, self._feed_norm(x)))
@@ -245,10 +249,10 @@ class Layer:
 
 
 def add(x: Tensor, y: Tensor) -> Tensor:
-    """Sum of rows of the stream, within its limits; overwrites the second."""
+    """Return the sum of rows of the stream, kept within its limits; overwrites the second."""
     return y.add_(x).clamp_(-exact.VALUE_LIMIT, exact.VALUE_LIMIT)
 
 
 def power_of_two(exponent: Tensor) -> Tensor:
-    """2^exponent as float32; exponents from -126 to 127."""
+    """Return 2^exponent as float32, for integer exponents from -126 to 127."""
     return (exponent.int() + 127 << 23).view(torch.float32)

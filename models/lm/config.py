@@ -1,4 +1,4 @@
-"""Sizes and variants of an entropy model."""
+"""Define the sizes of an entropy model."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ class LmConfig:
 
     codebooks: int = 16
     codebook_size: int = 1024
+    """How many entries each codebook has."""
     frames: int = 86
     """Frames of the longest chunk."""
     width: int = 256
+    """Numbers that stand for a frame between the layers."""
     layers: int = 5
     heads: int = 8
     hidden: int = 1024

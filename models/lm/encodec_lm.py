@@ -1,4 +1,4 @@
-"""The entropy models that EnCodec's authors publish (arXiv 2210.13438, section 3.3), in integers.
+"""Run the entropy models of EnCodec's authors (arXiv 2210.13438, section 3.3) in integers.
 
 A transformer over frames with norms after each addition; the codes of all codebooks of a frame are
 foreseen at once, from the frames before. The checkpoints hold floating-point weights, which become
@@ -26,7 +26,7 @@ from .integer import IntegerModel
 from .products import Products
 
 HEADS = 8
-"""Heads of attention, which the weights do not tell."""
+"""Number of heads of attention, which cannot be told from the weights."""
 
 
 class EncodecLm(IntegerModel):
@@ -87,7 +87,7 @@ class EncodecLm(IntegerModel):
         return x.clamp_(-exact.VALUE_LIMIT, exact.VALUE_LIMIT)
 
     def past(self, batch: int) -> list[Past]:
-        """A frame of zeros, which is attended to like any other."""
+        """Return pasts that hold a frame of zeros, which is attended to like any other."""
         past = super().past(batch)
         for layer, seen in zip(self.layers, past, strict=True):
             layer.attention.see(self._position.new_zeros(batch, 1, self._position.shape[1]), seen)
@@ -98,14 +98,14 @@ class EncodecLm(IntegerModel):
         return self._heads[book](states)
 
     def given(self, book: int, states: Tensor, codes: Tensor) -> Tensor:
-        """The same states: codebooks of a frame know nothing of each other."""
+        """Return the same states: codebooks of a frame know nothing of each other."""
         return states
 
 
 def quantise(state: Mapping[str, Tensor], source: str = "checkpoint") -> q.Integers:
-    """The integers of an `LMModel` from its state dict.
+    """Make the integers of an `LMModel` from its state dict.
 
-    Every tensor has its place and every place its tensor; otherwise ModelError.
+    Raises ModelError where a tensor is missing, superfluous or of another shape.
     """
     if "emb.0.weight" not in state or state["emb.0.weight"].dim() != 2:
         raise ModelError(f"{source} is no entropy model of EnCodec")
@@ -130,7 +130,10 @@ def quantise(state: Mapping[str, Tensor], source: str = "checkpoint") -> q.Integ
 def _layer(
     float64: Mapping[str, q.Array], theirs: str, ours: str, before: str, position: float
 ) -> q.Integers:
-    """One layer, which comes after the norm `before` and vectors of that length added to it."""
+    """Make the integers of a layer.
+
+    It follows the norm ``before``, to whose output vectors of length ``position`` are added.
+    """
     gain, offset = float64[f"{before}.weight"], float64[f"{before}.bias"]
     weight = float64[f"{theirs}.self_attn.in_proj_weight"]
     bias = float64[f"{theirs}.self_attn.in_proj_bias"]
@@ -161,7 +164,7 @@ def _norm(float64: Mapping[str, q.Array], theirs: str, ours: str) -> q.Integers:
 def _shapes(
     state: Mapping[str, Tensor], layers: int, books: int, width: int
 ) -> dict[str, tuple[int, ...]]:
-    """Every tensor that there is to be, with its shape."""
+    """Return the shape of every tensor that there should be, by name."""
     size = state["emb.0.weight"].shape[0] - 1
     hidden = state.get("transformer.layers.0.linear1.bias", torch.empty(0)).shape[0]
     shapes: dict[str, tuple[int, ...]] = {}
@@ -187,7 +190,7 @@ def _shapes(
 def _fitting(
     state: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]], source: str
 ) -> dict[str, q.Array]:
-    """The tensors as float64, if they are exactly those that there are to be."""
+    """Return the tensors as float64; ModelError unless they are exactly those of ``shapes``."""
     for name in sorted(shapes.keys() ^ state.keys()):
         verb = "lacks" if name in shapes else "has, and EnCodec's entropy model does not,"
         raise ModelError(f"{source} {verb} {name}")

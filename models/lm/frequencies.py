@@ -1,4 +1,4 @@
-"""What an entropy model offers to the coder: integer frequencies of every code."""
+"""Define what an entropy model offers to the coder: integer frequencies of every code."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 TOTAL_BITS = 24
-"""Frequencies of a code's row sum to 2 ** TOTAL_BITS."""
+"""The frequencies of all codes of a symbol sum to 2 ** TOTAL_BITS."""
 
 
 class Stepper(Protocol):
@@ -20,11 +20,13 @@ class Stepper(Protocol):
     """
 
     def row(self) -> Tensor:
-        """int32 [n, size]: frequencies of the next symbol of the n chunks that have this codebook,
-        good until the next `push`. Asking again gives the same rows."""
+        """Return frequencies int32 [n, size] of the next symbol of the n chunks that have it.
+
+        They are good until the next `push`. Asking again gives the same rows.
+        """
 
     def push(self, codes: Tensor) -> None:
-        """int64 [n]: what the symbols turned out to be."""
+        """Take the symbols int64 [n] that were decoded by the last `row`."""
 
 
 class FrequencyModel(Protocol):
@@ -35,43 +37,45 @@ class FrequencyModel(Protocol):
 
     @property
     def name(self) -> str:
-        """As the file names it."""
+        """Name by which files refer to the model."""
 
     @property
     def fingerprint(self) -> bytes:
-        """8 bytes, a digest of all that decides a frequency."""
+        """Digest, 8 bytes, of everything that decides a frequency."""
 
     @property
     def codebooks(self) -> int:
-        """The most codebooks that it can take."""
+        """Largest number of codebooks that the model can take."""
 
     @property
     def codebook_size(self) -> int:
-        """Codes of each codebook."""
+        """How many codes each codebook has."""
 
     @property
     def frames(self) -> int:
-        """The most frames that a chunk can have."""
+        """Largest number of frames that a chunk can have."""
 
     def rows(self, codes: Tensor) -> Iterator[Tensor]:
-        """Codes int64 [B, K, F] to int32 [B, F, size] for one codebook after the other.
+        """Turn codes int64 [B, K, F] into frequencies int32 [B, F, size], codebook by codebook.
 
         Every frequency is at least 1 and every row sums to 2 ** TOTAL_BITS. Row [b, f] of codebook
         k depends on codes[b, :, :f], on codes[b, :k, f] and on K, on nothing else.
         """
 
     def stepper(self, counts: Sequence[int]) -> Stepper:
-        """The same rows for chunks with so many codebooks, most first, whose codes are yet to be
-        decoded."""
+        """Give the same rows for chunks whose codes are yet to be decoded.
+
+        ``counts`` are the chunks' numbers of codebooks, the largest first.
+        """
 
 
 def frequencies(model: FrequencyModel, codes: Tensor) -> Tensor:
-    """The rows of all codebooks, [B, F, K, size]."""
+    """Return the rows of all codebooks, [B, F, K, size], of codes [B, K, F]."""
     return torch.stack(list(model.rows(codes)), dim=2)
 
 
 def digest(model: FrequencyModel) -> str:
-    """SHA-256, hexadecimal, of the frequencies of fixed codes: the same on every machine.
+    """Return the SHA-256, hexadecimal, of the frequencies of fixed codes, same on every machine.
 
     Two chunks of up to eight frames of all codebooks, their codes from a linear congruential
     generator; frequencies as little-endian int32 in the order [chunk, frame, codebook, code].
@@ -83,7 +87,7 @@ def digest(model: FrequencyModel) -> str:
 
 
 def fixed_integers(shape: tuple[int, ...], size: int, seed: int) -> Tensor:
-    """int64 tensor of integers below size, the same for ever.
+    """Return an int64 tensor of integers below size, which will always be the same.
 
     x <- (1664525 x + 1013904223) mod 2**32 from x = seed, and floor(x size / 2**32) each time
     (the generator of Numerical Recipes, 2nd edition, section 7.1).

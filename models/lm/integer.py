@@ -1,4 +1,4 @@
-"""Entropy models in integers: what a coder asks them for, and the embedded codecs' own kind."""
+"""Run entropy models in integers: what all kinds share, and the embedded codecs' own kind."""
 
 from __future__ import annotations
 
@@ -20,15 +20,18 @@ from .blocks import Gelu, Layer, Network, Norm, Past, Weights, add, power_of_two
 from .products import Products, fastest
 
 ARITHMETIC = 1
-"""Version of INTEGER.md."""
+"""Version of INTEGER.md, which all frequencies depend on."""
 _METADATA = {"kind": "code-transformer", "arithmetic": str(ARITHMETIC)}
 
 
 class IntegerModel(ABC):
-    """A transformer over the frames of a chunk, then a row of frequencies for each codebook."""
+    """A transformer over the frames of a chunk, then a row of frequencies for each codebook.
+
+    Subclasses say what goes into the layers and how their results become log-odds.
+    """
 
     kind: str
-    """Which model the tensors are for."""
+    """Kind of model, which goes into the fingerprint."""
 
     def __init__(
         self,
@@ -56,39 +59,43 @@ class IntegerModel(ABC):
 
     @abstractmethod
     def inputs(self, before: Tensor, start: int, having: Sequence[int]) -> Tensor:
-        """What the layers are given: [B, T, width], in units of the stream.
+        """Return the input [B, T, width] of the layers, in units of the stream.
 
-        before [B, K, T] holds the codes of the frame before each, plus 1, and 0 where there is
-        no frame before; start is the number of the first frame. Of the chunks, the first
+        before [B, K, T] holds, for each frame, the codes of the frame before it, plus 1, and 0
+        where there is none; start is the number of the first frame. Of the chunks the first
         having[k] have codebook k.
         """
 
     @abstractmethod
     def logits(self, book: int, states: Tensor) -> Tensor:
-        """Log-odds [R, size] of a codebook's codes from states [R, width]."""
+        """Return log-odds [R, size] of a codebook's codes, from states [R, width]."""
 
     @abstractmethod
     def given(self, book: int, states: Tensor, codes: Tensor) -> Tensor:
-        """States [R, width] for the codebooks after this one, whose codes [R] are now known."""
+        """Return states [R, width] for the next codebooks, this one's codes [R] now being known."""
 
     def past(self, batch: int) -> list[Past]:
-        """What the layers have seen before the first frame."""
+        """Return the past of each layer before the first frame."""
         return [layer.attention.past(batch, self.device) for layer in self.layers]
 
     def states(self, x: Tensor, past: list[Past]) -> Tensor:
-        """[B, T, width], from `inputs`: what is to be known of each frame from those before it."""
+        """Put `inputs` [B, T, width] through the layers; each frame's state knows those before."""
         for layer, seen in zip(self.layers, past, strict=True):
             x = layer(x, seen)
         return x
 
     def row(self, book: int, states: Tensor) -> Tensor:
-        """Frequencies int32 [R, size] of a codebook's codes."""
+        """Return frequencies int32 [R, size] of a codebook's codes, from states [R, width]."""
         logits = self.logits(book, states)
         return exact.frequencies(logits.clamp_(-exact.SCORE_LIMIT, exact.SCORE_LIMIT))
 
     @torch.inference_mode()
     def rows(self, codes: Tensor) -> Iterator[Tensor]:
-        """Codes int64 [B, K, F] to int32 [B, F, size] for each codebook: see `FrequencyModel`."""
+        """Turn codes int64 [B, K, F] into frequencies int32 [B, F, size] for each codebook.
+
+        See `FrequencyModel`. Raises ValueError for more codebooks or frames, or larger codes, than
+        the model takes.
+        """
         batch, books, frames = codes.shape
         self._check(books, frames)
         if codes.numel() and not 0 <= int(codes.min()) <= int(codes.max()) < self.codebook_size:
@@ -105,7 +112,7 @@ class IntegerModel(ABC):
 
     @torch.inference_mode()
     def stepper(self, counts: Sequence[int]) -> IntegerStepper:
-        """The same rows for chunks whose codes are yet to be decoded: see `FrequencyModel`."""
+        """Give the same rows for chunks whose codes are yet to be decoded: see `FrequencyModel`."""
         self._check(max(counts), 1)
         return IntegerStepper(self, counts)
 
@@ -132,14 +139,14 @@ class IntegerStepper:
 
     @torch.inference_mode()
     def row(self) -> Tensor:
-        """int32 [n, size]: frequencies of the next symbol."""
+        """Return frequencies int32 [n, size] of the next symbol."""
         if self._row is None:
             self._row = self._model.row(self._book, self._present())
         return self._row
 
     @torch.inference_mode()
     def push(self, codes: Tensor) -> None:
-        """int64 [n]: what the symbols turned out to be."""
+        """Take the symbols int64 [n] that were decoded by the last `row`."""
         codes, state = codes.to(self._codes.device), self._present()
         torch.add(codes, 1, out=self._codes[: len(codes), self._book, 0])
         self._row = None
@@ -152,7 +159,7 @@ class IntegerStepper:
             self._book, self._frame, self._state = 0, self._frame + 1, None
 
     def _present(self) -> Tensor:
-        """States [n, width] of the chunks that have the next symbol's codebook."""
+        """Return states [n, width] of the chunks that have the next symbol's codebook."""
         if self._state is None:
             model = self._model
             if self._frame == model.frames:
@@ -198,7 +205,7 @@ class IntegerTransformer(IntegerModel):
 
     @classmethod
     def load(cls, path: Path, name: str, device: torch.device | str = "cpu") -> IntegerTransformer:
-        """Read what `save` wrote; ModelError where the file is something else."""
+        """Read a file of `serialise`; ModelError where it is something else."""
         checkpoint = read_checkpoint(path)
         told = {key: checkpoint.metadata.get(key) for key in _METADATA}
         if told != _METADATA:
@@ -225,7 +232,7 @@ class IntegerTransformer(IntegerModel):
 
 
 def embedding(weights: Weights, size: int, width: int) -> Tensor:
-    """float32 [size, width] from its two factors, in units of the stream."""
+    """Return an embedding float32 [size, width] from its two factors, in units of the stream."""
     codes, project = weights.get("codes", size, -1), weights.get("project", width, -1)
     codes = codes * power_of_two(weights.get("codes_exponent", size))[:, None]
     project = project * power_of_two(weights.get("exponent", width))[:, None]
@@ -233,22 +240,22 @@ def embedding(weights: Weights, size: int, width: int) -> Tensor:
 
 
 def serialise(integers: Mapping[str, Tensor]) -> bytes:
-    """What `quantise` made, as safetensors."""
+    """Return the integers that `quantise` made, as the bytes of a safetensors file."""
     return serialised(dict(integers), _METADATA)
 
 
 def _keep_memory() -> None:
-    """Have freed memory reused.
+    """Make the C library keep freed memory.
 
-    The C library of Linux gives what is freed back to the system at once, and takes it again page
-    by page, if it is more than twice the largest block that was freed before (up to 32 MiB). Steps
-    whose rows take longer to get than to fill are three times as slow.
+    That of Linux gives freed memory back to the system at once, and takes it again page by page, if
+    it is more than twice the largest block that was freed before (up to 32 MiB). Steps that wait
+    for pages are three times as slow. So a block of 30 MiB is freed here once.
     """
     torch.empty(30 << 20, dtype=torch.int8)
 
 
 def fingerprint(tensors: Mapping[str, Tensor], kind: str, shape: tuple[int, int, int]) -> bytes:
-    """8 bytes of SHA-256 over all integers of a model, their names, and what is done with them."""
+    """Return 8 bytes of SHA-256 over a model's integers, their names, and how they are used."""
     digest = hashlib.sha256()
     for name in sorted(tensors):
         tensor = tensors[name]

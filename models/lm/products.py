@@ -1,4 +1,4 @@
-"""Matrix products of small integers, exact whichever way the machine does them."""
+"""Multiply matrices of small integers, exactly in whichever way the machine does it."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from torch import Tensor
 from .arithmetic import recast
 
 Products = Literal["int8", "float32", "float64"]
-"""Containers in which int8 matrices are multiplied. All give the same integers."""
+"""Types of number in which int8 matrices are multiplied. All give the same integers."""
 
 EXACT = 1 << 24
-"""Sums below this are exact in float32."""
+"""Sums of integers below this are exact in float32."""
 
 
 class Matrix:
@@ -29,11 +29,11 @@ class Matrix:
             products = "float32"
         self._products = products
         types = {"int8": torch.int8, "float32": torch.float32, "float64": torch.float64}
-        # The shape [inputs, outputs], but each output's weights side by side.
+        # The shape is [inputs, outputs], but each output's weights lie side by side.
         self._weight = weight.to(types[products]).contiguous().t()
 
     def __call__(self, rows: Tensor) -> Tensor:
-        """Integers [R, inputs] to their products [R, outputs], float32 both."""
+        """Multiply integers [R, inputs] to products [R, outputs], both float32."""
         if self._products == "float32":
             return rows @ self._weight
         if self._products == "float64":
@@ -42,14 +42,14 @@ class Matrix:
 
 
 def exact_bmm(a: Tensor, b: Tensor) -> Tensor:
-    """Batched product of float32 integers whose sums stay below 2^24."""
+    """Return the batched product of float32 integers whose sums stay below 2^24."""
     if a.device.type == "cpu" and _float32_is_itself():
         return torch.bmm(a, b)
     return torch.bmm(a.double(), b.double()).float()
 
 
 def _float32_is_itself() -> bool:
-    """Whether float32 products are not made of shorter numbers, as a setting lets them be."""
+    """Return whether float32 products are not made of shorter numbers, as settings allow."""
     if torch.get_float32_matmul_precision() != "highest":
         return False
     mkldnn = getattr(torch.backends.mkldnn, "matmul", None)
@@ -58,7 +58,7 @@ def _float32_is_itself() -> bool:
 
 @lru_cache
 def fastest(device: torch.device) -> Products:
-    """The quickest kind of product on this machine."""
+    """Measure which kind of product is the fastest on this machine."""
     if device.type != "cpu":
         return "float32"
     weight, rows = _extremes(512, 256, device), _extremes(64, 256, device).float()
@@ -77,7 +77,7 @@ def _seconds(matrix: Matrix, rows: Tensor) -> float:
 
 @lru_cache
 def _exact(outputs: int, inputs: int, device: torch.device) -> bool:
-    """Whether eight-bit products of this size are to be had, and right."""
+    """Return whether products of int8 of this size exist here, and are exact."""
     weight = _extremes(outputs, inputs, device)
     try:
         for count in (1, 17, 64, 350):
@@ -91,9 +91,9 @@ def _exact(outputs: int, inputs: int, device: torch.device) -> bool:
 
 
 def _extremes(rows: int, columns: int, device: torch.device) -> Tensor:
-    """An int8 matrix of all numbers; a third of its rows are of the largest alone.
+    """Return an int8 matrix of all values; a third of its rows hold the largest alone.
 
-    Where eight-bit instructions saturate, on older processors, it is there.
+    Those are where eight-bit instructions of older processors saturate.
     """
     out = (torch.arange(rows * columns, device=device) * 7 % 255 - 127).view(rows, columns)
     out[::6], out[3::6] = 127, -127

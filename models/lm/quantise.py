@@ -1,4 +1,4 @@
-"""From floating-point weights to the integers that a model computes with.
+"""Turn floating-point weights into the integers that an entropy model computes with.
 
 Every step is a correctly rounded one on single numbers, or a sum rounded once (`math.fsum`), so
 that the same file gives the same integers on every machine.
@@ -27,7 +27,7 @@ _OCTAVES_PER_NEPER = 1.4426950408889634  # 1 / ln 2
 
 
 def quantise(state: Mapping[str, Tensor], config: LmConfig) -> Integers:
-    """The integers of a `CodeTransformer` from its state dict."""
+    """Make the integers of a `CodeTransformer` from its state dict."""
     source = {name: _float64(t) for name, t in state.items()}
     out: Integers = {
         "position": stream(source["position"], "position"),
@@ -72,7 +72,7 @@ def _head(source: Mapping[str, Array], at: str) -> Integers:
 
 
 def _fold(source: Mapping[str, Array], at: str, gain: Array, offset: Array) -> tuple[Array, Array]:
-    """Weight and bias of a layer after a norm, with the norm's own gain and bias in them."""
+    """Return weight and bias of a layer with the gain and bias of the norm before it."""
     weight, bias = source[f"{at}.weight"], source[f"{at}.bias"]
     moved = [math.fsum([b, *(row * offset)]) for row, b in zip(weight, bias, strict=True)]
     return weight * gain, np.array(moved)
@@ -81,7 +81,7 @@ def _fold(source: Mapping[str, Array], at: str, gain: Array, offset: Array) -> t
 def attention(
     weight: Array, bias: Array, reach: list[float], heads: int, at: str, unit_bits: int = UNIT_BITS
 ) -> tuple[Integers, Array]:
-    """Integers of queries, keys and values, and what one unit of each value stands for.
+    """Make the integers of queries, keys and values; return them and the unit of each value.
 
     weight [3 * width, width] and bias [3 * width]; reach [3 * width] says how large each output
     can get. Queries and keys of a head share a unit, each value has its own.
@@ -109,7 +109,7 @@ def attention(
 
 
 def linear(at: str, weight: Array, bias: Array, in_bits: int, out_bits: int) -> Integers:
-    """Integers of a linear layer between units of 2^-in_bits and 2^-out_bits."""
+    """Make the integers of a linear layer from units of 2^-in_bits to units of 2^-out_bits."""
     integers, exponents = _rows(np.ldexp(weight, out_bits - in_bits), at)
     return {
         f"{at}.weight": integers,
@@ -119,7 +119,7 @@ def linear(at: str, weight: Array, bias: Array, in_bits: int, out_bits: int) -> 
 
 
 def logits(at: str, weight: Array, bias: Array, in_bits: int) -> Integers:
-    """Integers of a linear layer that gives log-odds: nepers in, octaves out."""
+    """Make the integers of a linear layer for log-odds: weights give nepers, integers octaves."""
     weight, bias = weight * _OCTAVES_PER_NEPER, bias * _OCTAVES_PER_NEPER
     return linear(at, weight, bias, in_bits, OCTAVE_BITS)
 
@@ -136,7 +136,7 @@ def _embedding(source: Mapping[str, Array], at: str) -> Integers:
 
 
 def _rows(matrix: Array, at: str) -> tuple[Tensor, Tensor]:
-    """Each row as integers within +-127 and a power of two: int8 [N, K] and int8 [N]."""
+    """Return each row as integers within +-127 and a power of two: int8 [N, K] and int8 [N]."""
     mantissas, exponents = np.frexp(np.abs(matrix).max(-1))
     # 127.5 / 128 is where rounding to 127 ends.
     exponents = np.maximum(exponents - np.where(mantissas < 127.5 / 128, 7, 6), -32)
@@ -147,7 +147,7 @@ def _rows(matrix: Array, at: str) -> tuple[Tensor, Tensor]:
 
 
 def _exponent(reach: float, limit: float) -> int:
-    """The least s with reach < limit * 2^s, for a limit of at most 2048; -32 for nothing at all."""
+    """Return the smallest s from -32 on with reach < limit * 2^s, for a limit of at most 2048."""
     s = max(math.frexp(reach)[1] - 12, -32)
     while reach >= math.ldexp(limit, s):
         s += 1
@@ -155,7 +155,7 @@ def _exponent(reach: float, limit: float) -> int:
 
 
 def stream(values: Array, at: str, limit: int = VALUE_LIMIT) -> Tensor:
-    """Whole units of the stream, int32, of at most so many."""
+    """Round values to whole units of the stream, int32; ModelError beyond ``limit`` of them."""
     return _whole(np.ldexp(values, VALUE_BITS), at, limit)
 
 
@@ -166,7 +166,7 @@ def _whole(values: Array, at: str, limit: int = VALUE_LIMIT) -> Tensor:
 
 
 def length(row: Array) -> float:
-    """Euclidean length, the same on every machine."""
+    """Return the Euclidean length of a row, the same on every machine."""
     return math.sqrt(math.fsum(row * row))
 
 

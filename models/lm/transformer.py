@@ -1,4 +1,4 @@
-"""The entropy model in floating point: what is trained, and what the integer model follows."""
+"""Define the entropy model in floating point, which is trained and then turned into integers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from .config import LmConfig
 
 
 class CodeEmbedding(nn.Module):
-    """Vectors of one codebook's codes, factorised: few codes are seen often enough for more."""
+    """Vectors of one codebook's codes, as a product of two factors.
+
+    Few codes are seen often enough to learn more numbers.
+    """
 
     def __init__(self, config: LmConfig) -> None:
         super().__init__()
@@ -18,7 +21,7 @@ class CodeEmbedding(nn.Module):
         self.project = nn.Linear(config.code_rank, config.width, bias=False)
 
     def forward(self, codes: Tensor) -> Tensor:
-        """Codes [...] to vectors [..., width]."""
+        """Turn codes [...] into vectors [..., width]."""
         out: Tensor = self.project(self.table(codes))
         return out
 
@@ -39,7 +42,7 @@ class Layer(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Frames [B, F, width] to the same shape; frame t sees frames up to t."""
+        """Turn frames [B, F, width] into the same shape; frame t sees frames up to t."""
         batch, frames, width = x.shape
         qkv = self.qkv(self.attention_norm(x)).view(batch, frames, 3, self.heads, -1)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)
@@ -62,13 +65,13 @@ class Head(nn.Module):
         self.output = nn.Linear(config.head_hidden, config.codebook_size)
 
     def forward(self, state: Tensor) -> Tensor:
-        """States [..., width] to logits [..., codebook_size]."""
+        """Turn states [..., width] into logits [..., codebook_size]."""
         out: Tensor = self.output(F.gelu(self.expand(self.norm(state))))
         return out
 
 
 def smooth_features(points: Tensor, count: int, both_signs: bool = False) -> Tensor:
-    """Functions [N, count] of points [N, dim], of about unit variance and the smoother the earlier.
+    """Return functions [N, count] of points [N, dim], of about unit variance, smoothest first.
 
     Coordinates, squared norm, then random Fourier features (Rahimi and Recht, 2007) of growing
     frequency. ``both_signs`` gives the first two with either sign, for units that are one-sided.
@@ -116,8 +119,10 @@ class CodeTransformer(nn.Module):
 
     @torch.no_grad()
     def start_from(self, codebooks: list[Tensor]) -> None:
-        """Begin with the codec's own geometry: codes whose entries [codebook_size, dim] lie close
-        together begin with similar vectors and similar logits."""
+        """Start from the codec's own geometry, given by its entries [codebook_size, dim].
+
+        Codes whose entries lie close together begin with similar vectors and similar logits.
+        """
         for k, entries in enumerate(codebooks):
             for embedding in (self.past[k], self.present[k]):
                 assert isinstance(embedding, CodeEmbedding)
@@ -130,7 +135,7 @@ class CodeTransformer(nn.Module):
             weight.copy_(scale * smooth_features(entries, weight.shape[1], both_signs=True))
 
     def states(self, codes: Tensor) -> Tensor:
-        """Codes [B, K, F] of the K codebooks in use to the state [B, F, width] before each frame.
+        """Turn codes [B, K, F] of K codebooks into the state [B, F, width] before each frame.
 
         The state of frame t depends on frames before t, on t and on K.
         """
@@ -147,8 +152,10 @@ class CodeTransformer(nn.Module):
         return x
 
     def forward(self, codes: Tensor) -> Tensor:
-        """Codes [B, K, F] to logits [B, K, F, codebook_size], those of [b, k, f] depending on
-        codes[b, :, :f] and codes[b, :k, f] (and on K)."""
+        """Turn codes [B, K, F] into logits [B, K, F, codebook_size].
+
+        Those of [b, k, f] depend on codes[b, :, :f], on codes[b, :k, f] and on K.
+        """
         state = self.states(codes)
         logits = []
         for k in range(codes.shape[1]):

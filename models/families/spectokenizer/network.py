@@ -38,7 +38,7 @@ from neucodec.models.parts.trained_rvq import ResidualQuantiser
 from .parts import Conv, ConvTranspose, Recurrent, complex_convolution
 
 FADE = 8
-"""Bins in which both numbers and magnitudes are coded, and noise takes over."""
+"""In how many bins both complex numbers and magnitudes are coded, and noise takes over."""
 
 
 @dataclass(frozen=True)
@@ -48,27 +48,29 @@ class SpecTokenizerConfig:
     hop: int = 320
     """Samples per frame, a multiple of 64; the window is two hops."""
     channels: Sequence[int] = (16, 24, 32, 64, 96)
-    """Of the first convolution and of each of the stages that halve the frequency axis."""
+    """Channels of the first convolution and of each stage that halves the frequency axis."""
     narrow: int = 8
-    """Channels per position in the latent; 0: all of the last stage."""
+    """Channels per position in the latent; 0: all of the last stage's."""
     bottleneck: int = 0
-    """Dimensions to which all of these together are projected for the quantiser; 0: no such
-    projection."""
+    """Dimensions to which those of all positions are projected for the quantiser; 0: they are not
+    projected."""
     skip: bool = False
-    """Whether the signal also goes around each recurrence."""
+    """Whether the signal is also led around each recurrence."""
     phase_bins: int = 0
-    """So many of the spectrum's bins, the lowest, are coded as complex numbers, the others as
-    magnitudes, for whose phases noise stands in (`parts.phase`); 0: all are complex."""
+    """How many of the spectrum's bins, the lowest, are coded as complex numbers. The others are
+    coded as magnitudes and get noise for phases (`parts.phase`). 0: all are complex."""
     overlap: int = 0
-    """Samples in which windows overlap: the fewer, the less of a signal is coded twice; 0: a hop,
-    as in a square-root Hann window."""
+    """Samples by which windows overlap: the fewer, the less of a signal is coded twice. 0: by a
+    hop, as in a square-root Hann window."""
     codebooks: int = 12
     codebook_size: int = 1024
+    """How many entries each codebook has."""
     codebook_dim: int = 8
+    """Dimensions of an entry."""
 
     @property
     def positions(self) -> list[int]:
-        """Positions on the frequency axis behind the first convolution and behind each stage."""
+        """Positions on the frequency axis after the first convolution and after each stage."""
         return [self.hop >> (k + 1) for k in range(len(self.channels))]
 
     @property
@@ -84,7 +86,7 @@ class SpecTokenizerConfig:
 
     @property
     def wide(self) -> int:
-        """Channels of all positions of the last stage, narrowed."""
+        """Channels of all positions of the last stage together, after they are narrowed."""
         return (self.narrow or self.channels[-1]) * self.positions[-1]
 
 
@@ -107,7 +109,7 @@ class Encoder(nn.Module):
         self.project = nn.Linear(c.wide, c.bottleneck) if c.bottleneck else nn.Identity()
 
     def forward(self, spectrum: Tensor, carry: Carry) -> Tensor:
-        """Compressed complex spectrum [B, F, hop + 1] to latent [B, F, D]."""
+        """Turn a compressed complex spectrum [B, F, hop + 1] into a latent [B, F, D]."""
         real, imaginary = spectrum.real[:, None], spectrum.imag[:, None]
         magnitudes = []
         if self.magnitudes is not None:
@@ -151,8 +153,10 @@ class Decoder(nn.Module):
         self.phases = Phases(c.hop + 1, c.phase_bins or c.hop + 1, FADE)
 
     def forward(self, latent: Tensor, carry: Carry, start: Tensor | None = None) -> Tensor:
-        """Latent [B, F, D] to compressed complex spectrum [B, F, hop + 1]. ``start`` [B] is the
-        frame at which the noise begins; without, it goes on as the stream does."""
+        """Turn a latent [B, F, D] into a compressed complex spectrum [B, F, hop + 1].
+
+        ``start`` [B] is the frame at which the noise begins; None lets it go on with the stream.
+        """
         batch, frames, _ = latent.shape
         wide = self.project(latent).reshape(batch, frames, self.channels, -1)
         x = self.widen(wide.transpose(1, 2))
@@ -173,7 +177,7 @@ class Decoder(nn.Module):
 
 
 def window_of(hop: int, overlap: int) -> Tensor:
-    """Window [2 * hop] of analysis and of synthesis: neighbours' squares sum to one."""
+    """Return the window [2 * hop] of analysis and synthesis; squares of neighbours sum to one."""
     if not overlap:
         return torch.hann_window(2 * hop, dtype=torch.float32, device="cpu").sqrt()
     at = torch.arange(2 * hop, dtype=torch.float32, device="cpu") + 0.5
@@ -185,15 +189,16 @@ Stage = tuple[nn.Module, nn.Module, nn.Module]
 
 
 class SpecTokenizer(nn.Module):
-    """Either SpecTokenizer network, in two uses.
+    """A SpecTokenizer network of any size.
 
-    As a stream (`encode_stream`, `decode_stream`) it codes a signal as the paper means it, every
-    layer remembering the past. As independent chunks (`encode`, `decode`) a chunk of F frames
-    takes and gives ``(F + 1) * hop`` samples, ``hop / 2`` beyond its own on either side: windowed,
-    so that adding the overlapping ends of neighbours joins them.
+    Chunks are coded independently of each other: one of F frames takes and gives ``(F + 1) * hop``
+    samples, ``hop / 2`` beyond its own on either side, windowed, so that adding the overlapping
+    ends of neighbours joins them. Given a `Carry`, layers remember the past of a stream, as the
+    paper has it.
     """
 
     window: Tensor
+    """Window [2 * hop] of analysis and synthesis."""
 
     def __init__(self, config: SpecTokenizerConfig) -> None:
         super().__init__()
@@ -209,20 +214,23 @@ class SpecTokenizer(nn.Module):
 
     @classmethod
     def load(cls, path: str | Path, config: SpecTokenizerConfig) -> SpecTokenizer:
-        """Load a checkpoint of this module's own names; ModelError if it does not fit."""
+        """Load a checkpoint with this module's own names; ModelError if it does not fit."""
         checkpoint = read_checkpoint(path)
         return restore(lambda: cls(config), checkpoint.tensors, checkpoint.source)
 
     def compress(self, audio: Tensor) -> Tensor:
-        """Audio [B, 1, (F + 1) * hop] to its compressed complex spectrum [B, F, hop + 1].
+        """Turn audio [B, 1, (F + 1) * hop] into its compressed complex spectrum [B, F, hop + 1].
 
-        |s|^(1/2) with the phase kept: louder and softer partials come closer together.
+        Magnitudes become |s|^(1/2), phases stay: so loud and soft partials come closer together.
         """
         spectrum = self.transform(audio)
         return spectrum * spectrum.abs().clamp_min(1e-8).rsqrt()
 
     def transform(self, audio: Tensor) -> Tensor:
-        """Audio [B, 1, (F + 1) * hop] to its complex spectrum [B, F, hop + 1]."""
+        """Turn audio [B, 1, (F + 1) * hop] into its complex spectrum [B, F, hop + 1].
+
+        Raises ValueError unless it is a whole number of hops, two or more.
+        """
         hop = self.config.hop
         if audio.shape[-1] % hop or audio.shape[-1] < 2 * hop:
             raise ValueError(f"{audio.shape[-1]} samples are not two or more hops of {hop}")
@@ -231,7 +239,7 @@ class SpecTokenizer(nn.Module):
         return spectrum
 
     def expand(self, compressed: Tensor) -> Tensor:
-        """Undo `compress`, but for the outermost hops, which lack a neighbour's window."""
+        """Undo `compress`, except in the outermost hops, which lack a neighbour's window."""
         spectrum = compressed * compressed.abs()
         frames = torch.fft.irfft(spectrum, n=2 * self.config.hop, norm="ortho") * self.window
         early, late = frames.chunk(2, dim=-1)
@@ -239,21 +247,23 @@ class SpecTokenizer(nn.Module):
         return audio.flatten(1)[:, None]
 
     def analyse(self, audio: Tensor, carry: Carry | None = None) -> Tensor:
-        """Audio [B, 1, (F + 1) * hop] to the latent before quantisation [B, F, D]."""
+        """Turn audio [B, 1, (F + 1) * hop] into the latent [B, F, D] before quantisation."""
         latent: Tensor = self.encoder(self.compress(audio), carry or Carry())
         return latent
 
     def synthesise(
         self, latent: Tensor, carry: Carry | None = None, start: Tensor | None = None
     ) -> Tensor:
-        """Latent [B, F, D] to windowed audio [B, 1, (F + 1) * hop], ready to overlap-add.
-        ``start`` is as in `Decoder`."""
+        """Turn a latent [B, F, D] into windowed audio [B, 1, (F + 1) * hop], to overlap-add.
+
+        ``start`` is as in `Decoder`.
+        """
         return self.expand(self.decoder(latent, carry or Carry(), start))
 
     def encode(self, audio: Tensor, codebooks: int) -> Tensor:
-        """A chunk of audio [B, 1, (F + 1) * hop] to codes [B, codebooks, F] (int64)."""
+        """Encode a chunk of audio [B, 1, (F + 1) * hop] to codes [B, codebooks, F] (int64)."""
         return self.quantiser.encode(self.analyse(audio), codebooks)
 
     def decode(self, codes: Tensor) -> Tensor:
-        """Codes [B, K, F] of a chunk to windowed audio [B, 1, (F + 1) * hop]."""
+        """Decode codes [B, K, F] of a chunk to windowed audio [B, 1, (F + 1) * hop]."""
         return self.synthesise(self.quantiser.decode(codes), start=Phases.start(codes))

@@ -1,5 +1,7 @@
-"""Layers of SpecTokenizer, over time and frequency: causal in time, and remembering the past of a
-stream."""
+"""Define SpecTokenizer's layers over time and frequency.
+
+They are causal in time, and remember the past of a stream.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ from neucodec.models.parts.causal_state import Carry
 from neucodec.models.parts.snake import Snake
 
 TIME, FREQUENCY = 3, 4
-"""Kernel sizes. A layer sees the current frame and the two before it."""
+"""Sizes of kernels along time and frequency: a layer sees a frame and the two before it."""
 
 
 class Conv(nn.Module):
@@ -22,7 +24,7 @@ class Conv(nn.Module):
         self.conv = nn.Conv2d(inputs, outputs, (TIME, FREQUENCY), stride=(1, 2), padding=(0, 1))
 
     def forward(self, x: Tensor, carry: Carry) -> Tensor:
-        """Chunk [B, inputs, F, P] to [B, outputs, F, P / 2]."""
+        """Turn a chunk [B, inputs, F, P] into [B, outputs, F, P / 2]."""
         out: Tensor = self.conv(past(x, carry))
         return out
 
@@ -30,12 +32,12 @@ class Conv(nn.Module):
 class ConvTranspose(nn.Module):
     """Transposed convolution over time and frequency, causal in time, doubling the frequency axis.
 
-    ``extra`` adds a position at the end: the top bin, which halving lost.
+    ``extra`` is the number of positions to add at the end: 1 for the top bin, which halving lost.
     """
 
     def __init__(self, inputs: int, outputs: int, extra: int = 0) -> None:
         super().__init__()
-        # Time padding crops what belongs to the past frames and what reaches into the future.
+        # Padding along time crops the past frames' own output, and what reaches into the future.
         self.conv = nn.ConvTranspose2d(
             inputs,
             outputs,
@@ -46,7 +48,7 @@ class ConvTranspose(nn.Module):
         )
 
     def forward(self, x: Tensor, carry: Carry) -> Tensor:
-        """Chunk [B, inputs, F, P] to [B, outputs, F, 2 * P + extra]."""
+        """Turn a chunk [B, inputs, F, P] into [B, outputs, F, 2 * P + extra]."""
         out: Tensor = self.conv(past(x, carry))
         return out
 
@@ -71,7 +73,7 @@ class Recurrent(nn.Module):
         self.snake = Snake(width, dims=2)
 
     def forward(self, x: Tensor, carry: Carry) -> Tensor:
-        """Chunk [B, width, F, P] to the same shape."""
+        """Turn a chunk [B, width, F, P] into the same shape."""
         batch, width, frames, positions = x.shape
         normed = self.norm(x.transpose(1, 2)).tanh()
         steps = normed.permute(1, 0, 3, 2).reshape(frames, batch * positions, width)
@@ -86,8 +88,11 @@ class Recurrent(nn.Module):
 def complex_convolution(
     conv: nn.Module, real: Tensor, imaginary: Tensor, carry: Carry
 ) -> tuple[Tensor, Tensor]:
-    """A complex convolution by a real one whose outputs are the two parts of the weights' products:
-    (A + iB)(x + iy) = (Ax - By) + i(Ay + Bx)."""
+    """Convolve complex numbers, given as real and imaginary parts, by complex weights A + iB.
+
+    The outputs of the real ``conv`` are the products with A, then those with B:
+    (A + iB)(x + iy) = (Ax - By) + i(Ay + Bx).
+    """
     a, b = conv(torch.cat([real, imaginary]), carry).chunk(2, dim=1)
     (ax, ay), (bx, by) = a.chunk(2), b.chunk(2)
     return ax - by, ay + bx
