@@ -91,7 +91,7 @@ def test_an_endless_listing_is_given_up(server: Server, monkeypatch: pytest.Monk
     ((_, reason),) = find_files([f"{server.url}/d/"], WAVS).failures
     assert reason.startswith("more than 10000 directories or 32 levels of them are listed")
     assert len(server.requests) < 40
-    monkeypatch.setattr(web, "MOST_LISTING", 100)
+    monkeypatch.setattr(web, "MAX_LISTING_BYTES", 100)
     monkeypatch.setattr(server, "find", lambda path: page("a.wav") + bytes(1000))
     ((_, reason),) = find_files([f"{server.url}/d/"], WAVS).failures
     assert "more than 100 bytes came where few were due" in reason
@@ -172,7 +172,7 @@ def test_a_server_that_never_answers_is_given_up(
 
 
 def test_a_body_without_an_end_is_not_held(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web, "MOST_BYTES", 1 << 20)
+    monkeypatch.setattr(web, "MAX_BODY_BYTES", 1 << 20)
 
     def pour(server: socket.socket) -> None:
         head = b"HTTP/1.1 206 P\r\nContent-Length: %d\r\n\r\n" % (1 << 40)

@@ -24,7 +24,7 @@ from neucodec.files import remote
 from neucodec.files.byte_streams import Prelude, copy_rest, is_seekable, open_spool, write_all
 from neucodec.files.file_section import Section
 from neucodec.files.pipes import is_special, open_to_read, standard_input
-from neucodec.files.remote import is_remote
+from neucodec.files.urls import is_remote
 from neucodec.terminal.standard_streams import PIPE
 
 from . import wav_header

@@ -17,7 +17,7 @@ import click
 from neucodec.errors import NeucodecError
 from neucodec.files import paths
 from neucodec.files.pipes import as_output
-from neucodec.files.remote import is_remote
+from neucodec.files.urls import is_remote
 from neucodec.jobs.input_files import Search, Selection, find_inputs
 from neucodec.jobs.input_kinds import Kind
 from neucodec.jobs.output_names import Job, plan_jobs

@@ -15,7 +15,7 @@ from neucodec.coding.options import EncodeOptions
 from neucodec.errors import NeucodecError
 from neucodec.files.paths import is_special
 from neucodec.files.paths import size as size_of
-from neucodec.files.remote import is_remote
+from neucodec.files.urls import is_remote
 from neucodec.jobs.output_names import Job
 from neucodec.jobs.result import DONE, SKIPPED, Result
 from neucodec.models import ModelError

@@ -25,7 +25,7 @@ from neucodec.terminal.signals import UNFINISHED
 
 from . import pipes, remote
 from .byte_streams import HAS_LOCKS, lock
-from .remote import is_remote
+from .urls import is_remote
 
 _NAME_KEPT = 40  # characters of the target's name in the temporary one, within NAME_MAX in UTF-8
 _PARTIAL = re.compile(rf"\.(.{{0,{_NAME_KEPT}}})\.[0-9a-f]{{8}}\.partial", re.DOTALL)

@@ -11,14 +11,14 @@ from typing import BinaryIO
 
 from neucodec.terminal.standard_streams import PIPE
 
-from . import pipes, remote
+from . import pipes, remote, remote_folders, urls
 from .byte_streams import copy_rest, is_seekable, open_spool
-from .remote import is_remote
+from .urls import is_remote
 
 
 def is_folder(name: str) -> bool:
     """Whether there is a directory of that name."""
-    return remote.is_folder(name) if is_remote(name) else Path(name).is_dir()
+    return remote_folders.is_folder(name) if is_remote(name) else Path(name).is_dir()
 
 
 def is_file(name: str) -> bool:
@@ -35,17 +35,17 @@ def is_special(name: str) -> bool:
 
 def file_name(name: str) -> PurePath:
     """The last part of a name."""
-    return PurePath(remote.file_name(name) if is_remote(name) else Path(name).name)
+    return PurePath(urls.file_name(name) if is_remote(name) else Path(name).name)
 
 
 def join(folder: str, place: PurePath) -> str:
     """What is at that place below a directory."""
-    return remote.join(folder, place) if is_remote(folder) else str(Path(folder) / place)
+    return urls.join(folder, place) if is_remote(folder) else str(Path(folder) / place)
 
 
 def sibling(name: str, other: str) -> str:
     """Another file in the same directory."""
-    return remote.sibling(name, other) if is_remote(name) else str(Path(name).with_name(other))
+    return urls.sibling(name, other) if is_remote(name) else str(Path(name).with_name(other))
 
 
 def size(name: str) -> int | None:

@@ -1,4 +1,4 @@
-"""The web as fsspec's HTTP driver reads it: with time-outs, bounds and listings of our own.
+"""Files on the web by fsspec's HTTP driver, with time-outs, bounds and listings of our own.
 
 A server is a stranger. It may take a connection and never answer, send a body without an end, or
 list names that lead out of the directory.
@@ -21,30 +21,31 @@ from urllib.parse import unquote, urljoin, urlsplit
 from neucodec.errors import NeucodecError
 from neucodec.safety.inside import place_inside
 
+from .urls import WEB_SCHEMES
+
 if TYPE_CHECKING:
     import aiohttp
     from fsspec import AbstractFileSystem
 
-SCHEMES = ("http", "https")
 CONNECT_SECONDS = 20.0
-"""Within which a server takes a connection."""
+"""Time within which a server has to take a connection."""
 SILENT_SECONDS = 30.0
-"""Without a byte after which a server counts as gone."""
+"""Time without a byte after which a server counts as gone."""
 ANSWER_SECONDS = 60.0
-"""Within which a server has said what a file is, or listed a directory."""
-MOST_BYTES = 1 << 26
-"""Largest body that is held in memory at once; files come in ranges far smaller."""
-MOST_LISTING = 1 << 23
-"""Largest page, in bytes, that lists a directory."""
-MOST_FOLDERS, DEEPEST = 10_000, 32
-"""Directories below one that is given, and how many levels of them."""
+"""Time within which a server has to say what a file is, or to list a directory."""
+MAX_BODY_BYTES = 1 << 26
+"""Size of the largest body that is held in memory at once; files come in far smaller ranges."""
+MAX_LISTING_BYTES = 1 << 23
+"""Size of the largest page that is read as the listing of a directory."""
+MAX_FOLDERS, MAX_DEPTH = 10_000, 32
+"""How many directories one that is walked may have below it, and on how many levels."""
 
 _TAG = re.compile(r"<a\s([^<>]{1,8192})>", re.IGNORECASE)
 _LINK = re.compile(r"""href\s{0,9}=\s{0,9}(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""", re.IGNORECASE)
 
 
 def options() -> dict[str, Any]:
-    """Arguments for fsspec's HTTP file system: time-outs, and bodies with a bound.
+    """Return the arguments for fsspec's HTTP file system: time-outs, and bodies with a bound.
 
     Bodies are asked for as they are and never unpacked: ranges of packed ones would be of no use,
     and a few kB could stand for gigabytes.
@@ -52,13 +53,13 @@ def options() -> dict[str, Any]:
     import aiohttp
     from fsspec.asyn import get_loop
 
-    # It would print what servers leave unfinished, in several lines.
+    # The loop would print several lines on every connection that a server leaves unfinished.
     get_loop().set_exception_handler(lambda loop, context: None)
 
     class Bounded(aiohttp.ClientResponse):
         async def read(self) -> bytes:
             if self._body is None:
-                self._body = await _read(self, MOST_BYTES)
+                self._body = await _read(self, MAX_BODY_BYTES)
             return await super().read()
 
     timeout = aiohttp.ClientTimeout(
@@ -75,16 +76,16 @@ def options() -> dict[str, Any]:
 
 
 def info(fs: AbstractFileSystem, url: str) -> dict[str, Any]:
-    """What the server says of a file: ``size``, ``ETag`` and ``Last-Modified`` where it does."""
+    """Return what the server says of a file: its ``size``, ``ETag``, ``Last-Modified``."""
     from fsspec.asyn import sync
 
-    # Its synchronous face would take the time-out for its own.
+    # The driver's synchronous function would take the time-out for an argument of its own.
     asked = partial(fs._info, url, timeout=_answer_time())
     return cast("dict[str, Any]", sync(fs.loop, asked))
 
 
 def open_file(fs: AbstractFileSystem, url: str) -> Any:
-    """A file to read, in ranges where the server has them and says how long it is."""
+    """Open a file to read: in ranges if the server gives them and says how long the file is."""
     found = info(fs, url)
     if not found.get("size") or found.get("partial") is False:
         # A size that is not 0 keeps the driver from asking once more.
@@ -93,12 +94,12 @@ def open_file(fs: AbstractFileSystem, url: str) -> Any:
 
 
 def walk(fs: AbstractFileSystem, url: str) -> Iterator[tuple[PurePosixPath, list[str], list[str]]]:
-    """Walk the pages that list a directory and those below it, as os.walk with places below it.
+    """Give the directories that web pages list, from the top down, as os.walk does.
 
-    Only links to what lies directly in a directory count; all others, up and away, are those of any
-    page. Taking names out of the first list leaves those directories out.
-
-    Raises NeucodecError where there are too many, as in a server that lists without end.
+    Each comes as its place below `url`, its directories' names and its files' names; taking names
+    out of the directories leaves those out. Of a page's links only those to what lies directly in
+    the directory count: any page has links up and away. Raises NeucodecError where there are too
+    many, since a server may list without end.
     """
     from fsspec.asyn import sync
 
@@ -108,9 +109,9 @@ def walk(fs: AbstractFileSystem, url: str) -> Iterator[tuple[PurePosixPath, list
     while waiting:
         place = waiting.pop()
         seen += 1
-        if seen > MOST_FOLDERS or len(place.parts) > DEEPEST:
+        if seen > MAX_FOLDERS or len(place.parts) > MAX_DEPTH:
             raise NeucodecError(
-                f"{url}: more than {MOST_FOLDERS} directories or {DEEPEST} levels of them are "
+                f"{url}: more than {MAX_FOLDERS} directories or {MAX_DEPTH} levels of them are "
                 "listed; give one further down"
             )
         page = top if place == PurePosixPath() else f"{top}{place}/"
@@ -120,17 +121,20 @@ def walk(fs: AbstractFileSystem, url: str) -> Iterator[tuple[PurePosixPath, list
 
 
 async def _fetch_page(fs: AbstractFileSystem, url: str) -> str:
-    """The text of a page; nothing where it is no HTML."""
+    """Return the text of a page; an empty one where it is no HTML."""
     session = await fs.set_session()
     async with session.get(fs.encode_url(url), timeout=_answer_time()) as response:
         response.raise_for_status()
         if response.headers.get("Content-Type", "text/html").partition(";")[0] != "text/html":
             return ""
-        return (await _read(response, MOST_LISTING)).decode("utf-8", "replace")
+        return (await _read(response, MAX_LISTING_BYTES)).decode("utf-8", "replace")
 
 
 def _listed(page: str, text: str) -> tuple[list[str], list[str]]:
-    """Directories and files that lie directly in a page's directory, as their URLs have them."""
+    """Return the names of the directories and files to which a page of a directory links.
+
+    `page` is its URL, `text` its HTML. Names are as URLs have them, percent signs and all.
+    """
     root = urlsplit(page)
     folders: set[str] = set()
     names: set[str] = set()
@@ -146,21 +150,21 @@ def _listed(page: str, text: str) -> tuple[list[str], list[str]]:
             continue
         name = found.path[len(root.path) :]
         inside = place_inside(unquote(name.removesuffix("/")))
-        if found.scheme in SCHEMES and inside is not None and len(inside.parts) == 1:
+        if found.scheme in WEB_SCHEMES and inside is not None and len(inside.parts) == 1:
             (folders if name.endswith("/") else names).add(name.removesuffix("/"))
     return sorted(folders), sorted(names)
 
 
-async def _read(response: aiohttp.ClientResponse, most: int) -> bytes:
-    """A body, if it has no more bytes than that."""
+async def _read(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
+    """Read a body of at most `max_bytes`. Raises ClientPayloadError where more come."""
     import aiohttp
 
     held = bytearray()
     async for block in response.content.iter_chunked(1 << 16):
         held += block
-        if len(held) > most:
+        if len(held) > max_bytes:
             response.close()
-            raise aiohttp.ClientPayloadError(f"more than {most} bytes came where few were due")
+            raise aiohttp.ClientPayloadError(f"more than {max_bytes} bytes came where few were due")
     return bytes(held)
 
 
@@ -173,7 +177,7 @@ def _answer_time() -> aiohttp.ClientTimeout:
 
 
 def reason(error: BaseException) -> str | None:
-    """What went wrong with a server, for people; None for an error of another kind."""
+    """Say in one line what went wrong with a server; None for an error of another kind."""
     from fsspec.exceptions import FSTimeoutError
 
     if isinstance(error, (asyncio.TimeoutError, TimeoutError, FSTimeoutError)):

@@ -24,7 +24,7 @@ import distributed
 
 from neucodec.errors import NeucodecError
 from neucodec.files.paths import is_special
-from neucodec.files.remote import is_remote
+from neucodec.files.urls import is_remote
 from neucodec.parallel.thread_counts import limit_threads
 from neucodec.terminal.console import REPORTS, Console, Relay, explain, shown
 from neucodec.terminal.signals import end_if_told, interruptible

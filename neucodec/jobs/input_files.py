@@ -10,10 +10,10 @@ from fnmatch import fnmatch
 from pathlib import Path, PurePath
 
 from neucodec.errors import NeucodecError
-from neucodec.files import remote
+from neucodec.files import remote, remote_folders, urls
 from neucodec.files.paths import file_name, is_folder, is_special, join
 from neucodec.files.pipes import as_input
-from neucodec.files.remote import is_remote
+from neucodec.files.urls import is_remote
 from neucodec.safety.inside import place_inside
 from neucodec.terminal.console import Console, explain
 from neucodec.terminal.signals import end_if_told
@@ -93,7 +93,7 @@ def _no_use_of(url: str) -> str:
     except NeucodecError as error:
         return explain(error, url)
     # Outputs are called as inputs are.
-    if url.endswith("/") or place_inside(remote.file_name(url)):
+    if url.endswith("/") or place_inside(urls.file_name(url)):
         return ""
     return "this URL names no file; a directory's ends with '/'"
 
@@ -129,7 +129,7 @@ def _walk(folder: str, search: Search, selection: Selection) -> Iterator[PurePat
 
 def _walk_elsewhere(folder: str, search: Search, selection: Selection) -> Iterator[_Listing]:
     try:
-        yield from remote.walk(folder)
+        yield from remote_folders.walk(folder)
     except (NeucodecError, OSError) as error:
         search.failures.append((folder, explain(error, folder)))
 
