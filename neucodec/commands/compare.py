@@ -1,4 +1,4 @@
-"""``neucodec compare``: how near one file is to another."""
+"""``neucodec compare``: measure how near one file is to another."""
 
 from __future__ import annotations
 
@@ -97,7 +97,10 @@ def compare(
 def _pair(
     reference: str, decoded: str, mono: bool, codecs: Codecs, console: Console
 ) -> tuple[Audio, Audio, int, int]:
-    """Both signals [n, channels], of one length, their rate, and the bytes of the file DEC."""
+    """Read both signals and bring them to one rate and length.
+
+    Returns REF and DEC [n, channels], their rate in Hz, and the size of the file DEC in bytes.
+    """
     from neucodec.evaluation.clips import measured_clip
     from neucodec.evaluation.metrics import resampled
 

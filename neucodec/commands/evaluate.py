@@ -1,9 +1,9 @@
-"""``neucodec evaluate``: how codecs do on a folder of recordings."""
+"""``neucodec evaluate``: measure how good codecs sound on a folder of recordings."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,12 +22,14 @@ from .codec_loader import OFFLINE, Downloads
 from .options import COUNT, Folder, Model, Parsed, device_options, verbosity_options
 
 if TYPE_CHECKING:
+    from neucodec.evaluation.clips import Clip
     from neucodec.evaluation.codecs import Neural
-    from neucodec.evaluation.trial import Candidate, Row, Trial
+    from neucodec.evaluation.results import Results
+    from neucodec.evaluation.trial import Candidate, Conditions, Row, Trial
     from neucodec.models import Card
 
 MEASUREMENTS = "measurements"
-"""Folder inside a report's, where what has been measured is kept."""
+"""The folder inside a report's folder in which measurements and coded files are kept."""
 
 EPILOG = """
 \b
@@ -43,14 +45,17 @@ Run it again with the same -o to go on where it stopped, or to add bitrates and 
 
 
 def _parse_list(text: str) -> tuple[str, ...]:
+    """Split a list at its commas; empty parts are left out."""
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def _parse_bitrates(text: str) -> tuple[float, ...]:
+    """Parse a list such as ``4kbps,8kbps``; in bit/s."""
     return tuple(parse_bitrate(part) for part in _parse_list(text))
 
 
 def _parse_rivals(text: str) -> tuple[tuple[str, float | None], ...]:
+    """Parse a list such as ``opus,vorbis:16kbps``: names, with a bitrate in bit/s or None."""
     parts = (part.partition(":") for part in _parse_list(text))
     return tuple((name, parse_bitrate(rate) if colon else None) for name, colon, rate in parts)
 
@@ -140,9 +145,8 @@ def evaluate(
     from neucodec.evaluation.clips import find_clips
     from neucodec.evaluation.codecs import rival
     from neucodec.evaluation.metrics import METRICS, choose_metrics
-    from neucodec.evaluation.page.listening_page import page
     from neucodec.evaluation.results import Results
-    from neucodec.evaluation.trial import Conditions, Trial
+    from neucodec.evaluation.trial import Conditions
     from neucodec.parallel.thread_counts import available_threads
 
     names = [name for group in metrics for name in group]
@@ -156,26 +160,14 @@ def evaluate(
         kept.mkdir(parents=True, exist_ok=True)
         codecs = _load(models, device, offline, console)
         conditions = Conditions([m.name for m in chosen], mono, device, str(kept), force)
-        matched = [name for name, rate in rivals if rate is None]
-        trials = []
-        for clip in recordings:
-            for candidate, _ in codecs:
-                trials += [
-                    Trial(clip, candidate, rate, matched, conditions)
-                    for rate in possible[candidate.card.name]
-                ]
-            trials += [Trial(clip, None, rate, [name], conditions) for name, rate in rivals if rate]
+        trials = _trials(recordings, [one for one, _ in codecs], possible, rivals, conditions)
         rows, failed = _measure(trials, jobs or available_threads(), console)
         results = Results(rows, {candidate.name: neural for candidate, neural in codecs}, kept)
         if rows:
             tell(printable_lines(results.text()))
             if output is not None:
-                listen = page(results, recordings, mono=mono, count=clips, megabytes=page_size)
-                sources = [clip.path for clip in recordings]
-                _write(place / "results.json", results.json(), sources)
-                _write(place / "results.csv", results.csv(), sources)
-                _write(place / "index.html", listen, sources)
-                console.report(f"{shown(str(place / 'index.html'))}: listen and compare")
+                index = _write_report(place, results, recordings, mono, clips, page_size)
+                console.report(f"{shown(str(index))}: listen and compare")
     if failed:
         click.get_current_context().exit(1)
 
@@ -183,7 +175,10 @@ def evaluate(
 def _possible(
     models: Sequence[Card], rates: Sequence[float], console: Console
 ) -> dict[str, list[float]]:
-    """The bitrates that each model has, by its name; NeucodecError where one has none of them."""
+    """Return which of the bitrates (bit/s) each model has, by the name on its card.
+
+    The others are warned of. Raises NeucodecError where a model has none of them.
+    """
     possible = {}
     for card in models:
         ours = [rate for rate in rates if any(_has(card, rate, channels) for channels in (1, 2))]
@@ -197,6 +192,7 @@ def _possible(
 
 
 def _has(card: Card, bitrate: float, channels: int) -> bool:
+    """Return whether a model has a bitrate (bit/s) at so many channels."""
     try:
         codebooks_for(card, channels, bitrate)
     except NeucodecError:
@@ -205,7 +201,7 @@ def _has(card: Card, bitrate: float, channels: int) -> bool:
 
 
 def _check_output(place: Path) -> None:
-    """Refuse a directory with other things in it."""
+    """Raise NeucodecError where a directory holds anything that no evaluation has written."""
     if place.is_dir() and any(place.iterdir()) and not (place / MEASUREMENTS).is_dir():
         raise NeucodecError(
             f"{shown(str(place))}: there are other files in it; give a directory that is new, "
@@ -216,7 +212,7 @@ def _check_output(place: Path) -> None:
 def _load(
     models: Sequence[Card], device: str, offline: bool, console: Console
 ) -> list[tuple[Candidate, Neural]]:
-    """Each codec once; those that share a name are told apart by their weights."""
+    """Load each codec once; those that share a name get their fingerprint added to it."""
     from neucodec.evaluation.trial import Candidate, loaded
 
     monitor = Downloads(console)
@@ -232,8 +228,37 @@ def _load(
     ]
 
 
+def _trials(
+    clips: Sequence[Clip],
+    candidates: Sequence[Candidate],
+    possible: Mapping[str, Sequence[float]],
+    rivals: Sequence[tuple[str, float | None]],
+    conditions: Conditions,
+) -> list[Trial]:
+    """Return what is to be measured, clip by clip.
+
+    ``possible`` has the bitrates of each candidate, by the name on its card. Rivals without a
+    bitrate go with every candidate, those with one have trials of their own.
+    """
+    from neucodec.evaluation.trial import Trial
+
+    matched = [name for name, rate in rivals if rate is None]
+    trials = []
+    for clip in clips:
+        for candidate in candidates:
+            trials += [
+                Trial(clip, candidate, rate, matched, conditions)
+                for rate in possible[candidate.card.name]
+            ]
+        trials += [Trial(clip, None, rate, [name], conditions) for name, rate in rivals if rate]
+    return trials
+
+
 def _measure(trials: Sequence[Trial], processes: int, console: Console) -> tuple[list[Row], bool]:
-    """All rows, and whether any clip failed, each of which is told of once."""
+    """Measure all trials; return the rows, and whether any clip failed.
+
+    A failure is reported once, however many trials meet it.
+    """
     from neucodec.evaluation.run import run_trials
     from neucodec.evaluation.trial import Failure
 
@@ -249,6 +274,23 @@ def _measure(trials: Sequence[Trial], processes: int, console: Console) -> tuple
                 told.add(found)
                 console.fail(found.clip, found.reason)
     return rows, bool(told)
+
+
+def _write_report(
+    place: Path, results: Results, clips: Sequence[Clip], mono: bool, count: int, megabytes: int
+) -> Path:
+    """Write tables and listening page into a directory; return the page's path.
+
+    The page has up to ``count`` recordings and is not larger than ``megabytes``.
+    """
+    from neucodec.evaluation.page.listening_page import page
+
+    listen = page(results, clips, mono=mono, count=count, megabytes=megabytes)
+    sources = [clip.path for clip in clips]
+    _write(place / "results.json", results.json(), sources)
+    _write(place / "results.csv", results.csv(), sources)
+    _write(place / "index.html", listen, sources)
+    return place / "index.html"
 
 
 def _write(path: Path, text: str, sources: Sequence[str]) -> None:

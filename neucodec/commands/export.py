@@ -1,4 +1,4 @@
-"""``neucodec export``: a codec from a training run, or as graphs for other runtimes."""
+"""``neucodec export``: make a codec of a training run, or graphs for other runtimes."""
 
 from __future__ import annotations
 
@@ -120,6 +120,7 @@ def export(
 
 
 def _make(folder: Path) -> None:
+    """Create a folder where it is not there; NeucodecError where that is not possible."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -127,13 +128,17 @@ def _make(folder: Path) -> None:
 
 
 def _export_graphs(card: Card, folder: Path, force: bool, codecs: Codecs, console: Console) -> None:
+    """Write a codec's encoder and decoder as ONNX graphs into a folder.
+
+    Raises NeucodecError where one is there already, unless ``force``.
+    """
     from neucodec.models import DECODER, ENCODER, export_onnx
 
     for name in (ENCODER, DECODER):
         if (folder / name).exists() and not force:
             raise NeucodecError(f"{shown(str(folder / name))} exists; -f (--force) overwrites it")
     _make(folder)
-    # It warns of what it does not find and nobody needs here.
+    # torch.onnx warns of optional packages that nothing here needs.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     made = export_onnx(codecs.get(card, console), folder)
     console.report(f"{card.name}: {' and '.join(shown(str(path)) for path in made)}")
