@@ -47,6 +47,13 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert anchor in anchors(target), f"{link} names no heading"
 
 
+@pytest.mark.parametrize("page", USER_PAGES, ids=name_of)
+def test_named_files_are_there(page: Path) -> None:
+    folders = "neucodec|formats|models|tests|benchmarks|docs|examples|recipes|.ci"
+    for place in re.findall(rf"`((?:{folders})/[\w./-]*)`", page.read_text("utf-8")):
+        assert "NAME" in place or (ROOT / place).exists(), f"{place} is not there"
+
+
 def test_every_page_is_listed() -> None:
     listed = (ROOT / "docs" / "README.md").read_text("utf-8")
     for page in (ROOT / "docs").iterdir():
