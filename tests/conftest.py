@@ -39,7 +39,8 @@ PATIENCE = 600.0
 
 LONGEST = (
     "test_cluster", "test_determinism", "test_lm_training", "test_faults", "test_cli_many",
-    "test_training", "test_start", "test_examples", "test_wheel", "test_onnx", "test_training_recipes",
+    "test_training", "test_start", "test_examples", "test_wheel", "test_onnx",
+    "test_training_recipes",
 )  # fmt: skip
 """Files with tests of many seconds each."""
 

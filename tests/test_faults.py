@@ -49,7 +49,7 @@ def whole(folder: Path) -> list[str]:
 
 
 def started(command: list[Any], **options: Any) -> subprocess.Popen[bytes]:
-    """Start the command with everything imported already, or as a new interpreter where -j is given.
+    """Start the command with everything imported, or as a new interpreter where -j is given.
 
     Processes of a pool are such interpreters, too, and a signal may meet one as it ends (-j1).
     """

@@ -45,7 +45,7 @@ FLOORS_OF_MODELS = (
     ("catalogue",),
     ("codec",),
     ("parts",),
-    ("batching", "signal_ends"),
+    ("batching", "network_kinds", "signal_ends"),
     ("strategies", "lm"),
     ("families.family",),
     (
