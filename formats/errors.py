@@ -1,4 +1,4 @@
-"""What goes wrong with a file's bytes."""
+"""Define the error of a file's bytes."""
 
 from __future__ import annotations
 

@@ -1,10 +1,9 @@
-"""Frequencies that adapt to what a chunk has shown so far: entropy coder 1. See NCF.md.
+"""Predict codes by frequencies that adapt to a chunk's codes so far: entropy coder 1. See NCF.md.
 
-Nothing is learnt beforehand and nothing goes from one chunk to the next. What a second of codes
-does show is how often a codebook says again what it has said before. Each codebook of each stream
-is foreseen by itself, by several Dirichlet-multinomial predictors (Laplace's rule of succession,
-with other numbers than his) and one that takes all codes to be equally likely, mixed by Bayes'
-rule. All of it is in integers.
+Nothing is learnt beforehand, and nothing goes from one chunk to the next: a second of codes shows
+how often a codebook repeats its codes. Each codebook of each stream is predicted by itself, by
+several Dirichlet-multinomial predictors (Laplace's rule of succession, with other numbers) and one
+that takes all codes to be equally likely, mixed by Bayes' rule. All of it is computed in integers.
 """
 
 from __future__ import annotations
@@ -23,24 +22,27 @@ Rows = slice | npt.NDArray[np.int64]
 _FEW_SEEN = 16
 """Up to this many different codes, lists are searched faster than arrays."""
 MAX_FRAMES = 2**16
-"""Frames of a chunk for which all products below fit into 63 bits."""
+"""Longest chunk in frames: up to this all products below fit into 63 bits."""
 
 _SUPPOSED = np.array([10, 30, 100, 300], np.int64)
-"""How many codes each predictor supposes to have seen, evenly spread, before the first: the fewer,
-the sooner it believes in repetitions."""
+"""How many evenly spread codes each predictor supposes before the first: the fewer, the sooner it
+expects repetitions."""
 _WEIGHT_BITS = 20
 _PRIOR = np.array([4, 4, 8, 8, 40], np.int64) << _WEIGHT_BITS >> 6
-"""Weights of the predictors before the first frame, out of 2**20; the last is the even one."""
+"""Weights of the predictors before the first frame, of 2**20 in all; the last predictor takes all
+codes to be equally likely."""
 
 
 def can_adapt(size: int, frames: int) -> bool:
-    """Whether chunks of so many frames, of codebooks of that size, may be coded like this."""
+    """Return whether chunks of ``frames`` frames and codebooks of ``size`` can be coded."""
     return size >= SMALLEST_CODEBOOK and frames <= MAX_FRAMES
 
 
 def _likelihoods(times: Integers, seen: Integers | int, size: int) -> Integers:
-    """What each predictor gave, of 2**24, to codes [...] that had come so many ``times`` among
-    those ``seen`` [...]: [..., predictors]."""
+    """Return what each predictor, of 2**24, has given to codes: [..., predictors].
+
+    ``times`` [...] says how often each code had come among the ``seen`` [...] codes before it.
+    """
     supposed = _SUPPOSED + np.asarray(seen)[..., None]
     given = ((_SUPPOSED + times[..., None] * size) << TOTAL_BITS) // (supposed * size)
     even = np.full_like(times, TOTAL // size)
@@ -48,7 +50,7 @@ def _likelihoods(times: Integers, seen: Integers | int, size: int) -> Integers:
 
 
 def _reweighted(before: Integers, likelihoods: Integers) -> Integers:
-    """Weights [..., predictors] after a code."""
+    """Return the predictors' weights [..., predictors] after a code with these likelihoods."""
     shares = before * likelihoods
     total = shares.sum(axis=-1, keepdims=True)
     weights: Integers = np.maximum(shares // ((total >> _WEIGHT_BITS) + 1), 1)
@@ -58,18 +60,23 @@ def _reweighted(before: Integers, likelihoods: Integers) -> Integers:
 def _split(
     weights: Integers, seen: Integers | int, size: int
 ) -> tuple[Integers, Integers, Integers]:
-    """How 2**24 is dealt out to the codes: every one gets ``base``, ``step`` for each time that it
-    has come, and code 0 what is ``spare``; all [...]."""
+    """Deal out 2**24 to the codes of a symbol: return base, step and spare, all [...].
+
+    Every code gets ``base``, and ``step`` for each time that it has come; code 0 gets ``spare``,
+    too.
+    """
     supposed = _SUPPOSED + np.asarray(seen)[..., None]
-    # A code that has not come may be left with the least there is, one.
+    # A code that has not come may get as little as one.
     step = (weights[..., :-1] * (TOTAL - size) // supposed).sum(axis=-1) >> _WEIGHT_BITS
     base, spare = np.divmod(TOTAL - step * seen, size)
     return base, step, spare
 
 
 def adaptive_intervals(codes: Integers, size: int) -> tuple[Integers, Integers]:
-    """Left ends and widths [n, F] of the intervals of codes [n, F], each row of them a codebook of
-    one stream of a chunk, with ``size`` entries."""
+    """Return left ends and widths [n, F] of the intervals of codes [n, F].
+
+    Each row is one codebook, of ``size`` entries, of one stream of a chunk.
+    """
     rows, frames = codes.shape
     seen = np.arange(frames)
     earlier = seen < seen[:, None]
@@ -89,44 +96,44 @@ def adaptive_intervals(codes: Integers, size: int) -> tuple[Integers, Integers]:
 class AdaptiveStepper:
     """The frequencies of several streams, symbol by symbol: for each frame, for each codebook.
 
-    Holds which codes have come and how often, not how often each of all codes has: memory and time
-    go by what a chunk has shown, whatever the size of its codebooks and the number of its frames.
+    It holds only the codes that have come, and how often. So memory and time depend on what a chunk
+    has shown, not on the size of its codebooks or the number of its frames.
     """
 
     def __init__(self, counts: Sequence[int], size: int) -> None:
-        """``counts`` are the streams' codebooks, most first."""
+        """Take the streams' numbers of codebooks, the largest first, and the codebooks' size."""
         self._size = size
         codebooks, streams = max(counts, default=0), len(counts)
         # Streams that have each codebook: the first ones.
         self._having = [sum(count > book for count in counts) for book in range(codebooks)]
         self._weights = np.broadcast_to(_PRIOR, (codebooks, streams, len(_PRIOR))).copy()
-        # The different codes that have come, smallest first, and behind them one that is none.
+        # The different codes that have come, smallest first; then ``size``, which is no code.
         self._seen = np.full((codebooks, streams, 4), size, np.int64)
         self._times = np.zeros_like(self._seen)
         self._frame = self._codebook = 0
 
     def _present(self) -> tuple[Integers, Integers, Integers]:
-        """Weights of the next symbols, and what has come in their places."""
+        """Return weights of the next symbols, the codes that have come for them, and how often."""
         place = self._codebook, slice(self._having[self._codebook])
         return self._weights[place], self._seen[place], self._times[place]
 
     def row(self) -> npt.NDArray[np.int32]:
-        """Frequencies of the next symbols [n, size], of the n streams that have this codebook."""
+        """Return frequencies [n, size] of the next symbols of the n streams that have them."""
         weights, seen, times = self._present()
         base, step, spare = _split(weights, self._frame, self._size)
-        # What stands for no code gets a column of its own, which is cut off.
+        # ``size``, which is no code, gets a column of its own, which is cut off.
         out = np.repeat(base[:, None], self._size + 1, axis=1)
         np.add.at(out, (np.arange(len(seen))[:, None], seen), times * step[:, None])
         out[:, 0] += spare
         return out[:, :-1].astype(np.int32)
 
     def look(self) -> AdaptiveLook:
-        """The same frequencies, to find symbols by what they are left and right of."""
+        """Return the same frequencies as intervals, in which symbols can be found."""
         weights, seen, times = self._present()
         return AdaptiveLook(*_split(weights, self._frame, self._size), seen, times)
 
     def push(self, codes: Integers) -> None:
-        """Tell what those symbols [n] turned out to be."""
+        """Take the symbols [n] that were decoded."""
         weights, seen, times = self._present()
         lanes, at = np.arange(len(codes)), (seen < codes[:, None]).sum(axis=1)
         known = seen[lanes, at] == codes
@@ -140,9 +147,9 @@ class AdaptiveStepper:
             self._frame, self._codebook = self._frame + 1, 0
 
     def _insert(self, lanes: Integers, at: Integers, codes: Integers) -> None:
-        """Codes that have come for the first time, each at its place."""
+        """Insert codes that have come for the first time, each ``at`` its place in the order."""
         _, seen, times = self._present()
-        if (seen[:, -2] < self._size).any():  # and one must be left that is none
+        if (seen[:, -2] < self._size).any():  # one place must be left for what is no code
             room = np.full_like(self._seen, self._size)
             self._seen = np.concatenate([self._seen, room], axis=2)
             self._times = np.concatenate([self._times, np.zeros_like(room)], axis=2)
@@ -161,11 +168,13 @@ class AdaptiveLook:
     def __init__(
         self, base: Integers, step: Integers, spare: Integers, seen: Integers, times: Integers
     ) -> None:
-        """What `_split` gives [n]; the different codes that have come [n, m], smallest first, and
-        how often. The last of them is none: the number of codes that there are."""
+        """Take what `_split` gives [n], the codes that have come [n, m], and how often.
+
+        Codes are given smallest first; the last of them is no code but the number of all codes.
+        """
         until = times.cumsum(axis=1)
         self._seen, self._times, self._before = seen, times, until - times
-        # What is no code ends beyond all targets.
+        # The last one, which is no code, ends beyond all targets.
         self._rights = base[:, None] * (seen + 1) + step[:, None] * until + spare[:, None]
         self._parts = base, step, spare
         self._lists: list[list[int]] | None = None
@@ -173,10 +182,12 @@ class AdaptiveLook:
         self._most = int(seen[0, -1]) - 1 if len(seen) else 0
 
     def find(self, rows: Rows, targets: Integers) -> tuple[Integers, Integers, Integers]:
-        """Of these streams [m] the symbols with such targets [m] in their intervals, and the left
-        ends and widths of these."""
+        """Find the symbols of streams ``rows`` [m] whose intervals hold ``targets`` [m].
+
+        Return the symbols, and left ends and widths of their intervals, all [m].
+        """
         base, step, spare = (part[rows] for part in self._parts)
-        # So many of the codes that have come lie left of the target.
+        # How many of the codes that have come lie left of the target.
         passed = (self._rights[rows] <= targets[:, None]).sum(axis=1)
         lanes = np.arange(len(targets))
         next_, times, before = (
@@ -189,7 +200,7 @@ class AdaptiveLook:
         return codes, left, width
 
     def find_one(self, row: int, target: int) -> tuple[int, int, int]:
-        """The same of one stream, quickly: by lists, unless many different codes have come."""
+        """Do the same for one stream, fast: by lists, unless many different codes have come."""
         if self._lists is None:
             self._lists = [part.tolist() for part in self._parts]
             if self._seen.shape[1] <= _FEW_SEEN:

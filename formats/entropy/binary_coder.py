@@ -1,4 +1,4 @@
-"""Range coding of yes or no, with odds that adapt: what layers are coded with. See NCF.md."""
+"""Range code yes or no, with odds that adapt: layers are coded with this. See NCF.md."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from neucodec.formats.errors import NcfError
 from .range_coder import TOTAL, encode_intervals, ends_as_encoded
 
 _LIMIT = 128
-"""Beyond which the past counts half."""
+"""Largest sum of counts; beyond it both counts are halved."""
 
 
 class Context:
@@ -33,43 +33,46 @@ class Context:
 
     @property
     def likely(self) -> int:
-        """Of 2**24, what yes gets: at least one, and never all."""
+        """Share of yes, of 2**24: at least one, and never all."""
         return TOTAL * self.yes // (self.no + self.yes)
 
 
 class BinaryEncoder:
-    """Takes answers, gives the payload."""
+    """Encoder that takes answers and gives the payload."""
 
     def __init__(self) -> None:
         self._yes: list[int] = []
         self._bits: list[int] = []
 
     def bit(self, context: Context, bit: int) -> int:
-        """Code one answer, and give it back."""
+        """Encode one answer and return it."""
         self._yes.append(context.likely)
         self._bits.append(bit)
         context.learn(bit)
         return bit
 
     def even(self, count: int, value: int) -> int:
-        """Code a number of so many bits, of which all are equally likely; and give it back."""
+        """Encode a number of ``count`` bits, all values being equally likely, and return it."""
         for place in range(count - 1, -1, -1):
             self._yes.append(TOTAL // 2)
             self._bits.append(value >> place & 1)
         return value
 
     def check(self) -> None:
-        """See `BinaryDecoder.check`; here nothing can be lacking."""
+        """Do nothing: see `BinaryDecoder.check`."""
 
     def payload(self) -> bytes:
-        """All that was coded."""
+        """Return everything that was encoded, as bytes."""
         yes, bits = np.array(self._yes, np.int64), np.array(self._bits, np.bool_)
         no = TOTAL - yes
         return encode_intervals(np.where(bits, no, 0), np.where(bits, yes, no))
 
 
 class BinaryDecoder:
-    """Takes a payload, gives answers; of the same methods, so that one routine asks for both."""
+    """Decoder that takes a payload and gives answers.
+
+    It has the methods of `BinaryEncoder`, so that one routine serves both.
+    """
 
     __slots__ = ("_lost", "_offset", "_payload", "_size", "_span")
 
@@ -79,13 +82,13 @@ class BinaryDecoder:
         self._span, self._size, self._lost = 2**64 - 1, 8, False
 
     def bit(self, context: Context, bit: int = 0) -> int:
-        """The next answer."""
+        """Return the next answer; ``bit`` is not used."""
         bit = self._next(context.likely)
         context.learn(bit)
         return bit
 
     def even(self, count: int, value: int = 0) -> int:
-        """The next number of so many bits."""
+        """Return the next number of ``count`` bits; ``value`` is not used."""
         value = 0
         for _ in range(count):
             value = value << 1 | self._next(TOTAL // 2)
@@ -111,13 +114,15 @@ class BinaryDecoder:
         return bit
 
     def check(self) -> None:
-        """Raise NcfError where more has been taken than there is, so that no questions are asked
-        beyond what bytes pay for."""
+        """Raise NcfError where more has been decoded than the payload can hold.
+
+        So a few bytes cannot make a reader decode for long.
+        """
         if self._lost or self._size > len(self._payload) + 8:
             raise NcfError("a layer that ends before its coefficients do")
 
     def is_whole(self) -> bool:
-        """Whether the payload is, to its last byte, what encoding the answers so far gives."""
+        """Return whether encoding the answers so far gives the payload, to its last byte."""
         return not self._lost and ends_as_encoded(
             self._payload, self._offset, self._span, self._size
         )

@@ -1,4 +1,4 @@
-"""Codes as fixed-width integers, most significant bit first: the raw payload."""
+"""Pack codes into fixed-width integers, most significant bit first: the raw payload."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from neucodec.formats.errors import NcfError
 
 MAX_CODE_BITS = 16
 _BLOCK = 2**20
-"""Codes unpacked at once, a multiple of 8: each takes 32 bytes meanwhile."""
+"""How many codes are unpacked at once, a multiple of 8: each takes 32 bytes meanwhile."""
 
 
 def code_bits(codebook_size: int) -> int:
-    """Width in bits of one raw code: ceil(log2(codebook_size))."""
+    """Return the width in bits of one raw code: ceil(log2(codebook_size))."""
     return (codebook_size - 1).bit_length()
 
 
 def payload_bytes(codes: int, bits: int) -> int:
-    """Length of the raw payload of so many codes."""
+    """Return the length in bytes of the raw payload of ``codes`` codes of ``bits`` bits."""
     return (codes * bits + 7) // 8
 
 
 def pack_codes(codes: npt.NDArray[np.integer[Any]], bits: int) -> bytes:
-    """Codes [streams, codebooks, frames] to a raw payload of ``bits`` bits per code.
+    """Pack codes [streams, codebooks, frames] into a raw payload of ``bits`` bits per code.
 
     Streams that are silent have no codes and are not among ``streams``. Raises NcfError for
     codes that do not fit.
@@ -47,7 +47,7 @@ def pack_codes(codes: npt.NDArray[np.integer[Any]], bits: int) -> bytes:
 def unpack_codes(
     payload: bytes, streams: int, codebooks: int, frames: int, codebook_size: int
 ) -> npt.NDArray[np.int64]:
-    """Raw payload to codes [streams, codebooks, frames].
+    """Unpack a raw payload to codes [streams, codebooks, frames].
 
     ``streams`` counts those that are not silent. Raises NcfError where the payload's length or
     a code does not fit.

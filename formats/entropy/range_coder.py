@@ -1,4 +1,4 @@
-"""Range coding of codes by integer frequencies: the entropy coded payload. See NCF.md."""
+"""Range code codes by integer frequencies, into the entropy coded payload. See NCF.md."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import numpy.typing as npt
 
 TOTAL_BITS = 24
 TOTAL = 1 << TOTAL_BITS
-"""What the frequencies of one code's alternatives sum to."""
+"""Sum of the frequencies of all codes of a symbol."""
 SMALLEST_CODEBOOK = 3
-"""Entries of a codebook that can be range coded."""
+"""How many entries a codebook must have to be range coded."""
 
 Integers = npt.NDArray[np.integer[Any]]
 Symbols = npt.NDArray[np.int64]
@@ -21,16 +21,16 @@ Rows = slice | Symbols
 
 _WORD_BITS = 32
 _STATE_BYTES = 8
-# Given frequencies less one each, it takes floating-point weights for those very integers.
+# Given frequencies less one each, constriction makes exactly these integers of its float weights.
 _INTERVALS = constriction.stream.model.Categorical(lazy=True)
 
 
 def intervals_of(
     rows: npt.NDArray[np.int32], codes: npt.NDArray[np.int64]
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Left ends and widths [...] of the intervals of codes [...] with frequencies [..., size]."""
+    """Return left ends and widths [...] of codes' intervals, given frequencies [..., size]."""
     flat = rows.reshape(-1)
-    # All rows laid end to end; it may wrap around, since 2**24 divides 2**32.
+    # Rows are laid end to end; the sum may wrap around, since 2**24 divides 2**32.
     ends = np.cumsum(flat, dtype=np.uint32)
     at = np.arange(codes.size) * rows.shape[-1] + codes.reshape(-1)
     width = flat[at].astype(np.int64)
@@ -39,9 +39,9 @@ def intervals_of(
 
 
 def encode_intervals(left: Integers, width: Integers) -> bytes:
-    """The shortest payload from which symbols with these intervals [n] are decoded.
+    """Return the shortest payload from which symbols with these intervals [n] are decoded.
 
-    Of 0 to 2**24, a symbol has the interval from ``left`` on that is as wide as its frequency.
+    A symbol's interval, within 0 to 2**24, begins at ``left`` and is as wide as its frequency.
     """
     # Only the symbol's own interval matters. Where nothing lies on one side of it, the other
     # side is cut in two, so that there always are three.
@@ -59,8 +59,8 @@ def encode_intervals(left: Integers, width: Integers) -> bytes:
     coder.encode(symbols, _INTERVALS, rows.astype(np.float64) - 1)
     words, (low_end, span) = coder.pos()
     size = 4 * words + _STATE_BYTES
-    # What it would write lies within the final interval, of which the state has the low end's
-    # last 64 bits.
+    # What constriction would write lies within the final interval; its state has the last 64 bits
+    # of the interval's low end.
     within = int.from_bytes(
         coder.get_compressed().astype(">u4").tobytes().ljust(size, b"\0"), "big"
     )
@@ -68,8 +68,10 @@ def encode_intervals(left: Integers, width: Integers) -> bytes:
 
 
 def _shortest(low: int, span: int, size: int) -> bytes:
-    """The fewest bytes, but for the last eight all, that with zeros behind them are within
-    [low, low + span) / 256**size."""
+    """Return the fewest bytes that, with zeros behind them, lie within the final interval.
+
+    The interval is [low, low + span) / 256**size. At most the last eight bytes are left out.
+    """
     for spare in range(_STATE_BYTES, 0, -1):
         value = -(-low >> 8 * spare)
         if value << 8 * spare < low + span:
@@ -78,8 +80,11 @@ def _shortest(low: int, span: int, size: int) -> bytes:
 
 
 def ends_as_encoded(payload: bytes, offset: int, span: int, size: int) -> bool:
-    """Whether a payload is the shortest one, given where it is in an interval so wide, once
-    ``size`` of its bytes have been taken."""
+    """Return whether a payload is the shortest one for what was decoded from it.
+
+    ``offset`` says where it is in the final interval, ``span`` how wide that is, after ``size``
+    bytes have been taken.
+    """
     if len(payload) > size:
         return False
     value = int.from_bytes(payload.ljust(size, b"\0"), "big")
@@ -90,17 +95,19 @@ class Look(Protocol):
     """The intervals of the next symbols of several rows; each has frequencies that sum to 2**24."""
 
     def find(self, rows: Rows, targets: Symbols) -> tuple[Symbols, Symbols, Symbols]:
-        """Of these rows [m] the symbols with such targets [m] in their intervals, and the left ends
-        and widths of these."""
+        """Find the symbols of ``rows`` [m] whose intervals hold ``targets`` [m].
+
+        Return the symbols, and left ends and widths of their intervals, all [m].
+        """
         ...
 
     def find_one(self, row: int, target: int) -> tuple[int, int, int]:
-        """The same of one row."""
+        """Find the symbol of one row."""
         ...
 
 
 class RowLook:
-    """The same where every frequency is written out [n, size]."""
+    """Intervals of symbols whose frequencies are all given, [n, size]."""
 
     def __init__(self, rows: npt.NDArray[np.int32]) -> None:
         self._rows = rows
@@ -123,9 +130,9 @@ class RowLook:
 
 
 class RangeDecoder:
-    """Decodes many payloads in step, one symbol of each at a time.
+    """Decoder of many payloads in step, one symbol of each at a time.
 
-    `constriction` decodes the same one by one; in step it is faster than its calls are.
+    `constriction` would decode the same one by one, but its calls alone take longer than this.
     """
 
     def __init__(self, payloads: Sequence[bytes]) -> None:
@@ -146,14 +153,14 @@ class RangeDecoder:
         self._lost = np.zeros(count, np.bool_)
 
     def decode(self, rows: npt.NDArray[np.int32]) -> Symbols:
-        """The next symbols [n] of the first n payloads, which have these frequencies [n, size].
+        """Return the next symbols [n] of the first n payloads, given frequencies [n, size].
 
         Every frequency is at least 1 and every row sums to 2**24.
         """
         return self.take(RowLook(rows), slice(None), slice(len(rows)))
 
     def take(self, look: Look, rows: Rows, lanes: Rows) -> Symbols:
-        """The next symbols of those payloads, whose intervals those rows have."""
+        """Return the next symbols of payloads ``lanes``; ``rows`` of ``look`` have intervals."""
         offset, span = self._offset[lanes], self._span[lanes]
         if not len(offset):
             return np.zeros(0, np.int64)
@@ -176,12 +183,14 @@ class RangeDecoder:
         return symbols
 
     def lost(self) -> npt.NDArray[np.bool_]:
-        """Which payloads cannot be whole any more, whatever follows: what has been decoded takes
-        more bytes than they have, or nothing encodes to them."""
+        """Return which payloads [n] cannot be whole any more, whatever follows.
+
+        What has been decoded takes more bytes than they have, or nothing encodes to them.
+        """
         return self._lost | (self._taken > self._most)
 
     def is_whole(self, lane: int) -> bool:
-        """Whether a payload is, to its last byte, what encoding the symbols so far gives."""
+        """Return whether encoding the symbols so far gives a payload, to its last byte."""
         return not self._lost[lane] and ends_as_encoded(
             self._payloads[lane],
             int(self._offset[lane]),
@@ -191,9 +200,9 @@ class RangeDecoder:
 
 
 class SingleDecoder:
-    """Decodes one payload: what `RangeDecoder` does, in a tenth of the time that it takes for one.
+    """Decoder of one payload, in a tenth of the time that `RangeDecoder` takes for one.
 
-    What a chunk of many streams is decoded with, whose symbols wait for each other.
+    For a chunk of many streams, whose symbols have to wait for each other.
     """
 
     def __init__(self, payload: bytes) -> None:
@@ -203,7 +212,7 @@ class SingleDecoder:
         self._most = len(payload) + _STATE_BYTES
 
     def take(self, look: Look, row: int) -> int:
-        """The next symbol, whose intervals that row has; any where the payload is lost."""
+        """Return the next symbol; a row of ``look`` has its intervals. 0 if the payload is lost."""
         if self._size > self._most:
             return 0
         scale = self._span >> TOTAL_BITS
@@ -211,7 +220,7 @@ class SingleDecoder:
         if target >= TOTAL:
             self._beyond, target = True, TOTAL - 1
         symbol, left, width = look.find_one(row, target)
-        # Beyond the last interval it goes on within 64 bits, as others of a batch do.
+        # Beyond the last interval it goes on within 64 bits, as `RangeDecoder` does.
         offset, span = (self._offset - scale * left) % 2**64, scale * width
         if span < 1 << _WORD_BITS:
             word = self._payload[self._size : self._size + 4].ljust(4, b"\0")
@@ -222,11 +231,11 @@ class SingleDecoder:
         return symbol
 
     def lost(self) -> bool:
-        """See `RangeDecoder.lost`."""
+        """Return whether the payload cannot be whole any more; see `RangeDecoder.lost`."""
         return self._beyond or self._size > self._most
 
     def is_whole(self) -> bool:
-        """See `RangeDecoder.is_whole`."""
+        """Return whether encoding the symbols so far gives the payload, to its last byte."""
         return not self._beyond and ends_as_encoded(
             self._payload, self._offset, self._span, self._size
         )

@@ -1,5 +1,7 @@
-"""Unsigned LEB128: seven bits per byte, least significant first, the high bit set on all but
-the last byte. Below 2**63, in at most ten bytes; longer forms than needed are read as well.
+"""Write and read integers of variable length: unsigned LEB128.
+
+Seven bits are in a byte, least significant first; the high bit is set on all but the last byte.
+Values are below 2**63, in at most ten bytes; longer forms than needed are read, too.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ VARINT_LIMIT = 1 << 63
 
 
 def encode_varint(value: int) -> bytes:
-    """Shortest form of an integer, 0 <= value < 2**63."""
+    """Return the shortest form of an integer, 0 <= value < 2**63; NcfError for others."""
     if not 0 <= value < VARINT_LIMIT:
         raise NcfError(f"{value} does not fit into a varint: 0 to 2**63 - 1 are possible")
     out = bytearray()
@@ -26,7 +28,7 @@ def encode_varint(value: int) -> bytes:
 
 
 def read_varint(data: bytes | bytearray, at: int) -> tuple[int, int]:
-    """Value of the varint that starts at ``at``, and where the next byte stands.
+    """Read the varint that starts at ``at``; return its value and where the next byte stands.
 
     Raises EOFError where the data end inside it and NcfError where it is none.
     """
@@ -46,7 +48,7 @@ def read_varint(data: bytes | bytearray, at: int) -> tuple[int, int]:
 def read_varints(
     data: npt.NDArray[np.uint8], at: npt.NDArray[np.int64]
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-    """Varints that start at many places: values, where each ends, and whether each is one.
+    """Read varints that start at many places: their values, their ends, and whether they are valid.
 
     ``data`` must go on for ten bytes after the last place.
     """
@@ -71,10 +73,10 @@ def read_varints(
 
 
 def zigzag(value: int) -> int:
-    """Signed to unsigned: 0, -1, 1, -2, 2 ... become 0, 1, 2, 3, 4 ..."""
+    """Map a signed integer to an unsigned one: 0, -1, 1, -2, 2 ... become 0, 1, 2, 3, 4 ..."""
     return 2 * value if value >= 0 else -2 * value - 1
 
 
 def unzigzag(values: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Inverse of zigzag, for arrays."""
+    """Undo `zigzag`, for arrays."""
     return (values >> 1) ^ -(values & 1)

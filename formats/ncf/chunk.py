@@ -1,4 +1,4 @@
-"""A chunk: about a second of audio as codes, standing on its own."""
+"""Write and read chunks: about a second of audio as codes, each on its own."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from .header import EntropyCoder, Header, LayerKind, ScaleKind
 INDEX_MODULUS = 4096
 RAW, MID_SIDE, SHORT, END = 1 << 12, 1 << 13, 1 << 14, 1 << 15
 LAYER = 1 << 7
-"""Of the byte that says how many codebooks there are, where the file's chunks may have layers."""
+"""Flag in the byte with the number of codebooks: the chunk has a layer. Only in files whose chunks
+may have layers."""
 SMALLEST_CHUNK = 7
-"""A silent chunk: word, codebooks, CRC."""
+"""Bytes of the smallest chunk, a silent one: word, codebooks, CRC."""
 MAX_CHUNKS = 2**22
 MAX_SCALE = 2.0**32
 CRC_BYTES = 4
@@ -29,30 +30,33 @@ class Chunk:
     """Codes of one chunk, still packed, with what is needed to unpack and place them."""
 
     index: int
-    """Counts from 0; the chunk starts at model-rate sample index * header.chunk_stride."""
+    """Number of the chunk, from 0; it starts at sample index * header.chunk_stride at the model's
+    rate."""
     codebooks: int
-    """Codebooks used; 0 says that there are no codes, nor scales and payload: the chunk is silence,
-    or its layer is all of it."""
+    """How many codebooks are used. 0: there are no codes, scales or payload, so that the chunk is
+    silence, or its layer alone."""
     frames: int
-    """Code frames per stream: header.chunk_frames, fewer in a short last chunk only."""
+    """Code frames per stream: header.chunk_frames, fewer only in a short last chunk."""
     scales: tuple[int, ...] | tuple[float, ...] = ()
-    """One per stream; () in silence and for ScaleKind.NONE. See ScaleKind."""
+    """Scale of each stream, see ScaleKind; () in silence and for ScaleKind.NONE."""
     payload: bytes = b""
+    """Codes of all streams that are not silent, packed or entropy coded."""
     raw: bool = False
-    """The payload is raw although the header names an entropy coder."""
+    """Whether the payload is raw although the header names an entropy coder."""
     mid_side: bool = False
-    """Streams 0 and 1 are mid and side: left = mid + side, right = mid - side."""
+    """Whether streams 0 and 1 are mid and side: left = mid + side, right = mid - side."""
     layer: bytes = b""
-    """What is to be added to what the codes stand for, see `neucodec.formats.ncf.layer`; empty
-    for nothing."""
+    """Layer that is added to the audio of the codes, see `neucodec.formats.ncf.layer`; empty where
+    there is none."""
 
 
 class ChunkHead(NamedTuple):
     """The part of a chunk before its payload, and the lengths that follow from it."""
 
     number: int
-    """The index modulo 4096."""
+    """The chunk's index modulo 4096."""
     word: int
+    """The first two bytes: number and flags."""
     codebooks: int
     frames: int
     scales: tuple[int, ...] | tuple[float, ...]
@@ -63,17 +67,17 @@ class ChunkHead(NamedTuple):
 
     @property
     def length(self) -> int:
-        """Bytes of the whole chunk."""
+        """Length of the whole chunk in bytes."""
         return self.layer_at + self.layer_length + CRC_BYTES
 
 
 def coded_streams(header: Header, chunk: Chunk) -> tuple[int, ...]:
-    """Numbers of the streams that have codes in the payload, in their order there."""
+    """Return the numbers of the streams that have codes in the payload, in their order there."""
     return _coded(header, chunk.codebooks, chunk.scales)
 
 
 def encode_chunk(header: Header, chunk: Chunk) -> bytes:
-    """Whole chunk, from its word to its CRC. Raises NcfError for what the header rules out."""
+    """Return a chunk's bytes, from its word to its CRC; NcfError for what the header rules out."""
     _check(header, chunk)
     word = chunk.index % INDEX_MODULUS | RAW * chunk.raw | MID_SIDE * chunk.mid_side
     short = chunk.frames != header.chunk_frames
@@ -91,7 +95,7 @@ def encode_chunk(header: Header, chunk: Chunk) -> bytes:
 
 
 def parse_chunk(header: Header, data: bytes | bytearray) -> ChunkHead | int:
-    """Head of the chunk at the start of ``data``, or how many bytes are needed to go on.
+    """Read the head of the chunk at the start of ``data``, or say how many bytes are needed first.
 
     Raises NcfError where no chunk of this file can start so.
     """
@@ -130,13 +134,13 @@ def parse_chunk(header: Header, data: bytes | bytearray) -> ChunkHead | int:
 
 
 def crc_holds(data: bytes | bytearray, length: int) -> bool:
-    """Whether the first ``length`` bytes end with the CRC-32 of those before."""
+    """Return whether the first ``length`` bytes end with the CRC-32 of those before."""
     end = length - CRC_BYTES
     return int.from_bytes(data[end:length], "little") == zlib.crc32(data[:end])
 
 
 def build_chunk(head: ChunkHead, data: bytes | bytearray, index: int) -> Chunk:
-    """Chunk ``index``, of which ``data`` holds the bytes and ``head`` is the head."""
+    """Make chunk ``index`` from its head and the ``data`` that begin with it."""
     payload = bytes(data[head.payload_at : head.payload_at + head.payload_length])
     return Chunk(
         index=index,
@@ -172,7 +176,7 @@ def _read_scales(
 
 
 def _check(header: Header, chunk: Chunk) -> None:
-    """Refuse to write what could not be read."""
+    """Raise NcfError for a chunk that could not be read again."""
     if not 0 <= chunk.index < MAX_CHUNKS:
         raise NcfError(f"chunk {chunk.index}: an .ncf holds chunks 0 to {MAX_CHUNKS - 1}")
     if not 1 <= chunk.frames <= header.chunk_frames:
@@ -210,7 +214,7 @@ def _check_coding(
     payload_length: int,
     layered: bool,
 ) -> None:
-    """What holds for every chunk that is written or read, beyond its grammar."""
+    """Raise NcfError where a chunk, written or read, breaks a rule beyond the grammar."""
     if not 0 <= codebooks <= header.codebooks:
         raise NcfError(f"{codebooks} codebooks: 0 to {header.codebooks} are possible")
     if not codebooks:
@@ -239,7 +243,7 @@ def _check_coding(
 
 
 def _check_layer(header: Header, length: int) -> None:
-    """How long a layer may be."""
+    """Raise NcfError where a layer of ``length`` bytes is not allowed in the file."""
     if header.layer == LayerKind.NONE:
         raise NcfError("a layer in a file whose chunks have none")
     if not 1 <= length <= header.largest_layer:

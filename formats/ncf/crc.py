@@ -1,9 +1,9 @@
-"""CRC-32 of many overlapping slices of one buffer at once.
+"""Compute CRC-32 of many overlapping slices of one buffer at once.
 
-A search for chunks in garbage has to test a slice at every byte that looks like the head of one,
-and whoever made the garbage chooses how long those slices are. CRC is linear, so the register
-after every prefix of the buffer, computed once, gives the CRC of any slice in constant time:
-the whole search stays linear whatever the heads claim.
+A search for chunks in garbage has to test a slice at every byte that looks like the head of a
+chunk, and the garbage decides how long those slices are. CRC is linear, so the registers after all
+prefixes of the buffer, computed once, give the CRC of any slice in constant time: the whole search
+takes linear time whatever the heads claim.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ _ONES = np.uint32(0xFFFFFFFF)
 _POLYNOMIAL = np.uint32(0xEDB88320)
 _LOW, _BYTE = np.uint32(0xFF), np.uint32(8)
 _ROW = 128
-"""Bytes per row when registers of many rows advance together."""
+"""Bytes in a row, where the registers of many rows advance together."""
 
 
 @cache
 def _byte_table() -> Registers:
-    """What a register that holds one byte becomes after eight shifts [256]."""
+    """Return what registers [256] that hold one byte become after eight shifts."""
     table = np.arange(256, dtype=np.uint32)
     for _ in range(8):
         table = (table >> 1) ^ np.where(table & 1, _POLYNOMIAL, np.uint32(0))
@@ -34,7 +34,7 @@ def _byte_table() -> Registers:
 
 @cache
 def _advance_table(power: int) -> Registers:
-    """Effect of 2**power zero bytes on each byte of a register [4, 256]."""
+    """Return the effect [4, 256] of 2**power zero bytes on each byte of a register."""
     if power == 0:
         low = np.arange(256, dtype=np.uint32)
         places = np.stack([low << np.uint32(8 * place) for place in range(4)])
@@ -53,7 +53,7 @@ def _apply(table: Registers, state: Registers) -> Registers:
 
 
 def registers(data: bytes | bytearray | memoryview, first: int = 0xFFFFFFFF) -> Registers:
-    """CRC register before every byte of ``data`` and after the last [len(data) + 1].
+    """Return the CRC register before every byte of ``data`` and after the last [len(data) + 1].
 
     ``first`` is the register before the first byte: to go on where an earlier call ended, give the
     last register of that one.
@@ -77,7 +77,7 @@ def registers(data: bytes | bytearray | memoryview, first: int = 0xFFFFFFFF) -> 
 def slice_crcs(
     registers: Registers, start: npt.NDArray[np.int64], end: npt.NDArray[np.int64]
 ) -> Registers:
-    """CRC-32, as zlib's, of the slices [start, end) of the data behind ``registers``."""
+    """Return the CRC-32, as zlib's, of slices [start, end) of the data that gave ``registers``."""
     length = end - start
     state = registers[start] ^ _ONES
     for power in range(int(length.max(initial=0)).bit_length()):
@@ -88,9 +88,9 @@ def slice_crcs(
 
 
 class RunningRegisters:
-    """CRC registers of a stream's bytes, each computed once, from where they are still asked for.
+    """CRC registers of a stream's bytes, each computed once and kept while it may be asked for.
 
-    Takes four bytes of memory for each byte between what was forgotten and what was covered.
+    It takes four bytes of memory for each byte between what was forgotten and what was covered.
     """
 
     def __init__(self, offset: int) -> None:
@@ -105,7 +105,7 @@ class RunningRegisters:
         return self._offset + self._count - 1
 
     def cover(self, data: bytes | bytearray | memoryview) -> None:
-        """Go on by the stream's next bytes."""
+        """Compute the registers of the stream's next bytes."""
         new = registers(data, int(self._held[self._count - 1]))[1:]
         needed = self._count + len(new)
         if needed > len(self._held):
@@ -117,7 +117,7 @@ class RunningRegisters:
         self._count = needed
 
     def forget(self, offset: int) -> None:
-        """Slices will not start before ``offset`` any more."""
+        """Free registers before ``offset``: no slice will start there any more."""
         passed = min(offset, self.until) - self._offset
         if passed > self._count // 2:
             self._held = self._held[passed : self._count].copy()
@@ -125,5 +125,5 @@ class RunningRegisters:
             self._offset += passed
 
     def crcs(self, start: npt.NDArray[np.int64], end: npt.NDArray[np.int64]) -> Registers:
-        """CRC-32, as zlib's, of the stream's slices [start, end), which are covered."""
+        """Return the CRC-32, as zlib's, of the stream's slices [start, end), which are covered."""
         return slice_crcs(self._held, start - self._offset, end - self._offset)

@@ -1,4 +1,4 @@
-"""What an .ncf says of itself before its first chunk."""
+"""Define the header: what an .ncf says of itself before its first chunk."""
 
 from __future__ import annotations
 
@@ -41,26 +41,31 @@ class ScaleKind(IntEnum):
     """How a chunk gives the level of each of its streams."""
 
     NONE = 0
+    """Not at all."""
     LOG = 1
-    """One byte per stream: byte_to_scale; 0 says that the stream is silent and has no codes."""
+    """By one byte per stream, see byte_to_scale; 0: the stream is silent and has no codes."""
     FLOAT = 2
-    """One float32 per stream."""
+    """By one float32 per stream."""
 
 
 class LayerKind(IntEnum):
     """What chunks may hold beside their codes."""
 
     NONE = 0
+    """Nothing."""
     MDCT = 1
-    """A few coefficients of a lapped transform: `neucodec.formats.ncf.layer`."""
+    """A few coefficients of a lapped transform, see `neucodec.formats.ncf.layer`."""
 
 
 class EntropyCoder(IntEnum):
     """How payloads are coded where a chunk is not raw."""
 
     NONE = 0
+    """All payloads are raw."""
     ADAPTIVE = 1
+    """By frequencies that adapt within the chunk."""
     LM = 2
+    """By the frequencies of an entropy model, which the header names."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,45 +77,48 @@ class Header:
     fingerprint: bytes
     """8 bytes that tell the codec's weights from others."""
     sample_rate: int
-    """Hz, of the codec's model."""
+    """Sample rate of the codec's model in Hz."""
     source_rate: int
-    """Hz, of the audio that was encoded."""
+    """Sample rate of the audio that was encoded in Hz."""
     channels: int
-    """Of the audio that was encoded."""
+    """Channels of the audio that was encoded."""
     streams: int
     """Code streams per chunk: one per channel for mono codecs, one for a stereo codec."""
     codebooks: int
-    """Most codebooks that any chunk uses."""
+    """Largest number of codebooks that a chunk uses."""
     codebook_size: int
-    """Entries of a codebook."""
+    """How many entries a codebook has."""
     hop: int
-    """Samples per code frame at the model rate."""
+    """Samples per code frame at the model's rate."""
     chunk_frames: int
     """Code frames of a whole chunk, per stream."""
     chunk_stride: int
-    """Samples at the model rate from one chunk's start to the next one's."""
+    """Samples at the model's rate from one chunk's start to the next one's."""
     overlap: int = 0
-    """Samples at the model rate that a chunk shares with the next one."""
+    """Samples at the model's rate that a chunk shares with the next one."""
     scale_kind: ScaleKind = ScaleKind.NONE
+    """How chunks give the levels of their streams."""
     entropy: EntropyCoder = EntropyCoder.NONE
+    """How payloads are coded."""
     entropy_fingerprint: bytes = b""
     """First 8 bytes of the SHA-256 of the entropy model's weights, where there is one."""
     entropy_model: str = ""
+    """Name of the entropy model, where there is one."""
     nominal_bitrate: int | None = None
-    """bit/s of all streams together, all chunks having all codebooks and none being squeezed."""
+    """Bitrate in bit/s of all streams, if all chunks had all codebooks and raw payloads."""
     average_bitrate: int | None = None
-    """bit/s that the writer made the whole file average, where it did."""
+    """Bitrate in bit/s that the writer made the whole file average; None where it did not."""
     frames: int | None = None
     """Source samples per channel where the encoder knew them at the start; only a hint."""
     gain_db: float | None = None
-    """Change of level before encoding, to be undone after decoding; held as a float32."""
+    """Change of level in dB before encoding, to be undone after decoding; held as a float32."""
     layer: LayerKind = LayerKind.NONE
     """What chunks may hold beside their codes."""
     channel_mask: int | None = None
-    """The speakers of the channels, as in WAVE_FORMAT_EXTENSIBLE; 0 for none. None where they are
-    those that so many channels usually have."""
+    """Speakers of the channels, as in WAVE_FORMAT_EXTENSIBLE; 0 for none. None for those that this
+    number of channels usually has."""
     tags: Mapping[str, str] = field(default_factory=dict)
-    """Vorbis comments: upper-case names to text."""
+    """Vorbis comments: text by upper-case names."""
     encoder: str = ""
     """Name and version of the program that wrote the file."""
 
@@ -143,7 +151,7 @@ class Header:
         _check_budget(self)
 
     def _check_names(self) -> None:
-        """Names end up in paths and on terminals, so they are held to a plain alphabet."""
+        """Raise NcfError for names beyond a plain alphabet: they end up in paths and terminals."""
         if not _NAME.fullmatch(self.codec):
             raise NcfError(f"codec name {self.codec!r}: 1 to 64 letters, digits and . _ + - fit")
         if self.entropy_model and not _NAME.fullmatch(self.entropy_model):
@@ -171,7 +179,7 @@ class Header:
             _utf8(f"tag {name}", text)
 
     def _check_coding(self) -> None:
-        """What range coding and layers take."""
+        """Raise NcfError for values that range coding or layers cannot work with."""
         if self.entropy == EntropyCoder.ADAPTIVE and not can_adapt(
             self.codebook_size, self.chunk_frames
         ):
@@ -194,49 +202,49 @@ class Header:
 
     @cached_property
     def code_bits(self) -> int:
-        """Width of a raw code."""
+        """Width of a raw code in bits."""
         return code_bits(self.codebook_size)
 
     @cached_property
     def scale_bytes(self) -> int:
-        """Length of the scales of a chunk that is not silent."""
+        """Length in bytes of the scales of a chunk that is not silent."""
         return {ScaleKind.NONE: 0, ScaleKind.LOG: 1, ScaleKind.FLOAT: 4}[
             self.scale_kind
         ] * self.streams
 
     @property
     def largest_head(self) -> int:
-        """Bound on the bytes of a chunk before its payload, varints at their longest."""
+        """Most bytes of a chunk before its payload, varints at their longest."""
         return 3 + MAX_VARINT_BYTES + self.scale_bytes + MAX_VARINT_BYTES
 
     @cached_property
     def largest_payload(self) -> int:
-        """The most bytes that the codes of a chunk take; coded they never take more than raw."""
+        """Most bytes that a chunk's codes take: entropy coded they never take more than raw."""
         return self.raw_bytes(self.streams, self.codebooks, self.chunk_frames)
 
     @cached_property
     def largest_layer(self) -> int:
-        """The most bytes that the layer of a chunk takes, its length apart."""
+        """Most bytes of a chunk's layer, without the varint of its length."""
         return 0 if self.layer == LayerKind.NONE else self.largest_payload
 
     @property
     def largest_chunk(self) -> int:
-        """Bound on the bytes of a whole chunk."""
+        """Most bytes of a whole chunk."""
         layer = MAX_VARINT_BYTES + self.largest_layer if self.largest_layer else 0
         return self.largest_head + self.largest_payload + layer + 4
 
     @property
     def layer_samples(self) -> int:
-        """Samples of a chunk that a layer may reach, over all streams."""
+        """Samples of a chunk that its layer covers, over all streams."""
         return (self.chunk_stride + self.overlap) * self.streams
 
     def raw_bytes(self, streams: int, codebooks: int, frames: int) -> int:
-        """Length of the raw payload of so many streams that are not silent."""
+        """Return the length in bytes of the raw payload of ``streams`` streams with codes."""
         return payload_bytes(streams * codebooks * frames, self.code_bits)
 
 
 def _check_budget(header: Header) -> None:
-    """Raise NcfError where a chunk could ask for more than a reader is to give."""
+    """Raise NcfError where a chunk could ask more of a reader than the limits allow."""
     stretch = -(-header.chunk_stride * header.source_rate // header.sample_rate)
     longest = max(header.chunk_frames * header.hop + header.overlap, stretch)
     check_limit(longest * header.channels, MAX_CHUNK_SAMPLES, "samples over all channels")

@@ -1,4 +1,4 @@
-"""The header's bytes: signature, version, fields, CRC."""
+"""Write and read the header's bytes: signature, version, fields, CRC."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ _REQUIRED = (1, 3, 5, 13, 15, 17, 19, 21)
 
 
 def _defaults(sample_rate: Any, channels: Any) -> dict[str, Any]:
-    """Values of the fields that may be left out."""
+    """Return the values of fields that are left out."""
     own = {
         f.name: f.default_factory() if f.default_factory is not MISSING else f.default
         for f in fields(Header)
@@ -127,7 +127,7 @@ def _defaults(sample_rate: Any, channels: Any) -> dict[str, Any]:
 
 
 def encode_header(header: Header) -> bytes:
-    """Whole header, from the signature to its CRC. Raises NcfError where tags are too long."""
+    """Return a header's bytes, from the signature to the CRC; NcfError where tags are too long."""
     defaults = _defaults(header.sample_rate, header.channels)
     body = bytearray()
     for number, (name, kind) in sorted(_FIELDS.items()):
@@ -145,7 +145,7 @@ def encode_header(header: Header) -> bytes:
 
 
 def _minor_of(header: Header) -> int:
-    """The oldest minor version that specifies all that the file uses."""
+    """Return the oldest minor version that specifies all that the file uses."""
     if header.channel_mask is not None:
         return 3
     if header.layer != LayerKind.NONE:
@@ -154,9 +154,9 @@ def _minor_of(header: Header) -> int:
 
 
 def read_header(window: Window) -> tuple[Header, tuple[int, int]]:
-    """Take the header off the start of a stream: the header and its (major, minor) version.
+    """Take the header off the start of a stream; return it and its (major, minor) version.
 
-    Raises NcfError where it is not an .ncf, or one that cannot be read, and says why.
+    Raises NcfError, which says why, where it is not an .ncf or one that cannot be read.
     """
     if not window.fill(len(SIGNATURE)):
         raise NcfError("not an .ncf file (it is empty)")
@@ -195,7 +195,7 @@ def _need(window: Window, count: int) -> None:
 
 
 def _split(body: bytes) -> list[tuple[int, bytes]]:
-    """Fields of a header's body: number and value."""
+    """Split a header's body into fields, each a number and a value; EOFError if it is cut off."""
     found = []
     at = 0
     while at < len(body):

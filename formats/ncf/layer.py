@@ -1,5 +1,8 @@
-"""The layer of a chunk: a few coefficients of a lapped transform, beside the codes or instead of
-them. Integers only; what they sound like is `neucodec.coding.tones`'s to say. See NCF.md."""
+"""Write and read the layer of a chunk: a few coefficients of a lapped transform.
+
+They stand beside the codes or instead of them. Here they are integers only; `neucodec.coding.tones`
+turns them into sound. See NCF.md.
+"""
 
 from __future__ import annotations
 
@@ -15,64 +18,70 @@ from neucodec.formats.errors import NcfError
 from .header import Header
 
 LAYER_SIZES = 3
-"""Lengths of the transform that a stream may choose from, each a quarter of the one before."""
+"""From how many lengths of the transform a stream may choose, each a quarter of the one before."""
 BAND = 16
-"""Coefficients that share a flag."""
+"""How many coefficients share a flag."""
 MAX_BANDS = 1024
-"""In which a stream may have coefficients other than 0, in a chunk: see `most_bands`."""
+"""In how many bands of a chunk a stream may have coefficients other than 0, see `most_bands`."""
 _BITS = 16
-"""Of a coefficient's size."""
+"""How many bits the size of a coefficient may have."""
 _CLASSES = 8
-"""Of neighbourhoods."""
+"""In how many classes coefficients are put by the sizes of their neighbours."""
 
 Coefficients = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True, eq=False)
 class StreamLayer:
-    """What one stream of a chunk has."""
+    """Coefficients of one stream of a chunk."""
 
     size: int
-    """Which of the lengths, 0 the longest."""
+    """Number of the transform's length, 0 for the longest."""
     step: int
-    """Scale byte of what a coefficient of 1 stands for, from 1 to 255."""
+    """Scale byte, from 1 to 255, of the amplitude that a coefficient of 1 stands for."""
     coefficients: Coefficients
-    """[transforms, coefficients of each]."""
+    """Coefficients [transforms, length]."""
 
 
 def transform_length(header: Header, size: int) -> int:
-    """Coefficients of a transform: of the longest a fortieth of a second, or down to half of that,
-    a power of two."""
+    """Return how many coefficients a transform of size number ``size`` has.
+
+    The longest has the largest power of two within a fortieth of a second.
+    """
     longest = 1 << (max(header.sample_rate // 40, 1 << 8).bit_length() - 1)
     return int(longest) >> 2 * size
 
 
 def layer_width(header: Header, frames: int) -> int:
-    """Samples of a chunk of so many frames with all that it shares with its neighbours."""
+    """Return the samples of a chunk of ``frames`` frames with all that it shares with others."""
     return (frames - header.chunk_frames) * header.hop + header.chunk_stride + header.overlap
 
 
 def transforms(header: Header, size: int, frames: int) -> int:
-    """How many of that length a chunk of so many frames takes."""
+    """Return how many transforms of size number ``size`` a chunk of ``frames`` frames takes."""
     return -(-layer_width(header, frames) // transform_length(header, size)) + 1
 
 
 def most_bands(width: int) -> int:
-    """In how many bands a stream of so many samples may have coefficients other than 0: what bounds
-    the work that a few bytes can make."""
+    """Return in how many bands a stream of ``width`` samples may have coefficients other than 0.
+
+    This bounds the work that a few bytes can make.
+    """
     return min(MAX_BANDS, -(-width // BAND))
 
 
 def bands_of(coefficients: Coefficients) -> npt.NDArray[np.int64]:
-    """Which bands have any: [transforms, bands], 0 or 1."""
+    """Return which bands have coefficients other than 0: [transforms, bands], 0 or 1."""
     count, length = coefficients.shape
     some = np.any(coefficients.reshape(count, length // BAND, BAND), axis=2)
     return np.asarray(some, np.int64)
 
 
 def encode_layer(header: Header, frames: int, streams: Sequence[StreamLayer | None]) -> bytes:
-    """The layer of a chunk of so many frames, of which some streams may have none. Raises NcfError
-    for what it cannot hold."""
+    """Return the bytes of the layer of a chunk of ``frames`` frames; None for streams without one.
+
+    Raises NcfError for what a layer cannot hold.
+    """
     if len(streams) != header.streams:
         raise NcfError(f"a layer of {len(streams)} streams: {header.streams} are needed")
     coder, most = BinaryEncoder(), most_bands(layer_width(header, frames))
@@ -99,7 +108,7 @@ def encode_layer(header: Header, frames: int, streams: Sequence[StreamLayer | No
 
 
 def decode_layer(header: Header, frames: int, payload: bytes) -> list[StreamLayer | None]:
-    """The same streams again; of no bytes none. Raises NcfError for what encoding does not give."""
+    """Undo `encode_layer`; no bytes give no streams. Raises NcfError for other bytes."""
     if not payload:
         return []
     coder, most = BinaryDecoder(payload), most_bands(layer_width(header, frames))
@@ -131,14 +140,15 @@ def _walk(
     length: int,
     most: int,
 ) -> None:
-    """Go through all coefficients. An encoder is told what they are; a decoder is given empty lists
-    and puts others in the place of those that have any.
+    """Go through all coefficients of a stream, to encode or to decode them.
 
-    Raises NcfError where more than ``most`` bands have any, or one has none after all.
+    An encoder reads ``rows`` and ``bands``. For a decoder their lists are empty, and transforms
+    with coefficients replace the lists in ``rows``. Raises NcfError where more than ``most`` bands
+    have coefficients, or a band that should have some has none.
     """
     sounding = [Context(), Context()]
     band_contexts = [Context() for _ in range(4)]
-    # By how many bits the sum of neighbours has; the last class is that of all larger ones.
+    # Classes are by how many bits the sum of the neighbours has; the last is for all larger sums.
     size_contexts = [[Context() for _ in range(_BITS)] for _ in range(_CLASSES)]
     size_contexts += [size_contexts[-1]] * (_BITS + 4 - _CLASSES)
     half_contexts = [Context() for _ in range(_BITS + 1)]
@@ -178,7 +188,7 @@ def _walk(
 def _coefficient(
     coder: BinaryEncoder | BinaryDecoder, value: int, contexts: list[Context], half: list[Context]
 ) -> int:
-    """One that is not 0: how many bits its size has, these, its sign."""
+    """Code a coefficient other than 0: how many bits its size has, those bits, its sign."""
     wanted, bits = abs(value), 1
     most = wanted.bit_length()
     while bits < _BITS and coder.bit(contexts[bits], int(most > bits)):

@@ -1,4 +1,4 @@
-"""Reading an .ncf, in one pass or at random."""
+"""Read an .ncf, in one pass or at random."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from .window import Window
 _AHEAD = 2**16
 _LOOK = len(SIGNATURE)
 _PATIENCE = 0.5
-"""Seconds for which a pipe may keep what follows to itself."""
+"""Seconds to wait for bytes that follow the trailer in a pipe."""
 
 
 class NcfReader:
@@ -46,17 +46,17 @@ class NcfReader:
     Raises NcfError where there is no header that can be read. From there on damage never raises:
     only intact chunks come out, with their right index.
 
-    A file that can seek may be iterated over again and read at random; a pipe once.
+    A file that can seek can be iterated over several times and read at random, a pipe once.
     """
 
     def __init__(self, file: Any) -> None:
         self.seekable = bool(getattr(file, "seekable", bool)())
         self.chunk_count: int | None = None
-        """Chunks of the file as it was written, by the trailer, or else by the last one seen."""
+        """How many chunks were written, by the trailer, or else by the last chunk found."""
         self.complete = False
-        """An intact trailer was found."""
+        """Whether an intact trailer was found."""
         self.damaged: list[int] = []
-        """After an iteration or table() without a trailer: indices of damaged or lost chunks."""
+        """Indices of damaged or lost chunks, after an iteration, or table() without a trailer."""
         self._file = file
         # One file position serves all: a decoder reads ahead while others look chunks up.
         self._lock = threading.RLock()
@@ -77,12 +77,12 @@ class NcfReader:
     def frames(self) -> int | None:
         """Source samples per channel: exact from the trailer, else the header's hint, else None.
 
-        Known at once for a whole file that can seek, for a pipe after the iteration.
+        They are known at once for a whole file that can seek, for a pipe after the iteration.
         """
         return self._trailer.frames if self._trailer else self.header.frames
 
     def __iter__(self) -> Iterator[Chunk]:
-        """Intact chunks in file order, their indices strictly increasing."""
+        """Give intact chunks in file order, their indices strictly increasing."""
         for run in self._stream():
             if isinstance(run, Silence):
                 yield from run.chunks(self.header)
@@ -90,17 +90,20 @@ class NcfReader:
                 yield run.chunk
 
     def runs(self) -> Iterator[tuple[Chunk | None, int]]:
-        """The same, with silence many chunks at a time: a chunk and 1, or None and how many."""
+        """Give the same, silence many chunks at a time: a chunk and 1, or None and how many."""
         for run in self._stream():
             yield (None, run.count) if isinstance(run, Silence) else (run.chunk, 1)
 
     def locate(self) -> None:
-        """Find out where chunks stand and how many there are: by the trailer, or else by searching
-        the whole file. Raises io.UnsupportedOperation for a pipe."""
+        """Find where chunks stand and how many there are.
+
+        The trailer tells, or else the whole file is searched. Raises io.UnsupportedOperation for a
+        pipe.
+        """
         self._located()
 
     def table(self) -> list[ChunkEntry]:
-        """Where each chunk stands, see `locate`.
+        """Return where each chunk stands, see `locate`.
 
         A search finds intact chunks alone, so that entries may be fewer than chunk_count.
         """
@@ -111,11 +114,10 @@ class NcfReader:
         return self._scan() if self._from_trailer is None else self._from_trailer
 
     def read_chunk(self, index: int) -> Chunk | None:
-        """Chunk by its index, None where it is damaged or missing.
+        """Return a chunk by its index, None where it is damaged or missing.
 
-        Reads that chunk alone, unless it is not where the trailer says: then the whole file is
-        searched, once. May be called from several threads. Raises io.UnsupportedOperation for a
-        pipe.
+        That chunk alone is read, unless it is not where the trailer says: then the whole file is
+        searched, once. Several threads may call this. Raises io.UnsupportedOperation for a pipe.
         """
         self._require_seekable()
         with self._lock:
@@ -131,11 +133,11 @@ class NcfReader:
             return None if entry is None else self._read_entry(entry)
 
     def follows(self) -> bytes:
-        """The first few bytes behind the trailer, none where the file ends with it, as it should.
+        """Return the first few bytes behind the trailer; b"" where the file ends, as it should.
 
-        Known once the trailer is: after an iteration or table(). They are no part of the .ncf and
-        are not read, so that whoever decodes it should say that they are there. Of a pipe whose
-        writer neither goes on nor closes it, there are none.
+        They are known once the trailer is: after an iteration or table(). They are no part of the
+        .ncf and are not read, so a program that decodes it should say that they are there. A pipe
+        whose writer neither goes on nor closes it has none.
         """
         if not self.complete or self._end is None:
             return b""
@@ -231,8 +233,7 @@ class NcfReader:
 
 
 def _read_if_there(pipe: Any) -> bytes:
-    """The next few bytes of a pipe, if it has some or has ended: one that stays open is not waited
-    upon for long."""
+    """Return the next few bytes of a pipe, b"" if it has ended or nothing comes for a while."""
     try:
         number = pipe.fileno()
     except (AttributeError, OSError, ValueError):  # something in memory

@@ -1,4 +1,4 @@
-"""The trailer: totals of a file and the lengths of its chunks."""
+"""Write and read the trailer: totals of a file and the lengths of its chunks."""
 
 from __future__ import annotations
 
@@ -34,13 +34,14 @@ MAX_TRAILER_BYTES = 2 + MAX_VARINT_BYTES + MAX_BODY_BYTES + TAIL.size
 
 @dataclass(frozen=True, slots=True)
 class ChunkEntry:
-    """Where a chunk stands."""
+    """Place of a chunk in a file."""
 
     index: int
+    """Number of the chunk, from 0."""
     offset: int
     """Position in the file object of the chunk's first byte."""
     length: int
-    """Bytes of the whole chunk."""
+    """Length of the whole chunk in bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +49,17 @@ class TrailerHead:
     """Totals of a trailer, and where its parts stand."""
 
     count: int
-    """Chunks."""
+    """How many chunks the file has."""
     frames: int
     """Source samples per channel."""
     table_at: int
+    """Place in the trailer at which the table of chunk lengths begins."""
     crc_at: int
+    """Place in the trailer at which the CRC stands."""
 
     @property
     def length(self) -> int:
-        """Bytes of the whole trailer."""
+        """Length of the whole trailer in bytes."""
         return self.crc_at + TAIL.size
 
 
@@ -75,7 +78,7 @@ class TrailerBuilder:
         self.count += 1
 
     def encode(self, frames: int) -> bytes:
-        """Whole trailer for so many source samples per channel."""
+        """Return the trailer's bytes, for ``frames`` source samples per channel."""
         body = encode_varint(self.count) + encode_varint(frames) + self._steps
         word = struct.pack("<H", END | self.count % INDEX_MODULUS)
         data = word + encode_varint(len(body)) + body
@@ -83,23 +86,23 @@ class TrailerBuilder:
 
 
 def frames_fit(header: Header, count: int, frames: int) -> bool:
-    """Whether so many source samples can take exactly ``count`` chunks.
+    """Return whether ``frames`` source samples can take exactly ``count`` chunks.
 
-    Leaves two samples of either rate for the rounding of whoever resampled.
+    Two samples of either rate are allowed for the rounding of a resampler.
     """
     if not count or not frames:
         return count == frames
     stride = header.chunk_stride * header.source_rate
     slack = 2 * (header.source_rate + header.sample_rate)
-    # What would be a chunk more may lie within the overlap of one that is short.
+    # Samples that would begin one more chunk may lie within the overlap of a short one.
     most = count * stride + header.overlap * header.source_rate + slack
     return (count - 1) * stride - slack < frames * header.sample_rate <= most
 
 
 def parse_trailer(header: Header, data: bytes | bytearray) -> TrailerHead | int:
-    """Trailer at the start of ``data``, or how many bytes are needed to go on.
+    """Read the trailer at the start of ``data``, or say how many bytes are needed first.
 
-    Raises NcfError where it contradicts itself or the header. See tail_holds for damage.
+    Raises NcfError where it contradicts itself or the header. `tail_holds` tells of damage.
     """
     if len(data) < SMALLEST_TRAILER:
         return SMALLEST_TRAILER
@@ -128,7 +131,7 @@ def parse_trailer(header: Header, data: bytes | bytearray) -> TrailerHead | int:
 
 
 def tail_holds(head: TrailerHead, data: bytes | bytearray, *, crc_known: bool = False) -> bool:
-    """Whether a trailer's CRC, unless it is known to be right, its length and magic hold."""
+    """Return whether a trailer's length, magic and CRC are right; skip a CRC that is known."""
     crc, length, magic = TAIL.unpack_from(data, head.crc_at)
     if magic != MAGIC or length != head.length:
         return False
@@ -138,7 +141,7 @@ def tail_holds(head: TrailerHead, data: bytes | bytearray, *, crc_known: bool = 
 def tails_fit(
     data: npt.NDArray[np.uint8], at: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.bool_]:
-    """Whether the tails of trailers at these places have the magic, and say these lengths."""
+    """Return whether the tails of trailers at places ``at`` have the magic and these lengths."""
     tail = data[at[:, None] + np.arange(TAIL.size)]
     fits: npt.NDArray[np.bool_] = (tail[:, 8:] == np.frombuffer(MAGIC, np.uint8)).all(axis=1)
     fits &= np.ascontiguousarray(tail[:, 4:8]).view("<u4")[:, 0] == lengths
@@ -146,7 +149,7 @@ def tails_fit(
 
 
 def chunk_lengths(head: TrailerHead, data: bytes | bytearray) -> npt.NDArray[np.int64]:
-    """Bytes of every chunk [count]. Raises NcfError where the table is malformed."""
+    """Return the bytes of every chunk [count]; NcfError where the table is malformed."""
     table = np.frombuffer(bytes(data[head.table_at : head.crc_at]), np.uint8)
     starts = np.concatenate([[0], np.nonzero(table < 0x80)[0] + 1])[: head.count]
     # What runs past the end is no varint.
@@ -177,14 +180,16 @@ class ChunkTable:
 
     @classmethod
     def of_lengths(cls, lengths: npt.NDArray[np.int64], first: int) -> ChunkTable:
-        """Chunks one after the other, from offset ``first`` on."""
+        """Make the table of chunks that follow each other from offset ``first`` on."""
         ends = first + np.cumsum(lengths)
         return cls(np.arange(len(lengths), dtype=np.int64), ends - lengths, lengths)
 
     @classmethod
     def of_runs(cls, runs: Iterable[tuple[int, int, int, int]]) -> ChunkTable:
-        """Chunks as they were found, many of one length at a time: (index and offset of the first,
-        length of each, how many)."""
+        """Make the table of runs of chunks of one length.
+
+        A run is (index of its first chunk, offset of that, length of each chunk, number of chunks).
+        """
         index, offset, length, count = np.array(list(runs), np.int64).reshape(-1, 4).T
         ends = np.cumsum(count)
         within = np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - count, count)
@@ -192,8 +197,10 @@ class ChunkTable:
         return cls(index + within, offset + within * length, length)
 
     def run(self, index: int, offset: int, length: int) -> int:
-        """How many chunks in a row, the one of that index first, have this length; 0 where that one
-        does not stand at ``offset``."""
+        """Return how many chunks in a row, from ``index`` on, are ``length`` bytes long.
+
+        It is 0 where the chunk ``index`` does not stand at ``offset``.
+        """
         if index >= len(self.offsets) or self.offsets[index] != offset:
             return 0
         here = self.lengths[index : index + INDEX_MODULUS]
@@ -201,16 +208,16 @@ class ChunkTable:
         return int(other[0]) if len(other) else len(here)
 
     def entries(self) -> list[ChunkEntry]:
-        """All of it, as a list."""
+        """Return the whole table as a list."""
         columns = (self.indices.tolist(), self.offsets.tolist(), self.lengths.tolist())
         return [ChunkEntry(*row) for row in zip(*columns, strict=True)]
 
     def entry(self, index: int) -> ChunkEntry | None:
-        """Where a chunk stands, None if it is not here."""
+        """Return where a chunk stands, None if it is not in the table."""
         return self._find(self.indices, index)
 
     def at_offset(self, offset: int) -> ChunkEntry | None:
-        """The chunk that starts at ``offset``, None if none does."""
+        """Return the chunk that starts at ``offset``, None if none does."""
         return self._find(self.offsets, offset)
 
     def _find(self, column: npt.NDArray[np.int64], value: int) -> ChunkEntry | None:

@@ -1,4 +1,4 @@
-"""Sliding view of a byte stream."""
+"""Look at a byte stream through a window that slides over it."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ from typing import Any, Protocol
 
 
 class Readable(Protocol):
-    """All that reading in one pass needs of a file."""
+    """What reading in one pass needs of a file."""
 
     def read(self, size: int, /) -> bytes | None:
-        """Next bytes, as many as there are but at most ``size``; b"" at the end only."""
+        """Return the next bytes, as many as there are but at most ``size``; b"" only at the end."""
 
 
 class Window:
     """The bytes of a stream from ``offset`` on, as far as they have been asked for.
 
-    Of a file it takes ``ahead`` bytes at a time; of a pipe as many as it has just then, so that a
-    live one is not waited upon in vain, or what it was asked for where a pipe cannot tell.
+    From a file it reads ``ahead`` bytes at a time. From a pipe it reads what the pipe has just
+    then, so that it does not wait for a live one in vain; where a pipe cannot tell, no more than
+    was asked for.
     """
 
     def __init__(self, file: Any, offset: int, *, seekable: bool, ahead: int = 0) -> None:
@@ -25,7 +26,7 @@ class Window:
         self._file = file
         self._seekable = seekable
         self._ahead = ahead
-        # Gives what there is, and waits only where there is nothing.
+        # read1 returns what there is, and waits only where there is nothing.
         self._read = file.read if seekable else getattr(file, "read1", file.read)
         if not seekable and self._read == file.read:
             self._ahead = 0

@@ -1,4 +1,4 @@
-"""Writing an .ncf in one pass."""
+"""Write an .ncf in one pass."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""`.dac`: the files of the package ``descript-audio-codec`` (its class ``DACFile``, 1.0.0).
+"""Read and write `.dac`, the package ``descript-audio-codec``'s files (class ``DACFile``, 1.0.0).
 
     numpy.save of {"codes": uint16 [channels, codebooks, frames], "metadata": {...}}
 
-which makes it a pickle. It is never unpickled, but read as data by `pickle_data`, of whose calls
-those are followed that make plain arrays. Everything else is refused.
+This makes it a pickle. It is never unpickled, but read as data by `pickle_data`, which follows only
+calls that make plain arrays. Everything else is refused.
 
 With *padding* the codes are those of the whole signal. Without, they are windows of *chunk_length*
 frames, each to be decoded by itself by convolutions that pad nothing; windows overlap, so
@@ -33,16 +33,16 @@ Codes = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True)
 class DacFile:
-    """What a .dac holds. It names neither its model nor that model's sample rate."""
+    """Content of a .dac, which names neither its model nor that model's sample rate."""
 
     codes: Codes
-    """[channels, codebooks, frames]; one after the other the windows, where there are any."""
+    """Codes [channels, codebooks, frames]; windows, where there are any, follow each other."""
     chunk_length: int
-    """Frames in each window; all frames where there are none."""
+    """Frames in each window; all frames where there are no windows."""
     original_length: int
     """Samples per channel of the source."""
     sample_rate: int
-    """Hz, of the source."""
+    """Sample rate of the source in Hz."""
     input_db: float
     """Loudness in LUFS that the decoded audio is to be brought to."""
     padding: bool
@@ -50,7 +50,7 @@ class DacFile:
 
     @property
     def windows(self) -> int:
-        """How many of them there are."""
+        """How many windows there are."""
         return int(self.codes.shape[2]) // self.chunk_length
 
 
@@ -69,7 +69,7 @@ def read_dac(data: bytes) -> DacFile:
 
 
 def write_dac(file: DacFile) -> bytes:
-    """The bytes of a file, as the package writes them."""
+    """Return the bytes of a file, as the package writes them."""
     channels = len(file.codes)
     metadata = {
         "input_db": np.array([file.input_db], np.float32),
@@ -86,7 +86,7 @@ def write_dac(file: DacFile) -> bytes:
 
 
 def _pickle_of(data: bytes) -> bytes:
-    """The pickle behind the header of the .npy."""
+    """Return the pickle behind the header of the .npy."""
     file: BinaryIO = io.BytesIO(data)
     version = np.lib.format.read_magic(file)
     if version != (1, 0):
@@ -98,7 +98,7 @@ def _pickle_of(data: bytes) -> bytes:
 
 
 def _checked(tree: Any) -> DacFile:
-    """The parts in their places and of their kinds."""
+    """Make a DacFile of the parts; NcfError where one is missing or of another kind."""
     _need(isinstance(tree, dict) and isinstance(tree.get("metadata"), dict), "no metadata")
     metadata, codes = tree["metadata"], tree.get("codes")
     version = metadata.get("dac_version")
@@ -146,7 +146,7 @@ def _integer(metadata: dict[Any, Any], key: str) -> int:
 
 
 def _item(value: Any) -> Any:
-    """What stands in an array without dimensions."""
+    """Return the content of an array without dimensions; other values as they are."""
     if isinstance(value, np.ndarray) and value.ndim == 0:
         return value.item()
     return value[()] if isinstance(value, _Objects) else value
@@ -157,7 +157,7 @@ class _Objects(dict[tuple[()], Any]):
 
 
 class _Kind:
-    """An array's type of numbers, which the pickle fills with their byte order."""
+    """Type of an array's numbers, whose byte order the pickle gives afterwards."""
 
     def __init__(self, arguments: tuple[Any, ...]) -> None:
         code = arguments[0] if arguments else None
@@ -180,7 +180,7 @@ class _Kind:
 
 
 class _Array:
-    """An array that has been announced, and is filled when its numbers come."""
+    """Array that has been announced, and is filled when its numbers come."""
 
     def __init__(self, arguments: tuple[Any, ...]) -> None:
         if not arguments or arguments[0] != Name("numpy ndarray"):
@@ -203,7 +203,7 @@ def _scalar(arguments: tuple[Any, ...]) -> Any:
 
 
 def _numbers(kind: Any, shape: Any, content: Any, order: str) -> npt.NDArray[Any]:
-    """A plain array of numbers, no larger than its bytes."""
+    """Make a plain array of numbers, no larger than its bytes; NotDataError for anything else."""
     if not isinstance(kind, _Kind) or kind.code not in _NUMBERS or kind.order not in _ORDERS:
         raise NotDataError("has an array of something else than numbers")
     if not isinstance(content, bytes) or not isinstance(shape, tuple) or len(shape) > 3:
@@ -226,4 +226,4 @@ _CALLS: dict[str, Call] = {
     "numpy.core.multiarray scalar": _scalar,
     "numpy._core.multiarray scalar": _scalar,
 }
-"""What a .dac's pickle calls: arrays, their types, and single numbers."""
+"""Calls in a .dac's pickle that are followed: arrays, their types, and single numbers."""

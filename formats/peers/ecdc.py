@@ -1,4 +1,4 @@
-"""`.ecdc`: the files of the package ``encodec`` (its modules ``binary`` and ``compress``, 0.1.1).
+"""Read and write `.ecdc`, the package ``encodec``'s files (``binary``, ``compress``, 0.1.1).
 
     file    = "ECDC" version length metadata segment*      version 0, big-endian >4sBI
     segment = [scale] codes                                scale: big-endian float32, 48 kHz alone
@@ -28,7 +28,7 @@ _HEAD = struct.Struct(">4sBI")
 _SCALE = struct.Struct(">f")
 _MAX_METADATA = 2**16
 _BRIEF = reprlib.Repr()
-"""Values of the metadata for messages: short, whatever they are."""
+"""Makes short texts of the metadata's values, for messages."""
 _BITS = 10
 HOP = 320
 """Samples per frame of both models."""
@@ -38,26 +38,30 @@ Codes = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Layout:
-    """What a file leaves to its model."""
+    """Properties of a model that its files do not give."""
 
     sample_rate: int
+    """Sample rate in Hz."""
     codebooks: int
-    """At most."""
+    """Largest number of codebooks."""
     segment: int | None = None
-    """Samples that are coded at once, None for all."""
+    """Samples that are coded at once; None for the whole signal."""
     stride: int | None = None
-    """Samples from one segment's start to the next's."""
+    """Samples from one segment's start to the next's; None where there is one segment."""
     scaled: bool = False
-    """Whether each segment has its scale."""
+    """Whether each segment has a scale."""
 
     def lengths(self, samples: int) -> Iterator[int]:
-        """Samples of every segment of a signal; the last may lie within the one before."""
+        """Give the samples of every segment; the last segment may lie within the one before."""
         segment, stride = self.segment or samples, self.stride or samples
         return (min(samples - start, segment) for start in range(0, samples, stride))
 
     def frames_read(self, samples: int) -> int:
-        """Frames that the package expects of a segment: at some lengths one more than it writes,
-        for it multiplies and divides by rates in floating point."""
+        """Return the frames that the package expects of a segment of ``samples`` samples.
+
+        At some lengths this is one more than it writes, for it multiplies and divides by rates in
+        floating point.
+        """
         rate = math.ceil(self.sample_rate / HOP)
         return math.ceil(samples / self.sample_rate * rate)
 
@@ -78,22 +82,23 @@ class Segment:
 
 @dataclass(frozen=True)
 class Ecdc:
-    """What an .ecdc holds."""
+    """Content of an .ecdc."""
 
     model: str
+    """Name of the model, a key of `LAYOUTS`."""
     samples: int
-    """Per channel, at the model's rate."""
+    """Samples per channel at the model's rate."""
     segments: list[Segment]
+    """Segments in the order of the signal."""
 
     @property
     def codebooks(self) -> int:
-        """The same in all segments."""
+        """Number of codebooks, the same in all segments."""
         return len(self.segments[0].codes)
 
 
 def read_ecdc(data: bytes) -> Ecdc:
-    """Parse a whole file. Raises NcfError for anything but an intact one without arithmetic
-    coding."""
+    """Parse a whole file; NcfError unless it is intact and not arithmetically coded."""
     if len(data) < _HEAD.size or not data.startswith(MAGIC):
         raise NcfError("not an .ecdc: its first bytes are others")
     _, version, length = _HEAD.unpack_from(data)
@@ -123,7 +128,7 @@ def read_ecdc(data: bytes) -> Ecdc:
 
 
 def write_ecdc(ecdc: Ecdc) -> bytes:
-    """The bytes of a file. Raises NcfError where the segments are not those of the length."""
+    """Return the bytes of a file; NcfError where the segments do not fit the length."""
     layout = LAYOUTS[ecdc.model]
     metadata = {"m": ecdc.model, "al": ecdc.samples, "nc": ecdc.codebooks, "lm": False}
     text = json.dumps(metadata).encode()
@@ -132,7 +137,7 @@ def write_ecdc(ecdc: Ecdc) -> bytes:
         codes, frames = segment.codes, -(-samples // HOP)
         if codes.shape != (ecdc.codebooks, frames):
             raise NcfError(f"codes of shape {codes.shape} for {samples} samples")
-        # For the package to read it, see frames_read: what it decodes of this is cut off again.
+        # The package expects these frames, see frames_read, and cuts off what it decodes of them.
         codes = np.pad(codes, ((0, 0), (0, layout.frames_read(samples) - frames)), "edge")
         if layout.scaled:
             parts.append(_SCALE.pack(segment.scale))
@@ -141,7 +146,7 @@ def write_ecdc(ecdc: Ecdc) -> bytes:
 
 
 def _metadata(text: bytes) -> tuple[str, int, int]:
-    """Model, samples, codebooks."""
+    """Read the metadata: model, samples, codebooks. Raises NcfError."""
     try:
         found: Any = json.loads(text)
     except (ValueError, RecursionError):
@@ -178,7 +183,7 @@ def _bytes(codebooks: int, frames: int) -> int:
 
 
 def _pack(codes: Codes) -> bytes:
-    """Codes [K, F] to a segment's bytes."""
+    """Pack codes [K, F] into a segment's bytes."""
     if codes.size and not 0 <= codes.min() <= codes.max() < 1 << _BITS:
         raise NcfError(f"codes from {codes.min()} to {codes.max()}: 0 to 1023 fit an .ecdc")
     planes = np.unpackbits(

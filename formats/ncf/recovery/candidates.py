@@ -1,4 +1,4 @@
-"""Where in a stretch of bytes something can start: the grammar, tried at every byte at once."""
+"""Find where in a stretch of bytes a chunk or a trailer can start: the grammar, at every byte."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class Candidates(NamedTuple):
 
     start: Places
     crc: Places
-    """Where the four bytes of the CRC stand, which is over everything from ``start`` to there."""
+    """Places of the four bytes of the CRC, which is over everything from ``start`` to there."""
     end: Places
 
 
 def lookahead(header: Header) -> int:
-    """Bytes behind a start that ``candidates`` reads to judge it."""
+    """Return how many bytes behind a start `candidates` reads to judge it."""
     # A trailer's word, the length of its body, and the body's first varint.
     chunk = header.largest_head
     if header.layer != LayerKind.NONE:  # whose length stands behind the payload
@@ -35,7 +35,7 @@ def lookahead(header: Header) -> int:
 
 
 def candidates(header: Header, data: Bytes, starts: int) -> Candidates:
-    """Candidates that start at one of the first ``starts`` bytes.
+    """Return the candidates that start at one of the first ``starts`` bytes.
 
     ``data`` goes on for ``lookahead`` bytes after them, with zeros if the stream ends there.
     """
@@ -53,7 +53,7 @@ def _chunks(header: Header, data: Bytes, word: Places) -> Candidates:
     may_layer = header.layer != LayerKind.NONE
     layered = (codebooks >= LAYER) & may_layer
     codebooks -= LAYER * layered
-    # Flags that cannot be set in this file; in a silent chunk only SHORT can.
+    # Flags that cannot be set in this file; in a silent chunk only SHORT can be set.
     never = END
     never |= SHORT if header.chunk_frames == 1 else 0
     never |= MID_SIDE if header.streams == 1 else 0

@@ -1,4 +1,4 @@
-"""One pass over the bytes after the header, and how it finds its way again after damage."""
+"""Read the bytes after the header in one pass, and find the way again after damage."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from neucodec.formats.ncf.window import Window
 from .search import Survey
 
 UNSEEN_CHUNKS = 60
-"""How many chunks may have been lost without a byte of theirs being left."""
+"""How many chunks may have been lost without leaving a byte."""
 
 _Head = TypeVar("_Head", ChunkHead, TrailerHead)
 
@@ -54,12 +54,14 @@ class Silence:
     """Silent chunks one after the other, all of them intact."""
 
     index: int
-    """Of the first."""
+    """Index of the first chunk."""
     offset: int
+    """Position in the stream of the first chunk."""
     count: int
+    """How many chunks there are."""
 
     def chunks(self, header: Header) -> Iterator[Chunk]:
-        """Them one by one."""
+        """Give the chunks one by one."""
         for index in range(self.index, self.index + self.count):
             yield Chunk(index=index, codebooks=0, frames=header.chunk_frames)
 
@@ -74,7 +76,7 @@ class ChunkStream:
     """
 
     def __init__(self, window: Window, header: Header, table: ChunkTable | None) -> None:
-        """``table`` is that of the trailer, where it is known beforehand and fits the file."""
+        """Take the trailer's ``table`` where it is known beforehand and fits the file."""
         self.trailer: TrailerHead | None = None
         self.expected = 0
         self.missing: list[int] = []
@@ -112,7 +114,7 @@ class ChunkStream:
         self._passed(1, length)
 
     def _silence_here(self) -> Silence | None:
-        """As many silent chunks as are due at the window's start, of those that are held."""
+        """Return the silent chunks at the window's start that are due there, as far as held."""
         data, first = self._window.data, self.expected
         silent, at = _silent_chunks(), first % INDEX_MODULUS * SMALLEST_CHUNK
         if self._short or data[:SMALLEST_CHUNK] != silent[at : at + SMALLEST_CHUNK]:
@@ -132,14 +134,14 @@ class ChunkStream:
         return silence
 
     def _passed(self, chunks: int, length: int) -> None:
-        """Move on behind so many intact chunks of that many bytes together."""
+        """Move on behind ``chunks`` intact chunks of ``length`` bytes together."""
         self._accepted += chunks
         self._accepted_bytes += length
         self._window.drop(length)
         self._resumed = self._window.offset
 
     def _chunk_here(self) -> Found | None:
-        """The intact chunk at the window's start, if there is one and it has its place here."""
+        """Return the intact chunk at the window's start; None where it has no place here."""
         window, verdict = self._window, self._survey.verdict()
         head = self._head_here(parse_chunk) if verdict is not False else None
         if head is None or (not verdict and not crc_holds(window.data, head.length)):
@@ -151,7 +153,7 @@ class ChunkStream:
         return Found(entry, build_chunk(head, window.data, index))
 
     def _trailer_here(self) -> TrailerHead | None:
-        """The intact trailer at the window's start, if there is one and it fits the chunks."""
+        """Return the intact trailer at the window's start; None if it does not fit the chunks."""
         window, verdict = self._window, self._survey.verdict()
         head = self._head_here(parse_trailer) if verdict is not False else None
         if head is None or not tail_holds(head, window.data, crc_known=bool(verdict)):
@@ -166,7 +168,7 @@ class ChunkStream:
         return None if strays else head
 
     def _head_here(self, parse: Callable[[Header, bytearray], _Head | int]) -> _Head | None:
-        """Head of what starts the window, once all of its bytes are held."""
+        """Return the head of what starts the window, once all of its bytes are held; else None."""
         window, needed = self._window, 1
         while window.fill(needed) >= needed:
             try:
@@ -179,7 +181,7 @@ class ChunkStream:
         return None
 
     def _index_of(self, head: ChunkHead) -> int | None:
-        """Full index of the chunk at the window's start, None where it has no place here."""
+        """Return the full index of the chunk at the window's start; None if it has no place."""
         ahead = (head.number - self.expected) % INDEX_MODULUS
         index, last, known = self.expected + ahead, MAX_CHUNKS - 1, None
         if self._table is not None:
@@ -195,38 +197,37 @@ class ChunkStream:
         return None if short and self._table is not None and index != last else index
 
     def _may_jump(self, ahead: int, length: int) -> bool:
-        """Whether the chunk at the window's start may follow a gap of ``ahead`` chunks."""
+        """Return whether the chunk at the window's start may follow a gap of ``ahead`` chunks."""
         # Even silence takes bytes: nothing may claim much more time than its file could hold.
         end = self._window.offset + length - self._first
         if self.expected + ahead >= end // SMALLEST_CHUNK + UNSEEN_CHUNKS:
             return False
-        # More than half of the numbers ahead is rather behind: a chunk from before, met again,
-        # unless about as much was lost as the jump says.
+        # A jump over more than half of the numbers is rather one back, to a chunk from before,
+        # unless about as many bytes were lost as it takes.
         mean = self._accepted_bytes / self._accepted if self._accepted else SMALLEST_CHUNK
         lost = self._window.offset - self._resumed
         if ahead >= INDEX_MODULUS // 2 and 2 * lost < ahead * mean:
             return False
-        # It may also have strayed in from elsewhere in the file: go the way of more chunks.
+        # It may also have strayed in from elsewhere in the file: go the way on which more follow.
         behind = self._distances_behind(length)
         following = [distance for distance in behind if distance > ahead]
         return 1 + _longest_ascent(following) >= _longest_ascent(behind)
 
     def _distances_behind(self, length: int) -> list[int]:
-        """How far ahead the next few chunks behind the window's first bytes are."""
+        """Return how far ahead the next few chunks behind the window's first bytes are."""
         words = self._survey.words_behind(length)
         return [(word - self.expected) % INDEX_MODULUS for word in words if not word & END]
 
 
 @cache
 def _silent_chunks() -> bytes:
-    """The silent chunks of all numbers, twice over, so that any so many that follow each other
-    stand side by side."""
+    """Return the silent chunks of all numbers, twice over: any that follow each other adjoin."""
     heads = (struct.pack("<HB", number, 0) for number in range(INDEX_MODULUS))
     return b"".join(head + struct.pack("<I", zlib.crc32(head)) for head in heads) * 2
 
 
 def _longest_ascent(values: list[int]) -> int:
-    """Length of the longest strictly increasing subsequence."""
+    """Return the length of the longest strictly increasing subsequence."""
     lowest: list[int] = []  # last values of ascents by length
     for value in values:
         row = bisect_left(lowest, value)

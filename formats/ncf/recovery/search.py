@@ -1,4 +1,4 @@
-"""Where in a damaged stretch of a stream something intact starts."""
+"""Search a damaged stretch of a stream for places where something intact starts."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ from .candidates import Places, candidates, lookahead
 
 FIRST_STRETCH = 2**12
 LARGEST_STRETCH = 2**18
-"""Bytes searched at once: few after little damage, so that a live pipe is not waited upon."""
+"""Bytes searched at once: few after little damage, so as not to wait long for a live pipe."""
 PEEK_BYTES = 2**13
+"""How many bytes behind a chunk are searched for those that follow it."""
 PEEK_COUNT = 16
+"""How many chunks that follow are looked at."""
 
 
 class Survey:
@@ -36,7 +38,7 @@ class Survey:
         self._registers = RunningRegisters(window.offset)
 
     def verdict(self) -> bool | None:
-        """Whether something intact starts where the window does; None if not searched yet."""
+        """Return whether something intact starts where the window does; None if not searched."""
         offset = self._window.offset
         row = bisect_left(self._intact, offset)
         if row < len(self._intact) and self._intact[row] == offset:
@@ -57,7 +59,7 @@ class Survey:
             window.drop(target - window.offset)
 
     def words_behind(self, length: int) -> list[int]:
-        """Words of the next few intact chunks or trailers behind the window's first bytes."""
+        """Return the words of the next few intact chunks or trailers, ``length`` bytes further."""
         start = self._window.offset + length
         while self._until < start + PEEK_BYTES and self._extend():
             pass
@@ -69,10 +71,10 @@ class Survey:
         return words
 
     def _extend(self) -> bool:
-        """Search one more stretch; False at the end of the stream."""
+        """Search one more stretch; return False at the end of the stream."""
         window, lookahead_ = self._window, lookahead(self._header)
         base = max(self._until - window.offset, 0)
-        # What lies beyond a stretch is looked at again with the next one: never at more than it.
+        # Bytes beyond a stretch are looked at again with the next: no more of them than of it.
         most = max(LARGEST_STRETCH, lookahead_)
         stretch = min(max(self._searched, FIRST_STRETCH), most)
         held = window.fill(base + stretch + lookahead_) - base
@@ -92,14 +94,14 @@ class Survey:
         return True
 
     def _intact_of(self, start: Places, crc: Places, end: Places) -> Places:
-        """Offsets of those candidates, given by offsets in the stream, whose checksums hold."""
+        """Return the starts of the candidates whose checksums are right, as stream offsets."""
         window, registers = self._window, self._registers
         held = window.offset + window.fill(int(end.max(initial=window.offset)) - window.offset)
         kept = np.nonzero(end <= held)[0]
         bytes_ = np.frombuffer(window.data, np.uint8)
         try:
-            # Heads of trailers cost nothing and claim megabytes. What they lead to is looked at
-            # before anything is computed: it can be the end of one of them alone.
+            # Heads of trailers cost nothing and claim megabytes. So their tails are checked before
+            # anything is computed: each tail can belong to one of them alone.
             tails = kept[end[kept] - crc[kept] == TAIL.size]
             sound = tails_fit(bytes_, crc[tails] - window.offset, end[tails] - start[tails])
             kept = np.setdiff1d(kept, tails[~sound], assume_unique=True)
