@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from neucodec.jobs.output_names import Job
+from neucodec.jobs.job import Job
 from neucodec.jobs.result import DONE, SKIPPED, Result
 from neucodec.terminal.console import Console
 from neucodec.terminal.signals import end_if_told
@@ -32,7 +32,7 @@ class Copying:
     """Copies files. The content of an input may ask for something worse."""
 
     def __call__(self, job: Job, console: Console) -> Result:
-        if job.again and Path(job.target).exists():
+        if job.is_retry and Path(job.target).exists():
             return SKIPPED
         text = Path(job.source).read_text()
         match text:
@@ -58,7 +58,7 @@ class Copying:
                     Path(job.target).write_text("cleared up")
             case "made by another":
                 Path(job.target).write_text("another's")
-                if job.again:
+                if job.is_retry:
                     return SKIPPED
                 raise OSError("it exists")
             case "slow":

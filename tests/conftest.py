@@ -16,7 +16,7 @@ import soundfile
 import torch
 
 from neucodec.__main__ import main
-from neucodec.jobs.output_names import Job
+from neucodec.jobs.job import Job
 from neucodec.models import load
 from neucodec.models.catalogue.card import Card
 from neucodec.models.catalogue.weights_store import EMBEDDED, WeightsFile

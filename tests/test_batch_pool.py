@@ -12,7 +12,7 @@ from conftest import MakeJobs
 
 from neucodec.jobs.pool import Pool
 from neucodec.jobs.result import Outcome
-from neucodec.jobs.run import run_jobs
+from neucodec.jobs.runner import run_jobs
 from neucodec.terminal.console import Console
 
 posix = pytest.mark.skipif(os.name != "posix", reason="signals of Unix")

@@ -19,9 +19,9 @@ from conftest import PATIENCE, MakeClip, Run
 from processes import Forked
 from processes import run as run_forked
 
-from neucodec.jobs.output_names import Job
+from neucodec.jobs.job import Job
 from neucodec.jobs.result import Result
-from neucodec.jobs.run import attempt
+from neucodec.jobs.runner import attempt
 from neucodec.models.catalogue.card import cards
 from neucodec.terminal.console import Console
 from neucodec.terminal.signals import Ended, signals_end_the_run

@@ -14,9 +14,9 @@ import pytest
 from batch_works import Copying, Lines
 from conftest import PATIENCE, MakeClip, MakeJobs, Run
 
-from neucodec.jobs.output_names import Job
+from neucodec.jobs.job import Job
 from neucodec.jobs.result import Outcome
-from neucodec.jobs.run import run_jobs
+from neucodec.jobs.runner import run_jobs
 from neucodec.terminal.console import Console
 
 dask = pytest.importorskip("dask")

@@ -20,9 +20,10 @@ from neucodec.files.pipes import as_output
 from neucodec.files.urls import is_remote
 from neucodec.jobs.input_files import Search, Selection, find_inputs
 from neucodec.jobs.input_kinds import Kind
-from neucodec.jobs.output_names import Job, plan_jobs
+from neucodec.jobs.job import Job
+from neucodec.jobs.output_names import plan_jobs
 from neucodec.jobs.report import open_report
-from neucodec.jobs.run import Runner, Work, one_by_one, run_jobs
+from neucodec.jobs.runner import Runner, Work, one_by_one, run_jobs
 from neucodec.parallel.thread_counts import available_threads, memory_bytes
 from neucodec.terminal.console import Console, counted, shown
 from neucodec.terminal.standard_streams import PIPE
@@ -181,7 +182,7 @@ def is_there(job: Job, outputs: Outputs, is_whole: Callable[[], bool], console: 
     """
     if not paths.is_file(job.target):
         return False
-    check = outputs.skip_existing or (job.again and not outputs.force)
+    check = outputs.skip_existing or (job.is_retry and not outputs.force)
     if check and is_whole():
         console.detail(f"{shown(job.source)}: skipped, {shown(job.target)} is there")
         return True

@@ -11,7 +11,8 @@ import click
 
 from neucodec.files.paths import size as size_of
 from neucodec.jobs.input_kinds import FOREIGN, NCF
-from neucodec.jobs.output_names import Job, names_file
+from neucodec.jobs.job import Job
+from neucodec.jobs.output_names import names_file
 from neucodec.jobs.result import DONE, SKIPPED, Result
 from neucodec.terminal.console import Console, counted, shown
 

@@ -12,7 +12,7 @@ from neucodec.audio.speakers import FLAC_MASKS
 from neucodec.coding.options import DecodeOptions
 from neucodec.errors import NeucodecError
 from neucodec.files.paths import size as size_of
-from neucodec.jobs.output_names import Job
+from neucodec.jobs.job import Job
 from neucodec.jobs.result import DONE, SKIPPED, Result
 from neucodec.models import card_names
 from neucodec.terminal.console import Console, counted, shown
@@ -56,7 +56,7 @@ class Decoding:
     codecs: Codecs
 
     def __call__(self, job: Job, console: Console) -> Result:
-        """Decode the job's source into its target, unless that is there; see `jobs.run.Work`."""
+        """Decode the job's source into its target, unless that is there; see `jobs.runner.Work`."""
         from neucodec.formats import NcfReader
         from neucodec.interchange.peers import as_ncf
 

@@ -16,7 +16,7 @@ from neucodec.errors import NeucodecError
 from neucodec.files.paths import is_special
 from neucodec.files.paths import size as size_of
 from neucodec.files.urls import is_remote
-from neucodec.jobs.output_names import Job
+from neucodec.jobs.job import Job
 from neucodec.jobs.result import DONE, SKIPPED, Result
 from neucodec.models import ModelError
 from neucodec.terminal.console import Console, counted, shown
@@ -63,7 +63,7 @@ class Encoding:
     """Whether inputs that are cut off or contradict themselves are failures."""
 
     def __call__(self, job: Job, console: Console) -> Result:
-        """Encode the job's source into its target, unless that is there; see `jobs.run.Work`."""
+        """Encode the job's source into its target, unless that is there; see `jobs.runner.Work`."""
         if is_there(job, self.outputs, lambda: self._is_done(job), console):
             return SKIPPED
         if self.raw_format is None and Path(job.source).suffix.lower() == ".ncf":

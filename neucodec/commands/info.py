@@ -11,9 +11,9 @@ import click
 from neucodec.files.paths import open_to_seek
 from neucodec.jobs.input_files import find_inputs
 from neucodec.jobs.input_kinds import NCF
-from neucodec.jobs.output_names import Job
+from neucodec.jobs.job import Job
 from neucodec.jobs.result import DONE, Result
-from neucodec.jobs.run import run_jobs
+from neucodec.jobs.runner import run_jobs
 from neucodec.terminal.console import WARNINGS, Console, counted, printable, shown
 from neucodec.terminal.standard_streams import tell
 from neucodec.terminal.timecode import format_spans, format_time

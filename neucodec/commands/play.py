@@ -15,9 +15,9 @@ from neucodec.errors import NeucodecError
 from neucodec.files.pipes import PipeWriter
 from neucodec.jobs.input_files import find_inputs
 from neucodec.jobs.input_kinds import DECODABLE
-from neucodec.jobs.output_names import Job
+from neucodec.jobs.job import Job
 from neucodec.jobs.result import DONE, Result
-from neucodec.jobs.run import run_jobs
+from neucodec.jobs.runner import run_jobs
 from neucodec.terminal.console import Console, shown
 from neucodec.terminal.signals import interruptible
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from neucodec.errors import NeucodecError
 from neucodec.files.paths import open_to_seek
 from neucodec.files.paths import size as size_of
-from neucodec.jobs.output_names import Job
+from neucodec.jobs.job import Job
 from neucodec.jobs.result import DONE, Result
 from neucodec.terminal.console import Console, counted
 

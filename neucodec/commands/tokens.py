@@ -14,10 +14,11 @@ from neucodec.files.paths import size as size_of
 from neucodec.files.pipes import as_output, is_special
 from neucodec.jobs.input_files import find_inputs
 from neucodec.jobs.input_kinds import NCF
-from neucodec.jobs.output_names import Job, names_file
+from neucodec.jobs.job import Job
+from neucodec.jobs.output_names import names_file
 from neucodec.jobs.report import open_report
 from neucodec.jobs.result import SKIPPED, Result
-from neucodec.jobs.run import run_jobs
+from neucodec.jobs.runner import run_jobs
 from neucodec.terminal.console import Console, counted, shown
 
 from .batch_run import (

@@ -30,9 +30,9 @@ from neucodec.terminal.console import REPORTS, Console, Relay, explain, shown
 from neucodec.terminal.signals import end_if_told, interruptible
 from neucodec.terminal.standard_streams import PIPE
 
-from .output_names import Job
+from .job import Job
 from .result import Outcome, Result
-from .run import Work, attempt
+from .runner import Work, attempt
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -196,7 +196,7 @@ def _do(recipe: bytes, job: Job, mark: str) -> _Answer:
     ``mark`` is what the scheduler knows the job by once a worker has begun it.
     """
     begun = distributed.Event(mark)
-    job = replace(job, again=begun.is_set())
+    job = replace(job, is_retry=begun.is_set())
     begun.set()
     lines: list[str] = []
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import PurePath
 
@@ -15,17 +14,7 @@ from neucodec.files.pipes import as_output, has_no_name
 from neucodec.terminal.console import shown
 from neucodec.terminal.standard_streams import PIPE
 
-
-@dataclass(frozen=True)
-class Job:
-    """One input and its output: paths, or ``-``."""
-
-    source: str
-    target: str
-    in_tree: bool = False
-    """The target lies in a directory that was named for outputs and may have to be made."""
-    again: bool = False
-    """An attempt before, that ended with its process, may have made the target."""
+from .job import Job
 
 
 def is_folder(output: str) -> bool:

@@ -22,9 +22,9 @@ from neucodec.parallel.thread_counts import available_threads, limit_threads
 from neucodec.terminal.console import Console, Relay
 from neucodec.terminal.signals import Ended, interruptible, note
 
-from .output_names import Job
+from .job import Job
 from .result import Outcome, Result
-from .run import Work, attempt
+from .runner import Work, attempt
 
 _PATIENCE = 10.0
 """Seconds that processes which were told to end get for that."""
@@ -76,11 +76,11 @@ class Pool:
                             progress.audio(message)
                         elif isinstance(message, _NoUse):
                             raise click.ClickException(message.reason)
-                        elif message is None and not member.job.again:
+                        elif message is None and not member.job.is_retry:
                             del busy[connection]
                             successor = _Member(recipe)
                             busy[successor.connection] = successor
-                            successor.give(replace(member.job, again=True))
+                            successor.give(replace(member.job, is_retry=True))
                         else:
                             del busy[connection]
                             if message is None:
@@ -88,7 +88,7 @@ class Pool:
                             else:
                                 idle.append(member)
                             progress.file()
-                            yield replace(member.job, again=False), message
+                            yield replace(member.job, is_retry=False), message
         finally:
             _end(idle, list(busy.values()))
 

@@ -13,7 +13,7 @@ import click
 from neucodec.terminal.console import Console, explain
 from neucodec.terminal.signals import end_if_told
 
-from .output_names import Job
+from .job import Job
 from .report import NO_REPORT, ReportWriter
 from .result import Outcome, Result
 
@@ -51,7 +51,7 @@ def attempt(job: Job, work: Work, console: Console) -> Result:
         end_if_told()
         console.fail(job.source, error)
         result = Result(Outcome.FAILED, error=explain(error, job.source))
-    if job.again and result.outcome is Outcome.SKIPPED:
+    if job.is_retry and result.outcome is Outcome.SKIPPED:
         result = replace(result, outcome=Outcome.DONE)
     return replace(result, seconds=time.perf_counter() - began)
 
