@@ -1,1 +1,1 @@
-"""Distances between sounds, and adversarial losses, that training weighs."""
+"""Compute the losses of training: distances between sounds, and adversarial losses."""

@@ -1,4 +1,4 @@
-"""Adversarial losses: what a discriminator and a generator make of the discriminator's verdicts."""
+"""Compute adversarial losses from a discriminator's verdicts, for it and for the generator."""
 
 from __future__ import annotations
 
@@ -11,15 +11,19 @@ from torch import Tensor
 from neucodec.training.discriminators import Features
 
 Verdicts = list[Tensor]
+"""The verdict of each network, of any shape: large where it takes the audio for real."""
 
 
 def verdicts(features: Features) -> Verdicts:
-    """The last layer of each network."""
+    """Return the verdict of each network, which is its last layer."""
     return [layers[-1] for layers in features]
 
 
 def hinge_discriminator(real: Verdicts, decoded: Verdicts) -> Tensor:
-    """Mean over networks of max(0, 1 - D(x)) + max(0, 1 + D(x')) (EnCodec, section 3.4)."""
+    """Return the mean over networks of max(0, 1 - D(x)) + max(0, 1 + D(x')).
+
+    That is EnCodec's loss (section 3.4).
+    """
     terms = [
         (1 - r).relu().mean() + (1 + d).relu().mean() for r, d in zip(real, decoded, strict=True)
     ]
@@ -27,12 +31,15 @@ def hinge_discriminator(real: Verdicts, decoded: Verdicts) -> Tensor:
 
 
 def hinge_generator(decoded: Verdicts) -> Tensor:
-    """Mean over networks of max(0, 1 - D(x')) (EnCodec, section 3.4)."""
+    """Return the mean over networks of max(0, 1 - D(x')) (EnCodec, section 3.4)."""
     return torch.stack([(1 - d).relu().mean() for d in decoded]).mean()
 
 
 def squares_discriminator(real: Verdicts, decoded: Verdicts) -> Tensor:
-    """Sum over networks of (1 - D(x))^2 + D(x')^2 (least squares, as HiFi-GAN and DAC have it)."""
+    """Return the sum over networks of (1 - D(x))^2 + D(x')^2.
+
+    These are the least squares of HiFi-GAN and DAC.
+    """
     terms = [
         (1 - r).square().mean() + d.square().mean() for r, d in zip(real, decoded, strict=True)
     ]
@@ -40,7 +47,7 @@ def squares_discriminator(real: Verdicts, decoded: Verdicts) -> Tensor:
 
 
 def squares_generator(decoded: Verdicts) -> Tensor:
-    """Sum over networks of (1 - D(x'))^2."""
+    """Return the sum over networks of (1 - D(x'))^2."""
     return torch.stack([(1 - d).square().mean() for d in decoded]).sum()
 
 
@@ -48,17 +55,18 @@ LOSSES: dict[str, tuple[Callable[[Verdicts, Verdicts], Tensor], Callable[[Verdic
     "hinge": (hinge_discriminator, hinge_generator),
     "squares": (squares_discriminator, squares_generator),
 }
-"""By the name that recipes use: the discriminator's loss, and the generator's."""
+"""The discriminator's loss and the generator's, by the name that recipes use."""
 
 
 def feature_matching(real: Features, decoded: Features) -> Tensor:
-    """L1 between the features of all layers but the last, summed (DAC, HiFi-GAN)."""
+    """Return the sum of L1 distances of features over all layers but the last (DAC, HiFi-GAN)."""
     terms = [F.l1_loss(d, r.detach()) for r, d in _layers(real, decoded)]
     return torch.stack(terms).sum()
 
 
 def relative_feature_matching(real: Features, decoded: Features) -> Tensor:
-    """L1 over the mean magnitude of the real features, averaged over layers (EnCodec, eq. 2)."""
+    """Return the L1 distances of features, each over the mean magnitude of the real ones, averaged
+    over layers but the last (EnCodec, equation 2)."""
     terms = [F.l1_loss(d, r.detach()) / r.detach().abs().mean() for r, d in _layers(real, decoded)]
     return torch.stack(terms).mean()
 
@@ -67,10 +75,11 @@ FEATURES: dict[str, Callable[[Features, Features], Tensor]] = {
     "absolute": feature_matching,
     "relative": relative_feature_matching,
 }
-"""By the name that recipes use."""
+"""The distances of features, by the name that recipes use."""
 
 
 def _layers(real: Features, decoded: Features) -> list[tuple[Tensor, Tensor]]:
+    """Return the pairs of real and decoded features of all layers but the last of each network."""
     return [
         (r.float(), d.float())
         for rs, ds in zip(real, decoded, strict=True)

@@ -1,4 +1,4 @@
-"""What two sounds share in the ear's bands: the similarity that ViSQOL's judgement starts from."""
+"""Measure how alike two sounds are in the ear's bands, as ViSQOL does before it judges."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ from torch import Tensor, nn
 from .spectral import stft
 
 BANDS, LOWEST = 32, 50.0
+"""The number of bands, and the centre of the lowest one in Hz."""
 SECONDS = 0.08
-"""Length of a window; hops are a quarter of it."""
+"""The length of a window in seconds; hops are a quarter of it."""
 RANGE_DB = 45.0
-"""What lies further below the loudest band of its frame counts as nothing."""
+"""The range of levels in dB: what is further below the loudest band of its frame is raised to its
+lower end."""
 
 
 def gammatone_filters(sample_rate: int, window: int, bands: int = BANDS) -> Tensor:
-    """Power responses [window / 2 + 1, bands] of gammatone filters of fourth order.
+    """Return the power responses [window / 2 + 1, bands] of gammatone filters of fourth order.
 
     Centres are even on the scale of equivalent rectangular bandwidths (Glasberg and Moore 1990)
     from 50 Hz to just under half the sample rate, and the filters 1.019 such bandwidths wide.
@@ -34,7 +36,7 @@ def gammatone_filters(sample_rate: int, window: int, bands: int = BANDS) -> Tens
 
 
 class AuditoryDistance(nn.Module):
-    """One less the similarity of two signals' spectrograms in the ear's bands.
+    """Computes 1 minus the similarity of two signals' spectrograms in the ear's bands.
 
     The neurogram similarity of Hines and Harte (Speech Communication 54, 2012, equation 4) as
     ViSQOL (arXiv 2004.09584) takes it of decibels in 32 gammatone bands and windows of 80 ms:
@@ -43,7 +45,7 @@ class AuditoryDistance(nn.Module):
     """
 
     STRUCTURE = 0.01
-    """Added to covariances (decibels squared), which are of no account where they are less."""
+    """A constant in dB^2 that is added to covariances, so that much smaller ones do not count."""
 
     window: Tensor
     filters: Tensor
@@ -59,8 +61,10 @@ class AuditoryDistance(nn.Module):
         self.register_buffer("kernel", (kernel / kernel.sum())[None, None], persistent=False)
 
     def levels(self, audio: Tensor) -> Tensor:
-        """Audio [B, T] at about unit level to levels [B, bands, F]: as ViSQOL has it, ten times the
-        logarithm of an amplitude."""
+        """Return the levels [B, bands, F] of audio [B, T] that is at about unit level.
+
+        As in ViSQOL a level is ten times the logarithm of an amplitude.
+        """
         size = len(self.window)
         real, imaginary = torch.view_as_real(stft(audio, self.window)).unbind(-1)
         power = real.square() + imaginary.square()
@@ -68,11 +72,11 @@ class AuditoryDistance(nn.Module):
         return 5 * (energy + 1e-7).log10().transpose(1, 2)
 
     def forward(self, reference: Tensor, decoded: Tensor) -> Tensor:
-        """Distance (scalar, 0 to 2) of two signals [B, T]."""
+        """Return the distance (scalar, 0 to 2) of two signals [B, T]."""
         return 1 - self.similarity(reference, decoded).mean()
 
     def similarity(self, reference: Tensor, decoded: Tensor) -> Tensor:
-        """Similarity around every point [B, bands, F]."""
+        """Return the similarity [B, bands, F] of two signals [B, T] around every point."""
         levels = torch.stack([self.levels(audio) for audio in (reference, decoded)])
         floor = levels.amax((0, 2), keepdim=True) - RANGE_DB
         a, b = (torch.maximum(levels, floor) + 35).unbind()
@@ -86,5 +90,5 @@ class AuditoryDistance(nn.Module):
         return alike * (together + c) / (spread + c)
 
     def _around(self, x: Tensor) -> Tensor:
-        """Weighted means [B, bands, F] of each point and its eight neighbours."""
+        """Return the weighted means [B, bands, F] of each point and its eight neighbours."""
         return F.conv2d(F.pad(x[:, None], (1, 1, 1, 1), mode="replicate"), self.kernel)[:, 0]

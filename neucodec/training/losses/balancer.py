@@ -1,4 +1,4 @@
-"""The loss balancer of EnCodec (arXiv 2210.13438, section 3.4, equation 4)."""
+"""Balance losses as EnCodec does (arXiv 2210.13438, section 3.4, equation 4)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Balancer:
         self.weights: dict[str, float] = {}
 
     def combine(self, losses: Mapping[str, Tensor], decoded: Tensor) -> Tensor:
-        """The gradient at ``decoded`` [B, ...], a leaf that the losses (scalars) come from."""
+        """Return the balanced gradient of the losses (scalars) at ``decoded`` [B, ...], a leaf."""
         total = sum(self.shares[name] for name in losses)
         combined = torch.zeros_like(decoded)
         for name, loss in losses.items():
@@ -32,14 +32,15 @@ class Balancer:
         return combined
 
     def _average(self, name: str, norm: float) -> float:
+        """Add a norm to a loss's running mean, and return that."""
         self.sums[name] = self.sums.get(name, 0.0) * self.keep + norm
         self.weights[name] = self.weights.get(name, 0.0) * self.keep + 1
         return self.sums[name] / self.weights[name]
 
     def state(self) -> dict[str, dict[str, float]]:
-        """What a resumed run needs."""
+        """Return what a resumed run needs."""
         return {"sums": dict(self.sums), "weights": dict(self.weights)}
 
     def restore(self, state: Mapping[str, Mapping[str, float]]) -> None:
-        """Go on from `state`."""
+        """Go on from what `state` returned."""
         self.sums, self.weights = dict(state["sums"]), dict(state["weights"])

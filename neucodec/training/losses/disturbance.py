@@ -1,4 +1,4 @@
-"""What PESQ takes a codec's faults for: loudness in critical bands that is missing or added.
+"""Measure loudness in critical bands that is missing or added, which is how PESQ hears faults.
 
 ITU-T P.862 (2001), clauses 10.2.5 to 10.2.10, with the wide band of P.862.2, less what serves
 telephone lines: signals are aligned in time and level already, no filter and no varying gain is
@@ -14,42 +14,44 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 BANDS = 49
+"""The number of bands, which are equally wide in Bark."""
 SECONDS = 0.032
-"""Length of a window; hops are half of it."""
+"""The length of a window in seconds; hops are half of it."""
 LISTENING_LEVEL = 79.0
-"""dB SPL of audio at unit level."""
+"""The sound pressure level, in dB SPL, of audio at unit level."""
 EXPONENT, SONES = 0.23, 0.1866
-"""Zwicker's power law of loudness, and its scale: P.862's for 16 kHz."""
+"""The exponent of Zwicker's power law of loudness and its scale, as P.862 has them for 16 kHz."""
 MASKED = 0.25
-"""Differences of this share of the smaller loudness are not heard."""
+"""The share of the smaller of two loudnesses by which they may differ without being heard."""
 SYMMETRIC, ASYMMETRIC = 0.1, 0.0309
-"""What PESQ takes of the two kinds of disturbance off its score."""
+"""The weights with which PESQ subtracts the two kinds of disturbance from its score."""
 LARGEST = 45.0
-"""Of a frame's disturbance."""
+"""The upper bound of a frame's disturbance."""
 
 Values = NDArray[np.float64]
 
 
 def bark(frequency: Values) -> Values:
-    """Critical-band rate in Bark of frequencies in Hz (Traunmueller, JASA 88, 1990, equation 6)."""
+    """Return the critical-band rate in Bark of frequencies in Hz (Traunmueller, JASA 88, 1990,
+    equation 6)."""
     return 26.81 * frequency / (1960 + frequency) - 0.53
 
 
 def hertz(rate: Values) -> Values:
-    """Frequencies in Hz of critical-band rates in Bark."""
+    """Return the frequencies in Hz of critical-band rates in Bark."""
     return 1960 * (rate + 0.53) / (26.28 - rate)
 
 
 def threshold(frequency: Values) -> Values:
-    """Sound pressure levels in dB that are just heard in quiet, of frequencies in Hz (Terhardt,
-    Hearing Research 1, 1979)."""
+    """Return the sound pressure levels in dB that are just heard in quiet, of frequencies in Hz
+    (Terhardt, Hearing Research 1, 1979)."""
     khz = np.maximum(frequency, 20.0) / 1000
     least: Values = 3.64 * khz**-0.8 - 6.5 * np.exp(-0.6 * (khz - 3.3) ** 2) + 1e-3 * khz**4
     return least
 
 
 class Disturbance(nn.Module):
-    """The measure at one sample rate."""
+    """Computes the disturbance of decoded audio at one sample rate."""
 
     window: Tensor
     filters: Tensor
@@ -88,7 +90,7 @@ class Disturbance(nn.Module):
             self.register_buffer(name, torch.from_numpy(values).float(), persistent=False)
 
     def powers(self, audio: Tensor) -> Tensor:
-        """Audio [B, T] at unit level to powers in bands [B, F, bands], 1 being 0 dB SPL."""
+        """Return the powers [B, F, bands] of audio [B, T] at unit level; 1 is 0 dB SPL."""
         size = len(self.window)
         spectrum = torch.stft(
             audio, size, size // 2, window=self.window, center=False, return_complex=True
@@ -97,13 +99,13 @@ class Disturbance(nn.Module):
         return power.transpose(1, 2) @ self.filters
 
     def loudness(self, power: Tensor) -> Tensor:
-        """Powers in bands [..., bands] to sones per Bark."""
+        """Return the loudness in sones per Bark of powers [..., bands]."""
         above = (power / self.quiet).clamp_min(1)
         scale = SONES * (self.quiet / 0.5) ** self.exponent
         return scale * ((0.5 + 0.5 * above) ** self.exponent - 1)
 
     def forward(self, reference: Tensor, decoded: Tensor) -> Tensor:
-        """How far audio [B, T] at unit level is disturbed, a scalar."""
+        """Return the disturbance (scalar) of decoded audio, both [B, T] at unit level."""
         wanted, got = self.powers(reference), self.powers(decoded)
         loud, other = self.loudness(wanted), self.loudness(got)
         heard = ((other - loud).abs() - MASKED * torch.minimum(loud, other)).clamp_min(0)

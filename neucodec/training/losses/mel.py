@@ -1,4 +1,4 @@
-"""Mel distances of the published codecs' recipes."""
+"""Measure mel distances as the recipes of the published codecs have them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from .spectral import mel_filters
 
 @dataclass(frozen=True)
 class Scale:
-    """One spectrogram of a multi-scale distance."""
+    """Describes one spectrogram of a multi-scale distance."""
 
     window: int
-    """Samples; hops are a quarter of it."""
+    """The window's length in samples; hops are a quarter of it."""
     bands: int
+    """The number of mel bands."""
     weight: float = 1.0
+    """The weight of this spectrogram in the sum."""
 
 
 DAC_SCALES = tuple(Scale(32 << k, 5 << k) for k in range(7))
@@ -30,7 +32,7 @@ HIFICODEC_SCALES = (Scale(1024, 80, 45.0), Scale(512, 80), Scale(256, 80))
 
 
 class MelDistance(nn.Module):
-    """Spectrograms of several scales, each compared by `compare`; windows are Hann's, centred."""
+    """Sums the distances of spectrograms of several scales, with centred Hann windows."""
 
     def __init__(self, sample_rate: int, scales: Sequence[Scale] = DAC_SCALES) -> None:
         super().__init__()
@@ -41,7 +43,7 @@ class MelDistance(nn.Module):
             self.register_buffer(f"window{k}", torch.hann_window(scale.window), persistent=False)
 
     def mels(self, k: int, audio: Tensor) -> Tensor:
-        """Mel magnitudes [B * C, bands, F] of audio [B, C, T] at one scale."""
+        """Return the mel magnitudes [B * C, bands, F] of audio [B, C, T] at the k-th scale."""
         window = getattr(self, f"window{k}")
         size = len(window)
         bins = torch.stft(audio.flatten(0, 1), size, size // 4, window=window, return_complex=True)
@@ -50,12 +52,12 @@ class MelDistance(nn.Module):
         return torch.matmul(getattr(self, f"filters{k}"), magnitude)
 
     def compare(self, k: int, reference: Tensor, decoded: Tensor) -> Tensor:
-        """L1 between log10 magnitudes, floored at 1e-5 (DAC)."""
+        """Return the L1 distance of log10 magnitudes, floored at 1e-5 (DAC)."""
         logs = [m.clamp_min(1e-5).log10() for m in (reference, decoded)]
         return (logs[0] - logs[1]).abs().mean()
 
     def forward(self, reference: Tensor, decoded: Tensor) -> Tensor:
-        """Distance (scalar) of two signals [B, C, T]: the weighted sum over scales."""
+        """Return the distance (scalar) of two signals [B, C, T]: the weighted sum over scales."""
         terms = [
             scale.weight * self.compare(k, self.mels(k, reference), self.mels(k, decoded))
             for k, scale in enumerate(self.scales)
@@ -64,7 +66,7 @@ class MelDistance(nn.Module):
 
 
 class EncodecMelDistance(MelDistance):
-    """L1 between magnitudes plus L2 between their logarithms, averaged over scales.
+    """Averages over scales the L1 distance of magnitudes and the L2 distance of their logarithms.
 
     EnCodec, equation 1 with all weights one; spectra are normalised by the window's energy. The
     paper leaves open what the L2 is of; logarithms are what the authors' later code has.
@@ -74,7 +76,7 @@ class EncodecMelDistance(MelDistance):
         super().__init__(sample_rate, ENCODEC_SCALES)
 
     def compare(self, k: int, reference: Tensor, decoded: Tensor) -> Tensor:
-        """L1 plus root mean square of differences between natural logarithms."""
+        """Return L1 plus the root mean square of differences of natural logarithms."""
         energy = getattr(self, f"window{k}").square().sum().sqrt()
         pair = [m / energy for m in (reference, decoded)]
         logs = [m.clamp_min(1e-5).log() for m in pair]
@@ -83,5 +85,5 @@ class EncodecMelDistance(MelDistance):
         ).sqrt()
 
     def forward(self, reference: Tensor, decoded: Tensor) -> Tensor:
-        """Distance (scalar) of two signals [B, C, T]."""
+        """Return the distance (scalar) of two signals [B, C, T]."""
         return super().forward(reference, decoded) / (2 * len(self.scales))

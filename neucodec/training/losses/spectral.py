@@ -1,4 +1,4 @@
-"""Spectral losses between a reference and a reconstruction, both [B, T]."""
+"""Measure distances of spectra between a reference and a reconstruction, both [B, T]."""
 
 from __future__ import annotations
 
@@ -10,39 +10,33 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from neucodec.evaluation import spectral
+
 NEAR = 9
-"""Bins over which coherence is told."""
+"""The number of neighbouring bins over which the coherence of two spectra is averaged."""
 
 
 def mel_filters(sample_rate: int, window: int, bands: int) -> Tensor:
-    """Slaney's mel filter bank [bands, window / 2 + 1], each triangle of unit area.
-
-    Linear below 1 kHz (200/3 Hz per mel), logarithmic above (27 mels per factor 6.4).
-    """
-
-    def to_hz(mel: Tensor) -> Tensor:
-        return torch.where(
-            mel < 15, mel * 200 / 3, 1000 * torch.exp((mel - 15) * math.log(6.4) / 27)
-        )
-
-    top = 15 + 27 * math.log(sample_rate / 2000) / math.log(6.4)
-    edges = to_hz(torch.linspace(0, top, bands + 2, dtype=torch.float64))
-    freqs = torch.linspace(0, sample_rate / 2, window // 2 + 1, dtype=torch.float64)
-    rise = (freqs - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
-    fall = (edges[2:, None] - freqs) / (edges[2:] - edges[1:-1])[:, None]
-    triangle = torch.minimum(rise, fall).clamp_min(0)
-    return (triangle * (2 / (edges[2:] - edges[:-2]))[:, None]).float()
+    """Return the mel filter bank [bands, window / 2 + 1] with which codecs are evaluated, too."""
+    filters = spectral.mel_filters(sample_rate, window, bands)
+    return torch.from_numpy(np.ascontiguousarray(filters.T))
 
 
 def stft(audio: Tensor, window: Tensor) -> Tensor:
-    """Complex STFT [B, F, bins] with hops of a quarter window, not centred."""
+    """Return the complex STFT [B, F, bins] of audio [B, T], with hops of a quarter window.
+
+    Windows are not centred: the first one begins with the first sample.
+    """
     spectrum: Tensor = _Stft.apply(audio, window)  # type: ignore[no-untyped-call]
     return spectrum
 
 
 class _Stft(torch.autograd.Function):
-    """Its gradient is one real transform and four shifted sums; torch's own takes a complex
-    transform of twice the size, and scatters sample by sample."""
+    """Computes `stft` with a gradient of its own: one real transform and four shifted sums.
+
+    The gradient that torch derives takes a complex transform of twice the size, and scatters
+    sample by sample.
+    """
 
     @staticmethod
     def forward(ctx: Any, audio: Tensor, window: Tensor) -> Tensor:
@@ -68,7 +62,7 @@ class _Stft(torch.autograd.Function):
 
 
 class SpectralLoss(nn.Module):
-    """Multi-scale mel distance and compressed complex distance, sharing their transforms.
+    """Computes a multi-scale mel distance and a compressed complex distance from the same spectra.
 
     Mel: L1 between log10 mel magnitudes, summed over windows 32 to 2048 with 5 to 320 bands and
     hops of a quarter window (DAC paper, section 3.4). Complex: L1 between spectra of two of the
@@ -80,13 +74,15 @@ class SpectralLoss(nn.Module):
     BANDS = {32: 5, 64: 10, 128: 20, 256: 40, 512: 80, 1024: 160, 2048: 320}  # noqa: RUF012
 
     def __init__(
-        self, sample_rate: int, least_coherence: float = 1.0, phases_to: float = 1.0
+        self, sample_rate: int, min_coherence: float = 1.0, phases_to: float = 1.0
     ) -> None:
-        """Bins count in the complex distance as far as they are coherent with the reference's, but
-        no less than ``least_coherence``; all alike if that is 1. Those above ``phases_to`` (share
-        of half the sample rate), where a codec has no phases to get right, count nothing."""
+        """Weight bins in the complex distance by their coherence with the reference.
+
+        No weight is below ``min_coherence``: at 1 all bins count alike. Bins above ``phases_to``
+        (a share of half the sample rate), where a codec codes no phases, do not count.
+        """
         super().__init__()
-        self.least_coherence = least_coherence
+        self.min_coherence = min_coherence
         self.phases_to = phases_to
         # 12 and 46 ms, 16 and 32 ms: much longer ones see no phase where a voice moves.
         self.complex_windows = (512, 2048) if sample_rate > 30000 else (256, 512)
@@ -100,8 +96,10 @@ class SpectralLoss(nn.Module):
             self.register_buffer(f"emphasis{size}", emphasis / emphasis.mean(), persistent=False)
 
     def draw(self, rng: np.random.Generator) -> dict[int, float]:
-        """Weights by window for one step: those of the complex distance always, and two of the
-        others, for all."""
+        """Draw the windows of one step, and return their weights by size.
+
+        The windows of the complex distance are always among them; two of the others stand for all.
+        """
         always = self.complex_windows
         others = [size for size in self.BANDS if size not in always]
         drawn = rng.choice(others, 2, replace=False)
@@ -110,9 +108,10 @@ class SpectralLoss(nn.Module):
     def forward(
         self, reference: Tensor, decoded: Tensor, weights: dict[int, float] | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Mel and complex distance (scalars); ``weights`` by window, 1 each unless given.
+        """Return the mel and the complex distance (scalars) of two signals [B, T].
 
-        A caller short of time may weigh a random few windows up and leave the others out.
+        ``weights`` are by window, 1 each unless given. A caller short of time may take a random few
+        windows with larger weights, as `draw` gives them.
         """
         mel, phase = reference.new_zeros(()), reference.new_zeros(())
         for size, weight in (weights or dict.fromkeys(self.BANDS, 1.0)).items():
@@ -140,18 +139,17 @@ class SpectralLoss(nn.Module):
         return mel, phase
 
     def _phases(self, size: int) -> int:
-        """Of how many bins of a window the phases count."""
+        """Return how many bins of a window count in the complex distance."""
         return round(self.phases_to * (size // 2)) + 1
 
     @torch.no_grad()
     def _worth(self, real: list[Tensor], imaginary: list[Tensor]) -> Tensor | float:
-        """How much bins [B, F, bins] are to count, 1 on the whole: as far as the two signals'
-        spectra go together there.
+        """Return the weights of bins [B, F, bins], whose mean is 1, from the spectra's coherence.
 
-        The phase of noise does not come through at so few bits; asking for it in vain only makes
-        bins smaller than they are, and takes bits from their levels.
+        The phase of noise does not come through at low bitrates. Asking for it all the same makes
+        decoded bins too small, and takes bits from their levels.
         """
-        if self.least_coherence >= 1:
+        if self.min_coherence >= 1:
             return 1.0
         (a, b), (c, d) = real, imaginary
 
@@ -160,5 +158,5 @@ class SpectralLoss(nn.Module):
 
         power = around(a.square() + c.square()) * around(b.square() + d.square())
         coherence = around(a * b + c * d) * (power + 1e-12).rsqrt()
-        worth = coherence.clamp_min(self.least_coherence)
+        worth = coherence.clamp_min(self.min_coherence)
         return worth / worth.mean()
