@@ -1,33 +1,33 @@
-"""Failures that a user can do something about."""
+"""Errors that a user can do something about, and the warning of damage."""
 
 
 class NeucodecError(Exception):
-    """An expected failure; the message is one clear line: what was given, what is allowed."""
+    """An expected failure. Its message is one line: what was given, and what is allowed."""
 
 
 class GivenTypeError(NeucodecError, TypeError):
-    """Something of another kind was given than is asked for."""
+    """Raised where an argument is of a type that cannot be taken."""
 
 
 class GivenValueError(NeucodecError, ValueError):
-    """Something was given that is of the right kind, and not possible."""
+    """Raised where an argument has the right type and an impossible value."""
 
 
 class GivenIndexError(NeucodecError, IndexError):
-    """There is nothing with the number that was given."""
+    """Raised where nothing has the number that was given."""
 
 
 class NcfDamageWarning(UserWarning):
-    """What was decoded is not all that was encoded: of some of it there is silence, or nothing."""
+    """Warns that a file is damaged: some of its audio is decoded as silence, or is missing."""
 
     def __init__(self, message: str, spans: list[tuple[float, float]], cut_off: bool) -> None:
         super().__init__(message)
         self.spans = spans
-        """Seconds that are silent instead, as (start, end)."""
+        """Stretches that are silent instead, as pairs (start, end) in seconds."""
         self.cut_off = cut_off
         """Whether the end of the file is missing."""
 
 
-def quoted(text: str, most: int = 40) -> str:
-    """Text from outside in quotes, no longer than a line can have it."""
-    return repr(text) if len(text) <= most else f"{text[:most]!r}..."
+def quoted(text: str, max_length: int = 40) -> str:
+    """Return a text from outside in quotes, cut after `max_length` characters, for a message."""
+    return repr(text) if len(text) <= max_length else f"{text[:max_length]!r}..."

@@ -29,7 +29,7 @@ def test_times_that_are_written() -> None:
     assert format_time(61.26, 1) == "1:01.3"
     assert format_time(3599.9996, 3) == "1:00:00.000"
     assert format_spans([(1, 2), (61, 63.5)]) == "0:01.0-0:02.0, 1:01.0-1:03.5"
-    assert format_spans([(k, k + 0.5) for k in range(5)], most=1) == "0:00.0-0:00.5, 4 more"
+    assert format_spans([(k, k + 0.5) for k in range(5)], max_spans=1) == "0:00.0-0:00.5, 4 more"
 
 
 def test_failures_are_one_line_without_the_name_that_stands_before_them() -> None:

@@ -17,7 +17,7 @@ from neucodec.models import Codec
 from neucodec.parallel.batches import batches
 from neucodec.parallel.ordered_work import in_order
 from neucodec.parallel.thread_counts import threads_within
-from neucodec.terminal.timecode import LONGEST
+from neucodec.terminal.timecode import MAX_SECONDS
 
 from .chunk_decoder import ChunkDecoder, window_of
 from .chunks import Geometry, OverlapAdder
@@ -84,8 +84,8 @@ class Decoder:
     def _position(self, seconds: float) -> int:
         if seconds < 0:
             raise NeucodecError(f"{seconds:g} s is before the start: give 0 or more")
-        if not seconds <= LONGEST:
-            raise NeucodecError(f"a time of {seconds:g} s: at most {LONGEST:g} s are possible")
+        if not seconds <= MAX_SECONDS:
+            raise NeucodecError(f"a time of {seconds:g} s: at most {MAX_SECONDS:g} s are possible")
         return round(seconds * self.samplerate)
 
     def _total(self) -> int | None:

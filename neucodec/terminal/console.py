@@ -1,4 +1,4 @@
-"""What a command says on standard error, and how failures read there."""
+"""Writes a command's messages to standard error, and says what failures mean."""
 
 from __future__ import annotations
 
@@ -16,28 +16,29 @@ from .progress import FilesProgress, Progress, files_progress, progress
 from .standard_streams import PIPE, message, readable
 
 WARNINGS, REPORTS, DETAILS = -1, 0, 1
-"""Verbosity from which on these lines appear; errors always do."""
+"""Verbosity from which on lines of a kind appear; errors always appear."""
 DEBUG = "NEUCODEC_DEBUG"
-"""Environment variable: set to 1, failures come with their traceback."""
+"""Environment variable which, set to 1, has failures come with their traceback."""
 _SEND_SECONDS = 0.2
+"""Seconds between two messages of a `Relay` about its progress."""
 
 
 class Console:
-    """The lines of one run, chosen by its verbosity (how many -v less how many -q)."""
+    """Writes the lines of one run that its verbosity lets through: how many -v less how many -q."""
 
     def __init__(self, verbosity: int = REPORTS) -> None:
         self.verbosity = verbosity
         self.place = ""
-        """How far the run is, as the progress bar shows it before the file: ``3/12 ``."""
+        """The number of the current file, shown before its name by the progress bar: ``3/12 ``."""
         self._beside_bar = False
 
     def progress(self, name: str, seconds: float | None) -> AbstractContextManager[Progress]:
-        """A bar while that many seconds are worked on, where it is a person who looks on."""
+        """Show a bar while `seconds` of audio are worked on, if standard error is a terminal."""
         return progress(self.place + shown(name), seconds, show=self._people_look_on)
 
     @contextmanager
     def files(self, count: int) -> Iterator[FilesProgress]:
-        """One bar for that many files, while several are worked on at once."""
+        """Show one bar for `count` files, while several are worked on at once."""
         with files_progress(count, show=self._people_look_on) as bar:
             self._beside_bar = self._people_look_on
             try:
@@ -50,19 +51,19 @@ class Console:
         return self.verbosity >= REPORTS and sys.stderr.isatty()
 
     def detail(self, text: str) -> None:
-        """A line for ``-v``."""
+        """Write a line that appears with ``-v``."""
         self._say(DETAILS, text)
 
     def report(self, text: str) -> None:
-        """The line on a file's outcome."""
+        """Write the line on the outcome of a file."""
         self._say(REPORTS, text)
 
     def warn(self, name: str, text: str) -> None:
-        """Something to know about a file that was done nevertheless."""
+        """Write a warning about a file that was done nevertheless."""
         self._say(WARNINGS, f"neucodec: {shown(name)}: warning: {text}")
 
     def fail(self, name: str | None, error: BaseException | str) -> None:
-        """Why a file (or, without a name, the run) failed."""
+        """Write why a file failed; without a name, why the run failed."""
         if isinstance(error, BaseException) and os.environ.get(DEBUG, "0") not in ("", "0"):
             for line in "".join(traceback.format_exception(error)).splitlines():
                 self.say(line)
@@ -70,8 +71,11 @@ class Console:
         self.say(f"neucodec: {shown(name)}: {text}" if name else f"neucodec: {text}")
 
     def say(self, text: str) -> None:
-        """A line, whatever the verbosity. What a file, a server or a library has put into it
-        stays text: this is the one door to the terminal."""
+        """Write a line at any verbosity.
+
+        Control characters that a file, a server or a library has put into it are escaped here, for
+        every message passes through this method.
+        """
         text = printable(text)
         if self._beside_bar:
             from tqdm import tqdm
@@ -87,9 +91,9 @@ class Console:
 
 
 class Relay(Console):
-    """The console of a process or machine apart: everything goes to the one that started it.
+    """The console of another process or machine, which sends its messages to the one that began it.
 
-    ``send`` gets lines as text, and the seconds of audio done since it last got them as numbers.
+    ``send`` is called with lines as text, and with the seconds of audio done since the call before.
     """
 
     def __init__(self, verbosity: int, send: Callable[[str | float], object]) -> None:
@@ -98,7 +102,7 @@ class Relay(Console):
 
     @contextmanager
     def progress(self, name: str, seconds: float | None) -> Iterator[Progress]:
-        """Sends numbers a few times a second."""
+        """Send the seconds that are done a few times a second."""
         done, sent = 0.0, time.monotonic()
 
         def advance(more: float) -> None:
@@ -112,36 +116,42 @@ class Relay(Console):
         self._send(done)
 
     def say(self, text: str) -> None:
-        """A line, whatever the verbosity."""
+        """Send a line, at any verbosity."""
         self._send(text)
 
 
 def shown(name: str) -> str:
-    """A file name or other text from outside, safe to print: one line, no control characters."""
+    """Return a file name or other text from outside as one line without control characters."""
     if name == PIPE:
         return "standard input"
     return printable(name)
 
 
 def printable(text: str) -> str:
-    r"""Text without control characters: they could move the cursor or colour the terminal."""
+    r"""Return a text with its control characters escaped.
+
+    They could move the cursor or colour the terminal.
+    """
     return "".join(
         c if c.isprintable() else c.encode("unicode_escape").decode() for c in readable(text)
     )
 
 
 def printable_lines(text: str) -> str:
-    """The same for a text whose lines are ours."""
+    """Return a text with its control characters escaped except the ends of its lines."""
     return "\n".join(map(printable, text.split("\n")))
 
 
 def counted(number: int, noun: str) -> str:
-    """``1 channel``, ``2 channels``."""
+    """Return a number with a noun that fits it: ``1 channel``, ``2 channels``."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def explain(error: BaseException, name: str | None = None) -> str:
-    """One line on what went wrong, without the name of the file that it is about."""
+    """Return one line on what went wrong, without the name of the file that it is about.
+
+    An error that is not expected is said to be a fault of neucodec.
+    """
     if isinstance(error, MemoryError) or _is_torch_out_of_memory(error):
         return "not enough memory; fewer threads (--threads 1) need less"
     if isinstance(error, OSError):
@@ -160,7 +170,7 @@ def explain(error: BaseException, name: str | None = None) -> str:
 
 
 def is_expected(error: BaseException) -> bool:
-    """Whether a failure lies in the files, the options or the machine, not in the program."""
+    """Return whether a failure lies in the files, the options or the machine, not in this code."""
     kinds: tuple[type[BaseException], ...]
     kinds = (NeucodecError, OSError, MemoryError)
     soundfile = sys.modules.get("soundfile")
@@ -170,7 +180,10 @@ def is_expected(error: BaseException) -> bool:
 
 
 def _is_torch_out_of_memory(error: BaseException) -> bool:
-    """The CPU allocator of torch raises a plain RuntimeError, those of devices a subclass."""
+    """Return whether torch has run out of memory.
+
+    Its CPU allocator raises a plain RuntimeError, those of devices a subclass.
+    """
     text = str(error)
     return isinstance(error, RuntimeError) and (
         "can't allocate memory" in text or "out of memory" in text

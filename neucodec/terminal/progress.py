@@ -9,7 +9,7 @@ from typing import Any
 from .timecode import format_time
 
 Progress = Callable[[float], None]
-"""Takes the seconds of audio done since it was last called."""
+"""A function that takes the seconds of audio done since it was last called."""
 
 _KNOWN = "{label} {percentage:3.0f}% |{bar}| {done} of {length}, {speed} x real time"
 _UNKNOWN = "{label} {done}, {speed} x real time"
@@ -19,9 +19,10 @@ _LABEL_WIDTH = 32
 
 @contextmanager
 def progress(label: str, seconds: float | None, *, show: bool) -> Iterator[Progress]:
-    """A bar on standard error while a file is worked on; it leaves nothing behind.
+    """Show a bar on standard error while a file is worked on; give what advances it.
 
-    ``seconds`` is the length of the audio where it is known.
+    ``seconds`` is the length of the audio, None where it is unknown. Without ``show`` there is no
+    bar. In the end the bar is removed.
     """
     if not show:
         yield _nothing
@@ -52,18 +53,18 @@ def progress(label: str, seconds: float | None, *, show: bool) -> Iterator[Progr
 
 
 class FilesProgress:
-    """How far several files are that are worked on at once; this one shows nothing."""
+    """Takes the progress of several files that are worked on at once; this one shows nothing."""
 
     def audio(self, seconds: float) -> None:
-        """So much more was done."""
+        """Add seconds of audio that have been done."""
 
     def file(self) -> None:
-        """One more file has ended."""
+        """Add a file that has ended."""
 
 
 @contextmanager
 def files_progress(count: int, *, show: bool) -> Iterator[FilesProgress]:
-    """A bar on standard error for that many files; it leaves nothing behind."""
+    """Show a bar on standard error for ``count`` files; it is removed in the end."""
     if not show:
         yield FilesProgress()
         return
@@ -93,4 +94,4 @@ def files_progress(count: int, *, show: bool) -> Iterator[FilesProgress]:
 
 
 def _nothing(seconds: float) -> None:
-    """Where no bar is shown."""
+    """Do nothing: the progress where no bar is shown."""

@@ -1,10 +1,10 @@
-"""Runs that end from outside: by a signal, or because nobody reads their output any more.
+"""Ends a run from outside: by a signal, or because nobody reads its output any more.
 
-A signal is only noted. An exception out of its handler could come between any two steps of the
-program, and would leave a lock taken or a file behind. The run looks at the note where it is safe
-to end, with `end_if_told`: between chunks, files and waits. The one exception are calls that may
-wait for ever for somebody else, such as reading from a pipe: they stand in `interruptible`, and a
-signal ends them at once.
+The handler of a signal only notes it. An exception from the handler could come between any two
+steps of the program, and could leave a lock taken or a file behind. So the program asks for noted
+signals where it is safe to end, by `end_if_told`: between chunks, files and waits. Only calls that
+may wait for ever for somebody else, such as reading from a pipe, are ended at once: they stand
+within `interruptible`.
 """
 
 from __future__ import annotations
@@ -25,41 +25,43 @@ from typing import TypeVar, cast
 T = TypeVar("T")
 
 PIPE_GONE = 13
-"""Number of SIGPIPE, also where there is no such signal."""
+"""Number of SIGPIPE, also on systems that lack the signal."""
 UNFINISHED: set[Path] = set()
-"""Temporary files that this process is writing, for an end that leaves no time for anything."""
+"""Temporary files that this process is writing, for `_end_now` to remove."""
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
+"""Names of the signals that end a run, of which a system may lack some."""
 _LOOK_SECONDS = 0.1
-"""How often waits for another thread look whether the run is to end."""
+"""Seconds after which a wait for another thread looks whether the run is to end."""
 _PATIENCE = 10.0
-"""Seconds after which a further signal ends a run that has not come to its end by itself."""
+"""Seconds after a first signal from which on a further one ends the run at once."""
 
 
 class Ended(BaseException):
-    """The run is to end at once; open outputs are removed on the way out.
+    """Raised where the run is to end; outputs that are open are removed on the way out.
 
-    No Exception, so that going on after failures does not go on after this.
+    It is no Exception, so that code which goes on after failures does not go on after this.
     """
 
     def __init__(self, number: int) -> None:
+        """End because of the signal of that number."""
         super().__init__(number)
         self.number = number
 
 
 _told: list[int] = []
-"""The signals that have come."""
+"""Numbers of the signals that have come, in order."""
 _told_at = 0.0
-"""When the first of them came, by the monotonic clock."""
+"""Time at which the first of them came, by the monotonic clock."""
 _waiting = False
-"""Whether the main thread is in a call that signals end."""
+"""Whether the main thread is in a call that signals end at once."""
 
 
 def note(number: int, frame: FrameType | None = None) -> None:
-    """Handle a signal: note it, and raise Ended where the main thread is `interruptible`."""
+    """Handle a signal: note it; raise Ended if the main thread is in an `interruptible` call."""
     global _told_at, _waiting
     _told.append(number)
     if _waiting:
-        _waiting = False  # what clears up behind is not to be interrupted
+        _waiting = False  # clearing up is not to be interrupted
         raise Ended(_told[0])
     if len(_told) == 1:
         _told_at = time.monotonic()
@@ -68,18 +70,18 @@ def note(number: int, frame: FrameType | None = None) -> None:
 
 
 def end_if_told() -> None:
-    """Raise Ended if a signal has come. To be called where it is safe to end."""
+    """Raise Ended if a signal has come. Call it where it is safe to end."""
     if _told:
         raise Ended(_told[0])
 
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Have signals raise Ended meanwhile, and at once if one has come before.
+    """Have signals raise Ended at once meanwhile; raise it if one has come before.
 
     For single calls that may wait for ever and hold no lock: reading from a pipe, opening one,
-    waiting for another process. In threads other than the main one, which signals do not reach,
-    this does nothing.
+    waiting for another process. Does nothing in threads other than the main one, which signals do
+    not reach.
     """
     global _waiting
     if threading.current_thread() is not threading.main_thread():
@@ -95,7 +97,7 @@ def interruptible() -> Iterator[None]:
 
 
 def interruptibly(items: Iterator[T]) -> Iterator[T]:
-    """Give the same items; the waiting for each is `interruptible`, as for a server's."""
+    """Give the same items; waiting for each of them is `interruptible`."""
     done = object()
     while True:
         with interruptible():
@@ -106,7 +108,7 @@ def interruptibly(items: Iterator[T]) -> Iterator[T]:
 
 
 def take(queue: Queue[T]) -> T:
-    """Wait for the next item of a queue; raises Ended if a signal comes first."""
+    """Wait for the next item of a queue and return it. Raises Ended if a signal comes first."""
     while True:
         end_if_told()
         with suppress(Empty):
@@ -114,7 +116,7 @@ def take(queue: Queue[T]) -> T:
 
 
 def result_of(future: Future[T]) -> T:
-    """Wait for the result of a future; raises Ended if a signal comes first."""
+    """Wait for the result of a future and return it. Raises Ended if a signal comes first."""
     while not future.done():
         end_if_told()
         wait([future], timeout=_LOOK_SECONDS)
@@ -123,10 +125,10 @@ def result_of(future: Future[T]) -> T:
 
 @contextmanager
 def signals_end_the_run(*, for_good: bool = False) -> Iterator[None]:
-    """Note signals meanwhile, except those that the parent had us ignore (nohup, &).
+    """Note signals meanwhile, except those that the parent process had us ignore (nohup, &).
 
-    With ``for_good`` that stays so until the process ends: what has been done is not called
-    interrupted by a signal that comes while Python clears up.
+    With ``for_good`` the handlers stay until the process ends, so that a signal that comes while
+    Python clears up does not make a finished run look interrupted.
     """
     before = {}
     _told.clear()
@@ -145,14 +147,14 @@ def signals_end_the_run(*, for_good: bool = False) -> Iterator[None]:
 
 @contextmanager
 def signals_noted() -> Iterator[Callable[[], bool]]:
-    """Have signals do nothing meanwhile but make the function that this gives say True.
+    """Give a function that tells whether a signal has come; signals do nothing else meanwhile.
 
-    For work that ends at a place of its own choosing, as training does behind a step.
+    For work that ends where it suits it, as training does after a step.
     """
     noted: list[int] = []
     numbers = [getattr(signal, name) for name in _SIGNALS if hasattr(signal, name)]
-    heeded = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
-    before = {number: signal.signal(number, lambda n, _: noted.append(n)) for number in heeded}
+    handled = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, lambda n, _: noted.append(n)) for number in handled}
     try:
         yield lambda: bool(noted)
     finally:
@@ -161,10 +163,10 @@ def signals_noted() -> Iterator[Callable[[], bool]]:
 
 
 def leave(code: int) -> None:
-    """End the process at once if it was told to end, or if a thread still reads from a pipe in
-    which nothing comes.
+    """End the process at once if a signal has come, or if a daemon thread still runs.
 
-    The interpreter would wait for the lock of standard input, which that thread holds, and abort.
+    Such a thread may be reading from a pipe into which nothing comes. The interpreter would wait
+    for the lock of standard input, which that thread holds, and abort. Otherwise return.
     """
     if _told or any(thread.daemon for thread in threading.enumerate()):
         with suppress(OSError, ValueError, AttributeError):
@@ -173,7 +175,7 @@ def leave(code: int) -> None:
 
 
 def _end_now() -> None:
-    """End the process in the middle of whatever it does, without its unfinished files."""
+    """End the process and its children at once, and remove its unfinished files."""
     for path in tuple(UNFINISHED):
         with suppress(OSError):
             path.unlink()

@@ -1,7 +1,7 @@
-"""Standard streams that may be closed, full, or in an encoding that lacks characters.
+"""Writes to standard streams, which may be closed, full, or in an encoding that lacks characters.
 
 Text for standard output goes through `tell`, messages through `message`. A message that cannot be
-written is lost, and nothing else is; output that cannot be written fails the run.
+written is lost, and the run goes on; output that cannot be written fails the run.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ PIPE = "-"
 
 
 def prepare() -> None:
-    """Make the standard streams such that nothing they meet with ends the run.
+    """Set up the standard streams so that no failure of theirs ends the run unexpectedly.
 
-    A descriptor that the parent has closed would be given to the next file that is opened, into
-    which messages of libraries would go. So /dev/null is put there: messages go nowhere, while
-    writing to standard output fails as if it were closed. Characters that an encoding lacks are
-    written as escapes.
+    A descriptor that the parent process has closed would be given to the next file that is opened,
+    and messages of libraries would go into that file. So /dev/null is opened there: messages go
+    nowhere, while writing to standard output fails as if it were closed. Characters that an
+    encoding lacks are written as escapes.
     """
     if os.name == "posix":
         _occupy()
@@ -39,20 +39,23 @@ def prepare() -> None:
 
 
 def _occupy() -> None:
-    """Open what is closed of the three descriptors: the first two so that their use fails."""
+    """Open /dev/null for each of the three descriptors that is closed.
+
+    Standard input can then only be written and standard output only be read, so their use fails.
+    """
     for number, flags in enumerate((os.O_WRONLY, os.O_RDONLY, os.O_WRONLY)):
         try:
             os.fstat(number)
         except OSError:
-            # Of the numbers that are free it gets the lowest, which is this one.
+            # A new descriptor gets the lowest number that is free, which is this one.
             os.set_inheritable(os.open(os.devnull, flags), True)
 
 
 def tell(text: str | bytes, *, newline: bool = True) -> None:
     """Write text to standard output, at once.
 
-    Raises ClickException where it cannot be written, since nothing that follows could; and
-    BrokenPipeError where its reader has gone.
+    Raises ClickException, which ends the run, where it cannot be written, and BrokenPipeError where
+    its reader has gone.
     """
     try:
         with interruptible():
@@ -64,15 +67,15 @@ def tell(text: str | bytes, *, newline: bool = True) -> None:
 
 
 def message(text: str) -> None:
-    """Write a line to standard error, if that takes it."""
+    """Write a line to standard error; one that cannot be written is lost."""
     with suppress(OSError, ValueError), interruptible():
         click.echo(readable(text), err=True)
 
 
 def readable(text: str) -> str:
-    r"""Text that any encoding of Unicode holds: bytes of file names that are none as ``\xff``.
+    r"""Return a text with bytes of file names that are no characters written as ``\xff``.
 
-    Python has such bytes as lone surrogates, which nothing but its names of files may hold.
+    Python has such bytes as lone surrogates, which no encoding can hold.
     """
     try:
         return text.encode(errors="surrogateescape").decode(errors="backslashreplace")
@@ -81,9 +84,9 @@ def readable(text: str) -> str:
 
 
 def settle() -> str | None:
-    """Write what is still held back of both streams; why that of standard output fails, if so.
+    """Flush both streams; return why standard output cannot be written, None if it can.
 
-    Raises BrokenPipeError where its reader has gone.
+    Raises BrokenPipeError where the reader of standard output has gone.
     """
     reason = None
     try:
@@ -101,7 +104,7 @@ def settle() -> str | None:
 
 
 def forget(stream: object) -> None:
-    """Let what is still held back go nowhere; the interpreter writes it at its exit."""
+    """Let text that the stream still holds go nowhere when the interpreter flushes it at exit."""
     with suppress(OSError, ValueError, AttributeError):
         number = stream.fileno()  # type: ignore[attr-defined]
         nowhere = os.open(os.devnull, os.O_WRONLY)
