@@ -57,7 +57,7 @@ class DacFile:
 def read_dac(data: bytes) -> DacFile:
     """Parse a whole file. Raises NcfError for anything but what the package itself writes."""
     try:
-        tree = read_pickle(_pickle_of(data), _CALLS, most=_MOST_OPCODES)
+        tree = read_pickle(_pickle_of(data), _CALLS, max_objects=_MOST_OPCODES)
     except NcfError:
         raise
     except NotDataError as error:

@@ -134,13 +134,13 @@ def _of_zip(file: BinaryIO, size: int) -> object:
 def _of_legacy(file: BinaryIO, size: int) -> object:
     """Read the tree of a file of PyTorch before 1.6: the fourth of five pickles in a row."""
     for _ in range(3):
-        read_pickle(file, {}, most=1000)
+        read_pickle(file, {}, max_objects=1000)
     return _tree(file, size)
 
 
 def _tree(source: bytes | BinaryIO, size: int) -> object:
     storages = _Storages(size)
-    tree = read_pickle(source, _CALLS, most=MOST_OPCODES, persistent=storages.named)
+    tree = read_pickle(source, _CALLS, max_objects=MOST_OPCODES, persistent=storages.named)
     storages.check(tree)
     return tree
 

@@ -1,1 +1,1 @@
-"""Data and names from strangers, made harmless. Imports nothing of neucodec."""
+"""Makes data and names from strangers harmless. Imports nothing of neucodec."""

@@ -1,14 +1,13 @@
-"""Pickles read as data: nothing in them is ever run, imported or looked up.
+"""Reads pickles as data: nothing in them is ever run, imported or looked up.
 
-Unpickling runs whatever a file tells it to. Here the opcodes are read one by one; those that make
-numbers, text, lists, tuples and dictionaries are followed, and of calls those few that the reader
-names. Everything else is refused.
+Python's unpickling runs any code that a file names. Here the opcodes are read one by one: those
+that make numbers, text, lists, tuples and dictionaries are followed, and those calls that are given
+to `read_pickle`. Everything else is refused.
 
-A pickle can name one object many times over by its memo. ``t1 = (t0, t0)``, ``t2 = (t1, t1)`` and
-so on stand for 2^n objects in n opcodes, and whatever walks over them (a hash, a comparison, a
-line on the terminal) never ends, nor can a signal end it. So nothing here is hashed, compared or
-printed but text and numbers, and before anything is given out it is counted as if every mention
-were a copy.
+A pickle can mention one object many times by its memo. ``t1 = (t0, t0)``, ``t2 = (t1, t1)`` and
+so on stand for 2^n objects in n opcodes. Hashing, comparing or printing them would never end, and
+no signal could end it. So only text and numbers are hashed, compared or printed here, and before an
+object is returned its parts are counted as if every mention were a copy.
 """
 
 from __future__ import annotations
@@ -18,83 +17,88 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Protocol, cast
 
-MOST_DEPTH = 50
-"""Levels of containers in each other."""
-_MOST_SAID = 60
-"""Characters of a name in a message."""
+MAX_DEPTH = 50
+"""How many levels of containers within each other an object may have."""
+_MAX_QUOTED = 60
+"""How many characters of a name from the pickle a message has."""
 _KEYS = (str, int, float, bool, bytes, type(None))
+"""Types that keys of dictionaries may have."""
 
 
 class NotDataError(Exception):
-    """A pickle that is cut off, damaged, or more than data. The message says which, of "its
-    pickle"."""
+    """Raised where a pickle is cut off, damaged, or more than data.
+
+    The message says which, as a sentence that goes on from "its pickle": "is cut off".
+    """
 
 
 @dataclass(frozen=True)
 class Name:
-    """Something that a pickle refers to by its module and name; never imported."""
+    """A function or class that a pickle names, as "module name"; it is never imported."""
 
     name: str
 
 
 class Built(Protocol):
-    """What a call made, and the pickle then fills."""
+    """An object that a call has made and that a pickle then gives its state."""
 
     def build(self, state: Any) -> None:
-        """Take the state that the pickle has for it."""
+        """Take the state that the pickle has for the object."""
 
     @property
     def value(self) -> Any:
-        """The finished object."""
+        """Return the finished object."""
 
 
 Call = Callable[[tuple[Any, ...]], Any]
-"""Makes an object of the arguments of a call; must check them, and may raise NotDataError."""
+"""A function that makes an object from a call's arguments. Checks them; raises NotDataError."""
 
 
 class _Mark:
-    """Where on the stack a list begins."""
+    """An entry of the stack that marks where a list begins."""
 
 
 def read_pickle(
     source: bytes | BinaryIO,
     calls: Mapping[str, Call],
     *,
-    most: int,
+    max_objects: int,
     persistent: Call | None = None,
 ) -> Any:
-    """Follow a pickle up to its end; what it holds.
+    """Return the object that a pickle holds.
 
-    ``calls`` says what calling a name, as "module name", makes. ``persistent`` makes objects that
-    are stored elsewhere, of the tuple that stands for one. ``most`` bounds the opcodes and what
-    they stand for. Raises NotDataError.
+    ``calls`` maps names, as "module name", to the functions that may be called by them.
+    ``persistent`` makes an object that is stored elsewhere from the tuple that stands for it;
+    with None there are none. At most ``max_objects`` opcodes are read, and the object may have at
+    most as many parts. Raises NotDataError.
     """
     machine = _Machine(calls, persistent)
     try:
-        found = machine.run(source, most)
-        _count(found, most)
+        found = machine.run(source, max_objects)
+        _check_size(found, max_objects)
     except NotDataError:
         raise
     except MemoryError:
         raise NotDataError("stands for more than there is memory") from None
-    except Exception as error:  # of whatever kind: the bytes are anyone's
-        text = " ".join(str(error).split())[:_MOST_SAID]
+    except Exception as error:  # of any kind: anyone may have chosen the bytes
+        text = " ".join(str(error).split())[:_MAX_QUOTED]
         raise NotDataError(f"is damaged: {type(error).__name__}: {text}") from None
     return found
 
 
 class _Machine:
-    """The stack and the memo of one pickle."""
+    """Follows one pickle: its stack, its memo, and a method for each opcode."""
 
     def __init__(self, calls: Mapping[str, Call], persistent: Call | None) -> None:
         self._calls, self._persistent = calls, persistent
         self._stack: list[Any] = []
         self._memo: dict[int, Any] = {}
 
-    def run(self, source: bytes | BinaryIO, most: int) -> Any:
+    def run(self, source: bytes | BinaryIO, max_opcodes: int) -> Any:
+        """Follow the opcodes up to STOP; return the object on top of the stack."""
         for count, (opcode, argument, _) in enumerate(pickletools.genops(source)):
-            if count > most:
-                raise NotDataError(f"has more than {most} opcodes")
+            if count > max_opcodes:
+                raise NotDataError(f"has more than {max_opcodes} opcodes")
             name = opcode.name
             if name in _CONSTANTS:
                 self._stack.append(_CONSTANTS[name]())
@@ -109,68 +113,70 @@ class _Machine:
         raise NotDataError("is cut off")
 
     def _pop(self) -> Any:
+        """Take the object on top of the stack."""
         item = self._stack.pop()
         if isinstance(item, _Mark):
             raise NotDataError("is damaged: a mark in the place of an object")
         return _finished(item)
 
     def _to_mark(self) -> list[Any]:
+        """Take all objects above the last mark, and the mark."""
         items: list[Any] = []
         while not isinstance(item := self._stack.pop(), _Mark):
             items.append(_finished(item))
         return items[::-1]
 
     def nothing(self, _: Any) -> None:
-        """Framing."""
+        """PROTO, FRAME: do nothing."""
 
     def name(self, argument: str) -> None:
-        """GLOBAL."""
+        """GLOBAL: push a name."""
         self._stack.append(Name(argument))
 
     def name_on_stack(self, _: Any) -> None:
-        """STACK_GLOBAL."""
+        """STACK_GLOBAL: push a name whose two parts are on the stack."""
         name, module = self._stack.pop(), self._stack.pop()
         if not isinstance(name, str) or not isinstance(module, str):
             raise NotDataError("is damaged: a name that is no text")
         self._stack.append(Name(f"{module} {name}"))
 
     def put(self, argument: int) -> None:
-        """BINPUT."""
+        """BINPUT: remember the top of the stack under a number."""
         self._memo[argument] = self._stack[-1]
 
     def memoize(self, _: Any) -> None:
-        """MEMOIZE."""
+        """MEMOIZE: remember the top of the stack under the next number."""
         self._memo[len(self._memo)] = self._stack[-1]
 
     def get(self, argument: int) -> None:
-        """BINGET."""
+        """BINGET: push what was remembered under a number."""
         self._stack.append(self._memo[argument])
 
     def tuple_of(self, count: int) -> None:
-        """TUPLE1 and its like."""
+        """TUPLE1 to TUPLE3: make a tuple of as many objects."""
         self._stack.append(tuple([self._pop() for _ in range(count)][::-1]))
 
     def tuple_to_mark(self, _: Any) -> None:
-        """TUPLE."""
+        """TUPLE: make a tuple of all objects above the last mark."""
         self._stack.append(tuple(self._to_mark()))
 
     def append(self, _: Any) -> None:
-        """APPEND."""
+        """APPEND: append the top of the stack to the list below it."""
         item = self._pop()
         self._top(list).append(item)
 
     def appends(self, _: Any) -> None:
-        """APPENDS."""
+        """APPENDS: append all objects above the last mark to the list below it."""
         items = self._to_mark()
         self._top(list).extend(items)
 
     def set_item(self, _: Any) -> None:
-        """SETITEM."""
+        """SETITEM: set one key of the dictionary below it."""
         value, key = self._pop(), self._pop()
         self._set([key], [value])
 
     def set_items(self, _: Any) -> None:
-        """SETITEMS."""
+        """SETITEMS: set keys of the dictionary below the last mark."""
         items = self._to_mark()
         self._set(items[::2], items[1::2])
 
@@ -180,21 +186,24 @@ class _Machine:
         self._top(dict).update(zip(keys, values, strict=True))
 
     def _top(self, kind: type[Any]) -> Any:
+        """Return the top of the stack, which has to be of a type."""
         if type(self._stack[-1]) is not kind:
             raise NotDataError(f"is damaged: it fills what is no {kind.__name__}")
         return self._stack[-1]
 
     def reduce(self, _: Any) -> None:
-        """REDUCE: the few calls that there are."""
+        """REDUCE: call a name, if that is allowed."""
         arguments, called = self._pop(), self._stack.pop()
         name = called.name if isinstance(called, Name) else "something"
         if name not in self._calls or not isinstance(arguments, tuple):
-            raise NotDataError(f"calls {name[:_MOST_SAID]}, which is not data")
+            raise NotDataError(f"calls {name[:_MAX_QUOTED]}, which is not data")
         self._stack.append(self._calls[name](arguments))
 
     def build(self, _: Any) -> None:
-        """BUILD: fills what REDUCE made. Attributes of a dictionary, as an OrderedDict may have
-        them, say nothing of its content."""
+        """BUILD: give an object that REDUCE made its state.
+
+        That of a dictionary is left out: attributes of an OrderedDict are no part of its content.
+        """
         state, target = self._pop(), self._stack[-1]
         if hasattr(target, "build"):
             cast(Built, target).build(state)
@@ -202,7 +211,7 @@ class _Machine:
             raise NotDataError("sets the state of what has none")
 
     def stored(self, _: Any) -> None:
-        """BINPERSID: an object that is stored elsewhere."""
+        """BINPERSID: push an object that is stored elsewhere."""
         place = self._pop()
         if self._persistent is None or not isinstance(place, tuple):
             raise NotDataError("has the opcode BINPERSID, which is not data")
@@ -210,15 +219,15 @@ class _Machine:
 
 
 def _finished(item: Any) -> Any:
-    """The object itself in the place of what a call made and the pickle filled."""
+    """Return the finished object where `item` is one that a call has made, else `item`."""
     return cast(Built, item).value if hasattr(item, "build") else item
 
 
-def _count(tree: Any, most: int) -> None:
-    """Raise NotDataError where a tree has more objects, counted as often as they are mentioned,
-    or more levels than can be meant, or a list is in itself.
+def _check_size(tree: Any, max_objects: int) -> None:
+    """Raise NotDataError where a tree has too many objects or levels, or contains itself.
 
-    Every container is looked into once, whatever the number of its mentions: its size is kept.
+    An object counts as often as it is mentioned. Every container is looked into only once, since
+    its size is kept.
     """
     sizes: dict[int, tuple[int, int]] = {}  # objects and levels, by identity
     waiting: list[tuple[Any, bool]] = [(tree, False)]
@@ -238,13 +247,13 @@ def _count(tree: Any, most: int) -> None:
         entered.discard(id(item))
         parts = [sizes.get(id(each), (1, 0)) for each in inner]
         size, depth = 1 + sum(p[0] for p in parts), 1 + max(p[1] for p in parts)
-        if size > most or depth > MOST_DEPTH:
-            raise NotDataError(f"stands for more than {most} objects or {MOST_DEPTH} levels")
+        if size > max_objects or depth > MAX_DEPTH:
+            raise NotDataError(f"stands for more than {max_objects} objects or {MAX_DEPTH} levels")
         sizes[id(item)] = size, depth
 
 
 def _contents(item: Any) -> list[Any]:
-    """What a container holds, keys of text and numbers aside."""
+    """Return the objects in a container; of a dictionary its values."""
     if isinstance(item, dict):
         return list(item.values())
     return list(item) if isinstance(item, (list, tuple)) else []
