@@ -1,4 +1,4 @@
-"""FLAC files, written by libsndfile."""
+"""Writes FLAC by libsndfile."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from . import pcm
 from .libsndfile import TAGS, GuardedFile, SequentialFile
 
 BITS = {"PCM_16": 16, "PCM_24": 24}
+"""The sample formats that are written, by libsndfile's names, and their bits."""
 MAX_CHANNELS = 8
 MAX_RATE = 655_350  # Hz
 
@@ -25,10 +26,11 @@ _BLOCK = 4096  # samples; what libFLAC's default level uses
 
 
 class FlacWriter:
-    """A FLAC file of `subtype` PCM_16 or PCM_24; a pipe gets it once it is complete.
+    """Writes a FLAC file of `subtype` PCM_16 or PCM_24.
 
-    FLAC's header holds totals that are known last, hence the detour. Tags other than those of
-    libsndfile are left out. Raises NeucodecError for rates or channel counts FLAC cannot hold.
+    A pipe gets the file once it is complete, since FLAC's header has totals that are known last.
+    Tags that libsndfile has no name for are left out. Raises NeucodecError for sample rates and
+    numbers of channels that FLAC cannot hold.
     """
 
     def __init__(
@@ -77,14 +79,14 @@ class FlacWriter:
         self._file.flush()
 
     def abort(self) -> None:
-        """Let go of the file, whatever state it is in."""
+        """Close what is open for the file, and leave the file incomplete."""
         with suppress(Exception):
             self._sound.close()
         if self._spool:
             self._spool.close()
 
     def _run(self, action: Callable[[], None]) -> None:
-        """Do `action`; raises the file's own error rather than libsndfile's echo of it."""
+        """Do `action`. Raises the error of the file itself, not libsndfile's report of it."""
         try:
             action()
         except (soundfile.SoundFileError, AssertionError) as error:
@@ -94,7 +96,7 @@ class FlacWriter:
 
 
 def _empty_file(sample_rate: int, channels: int, bits: int) -> bytes:
-    """A FLAC file without audio: its STREAMINFO alone (RFC 9639, section 8.2)."""
+    """Return a FLAC file without audio: its STREAMINFO alone (RFC 9639, section 8.2)."""
     fields = [(_BLOCK, 16), (_BLOCK, 16), (0, 24), (0, 24)]
     fields += [(sample_rate, 20), (channels - 1, 3), (bits - 1, 5), (0, 36)]
     packed = 0

@@ -1,9 +1,9 @@
-"""What AIFF, CAF, AU, SPHERE and FLAC files say of themselves that libsndfile does not pass on.
+"""Reads from headers of AIFF, CAF, AU, SPHERE and FLAC files what libsndfile does not pass on.
 
-Which speakers the channels are for, texts in old encodings, and whether all of the audio that
-a header announces is there. Where a writer to a pipe has left no size, the real one is shown to
-libsndfile in its place. AIFF as in Apple's "Audio Interchange File Format AIFF-C" (1991), CAF as
-in Apple's Core Audio Format Specification, FLAC as in RFC 9639.
+That is the speakers of the channels, texts in old encodings, and whether all of the audio that a
+header announces is there. Where a writer to a pipe has left no size, libsndfile is shown the real
+one in its place. AIFF is as in Apple's "Audio Interchange File Format AIFF-C" (1991), CAF as in
+Apple's Core Audio Format Specification, FLAC as in RFC 9639.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from .speakers import NOTHING_SAID, Layout, core_audio_layout
 from .wav_header import decode_text
 
 _AIFF_TEXTS = {b"NAME": "TITLE", b"AUTH": "ARTIST", b"(c) ": "COPYRIGHT", b"ANNO": "COMMENT"}
-_LARGEST_TEXT = 1 << 16
-_LARGEST_LAYOUT = 12 + 20 * 255
-_MOST_CHUNKS = 10_000
+_MAX_TEXT_BYTES = 1 << 16
+_MAX_LAYOUT_BYTES = 12 + 20 * 255
+_MAX_CHUNKS = 10_000
 _UNKNOWN_SIZES = (0, 0x7FFF_FFFF, 0x8000_0000, 0xFFFF_FFFF)
 _VORBIS_COMMENT, _LAST_BLOCK = 4, 0x80
 _FLAC_HEADS = (b"fLaC\0\0\0\x22", b"fLaC\x80\0\0\x22")  # with STREAMINFO, 34 bytes
@@ -32,18 +32,18 @@ _MASK_TAG = b"WAVEFORMATEXTENSIBLE_CHANNEL_MASK="
 
 @dataclass
 class Survey:
-    """What was found."""
+    """The findings about one file."""
 
     layout: Layout = NOTHING_SAID
     tags: dict[str, str] = field(default_factory=dict)
     patches: dict[int, bytes] = field(default_factory=dict)
-    """Places in the file and what is to be read there instead."""
+    """Places in the file, and the bytes that libsndfile is to read there instead."""
     losses: list[str] = field(default_factory=list)
-    """What of the audio is missing or left out."""
+    """Lines about audio that is missing or left out."""
 
 
 def survey(section: Section) -> Survey:
-    """Look at a file; nothing is found in one of another kind or a damaged one."""
+    """Look at the header of a file; in a damaged file or one of another format nothing is found."""
     head = section.at(0, 12)
     try:
         if head[:4] == b"FORM" and head[8:] in (b"AIFF", b"AIFC"):
@@ -62,10 +62,10 @@ def survey(section: Section) -> Survey:
 
 
 def behind_flac(section: Section) -> str:
-    """What is left out behind a FLAC that has been read to its end; empty if nothing is.
+    """Say what is left out behind a FLAC that has been read to its end; empty if nothing is.
 
-    A FLAC does not say how long it is, so what follows is looked for from where the decoder, which
-    reads ahead, has come to.
+    A FLAC does not say how many bytes it has, so another one is looked for from shortly before the
+    place where the decoder, which reads ahead, stands.
     """
     start = max(4, section.tell() - _READ_AHEAD)
     section.seek(start)
@@ -74,18 +74,19 @@ def behind_flac(section: Section) -> str:
         joined = before + data
         for head in _FLAC_HEADS:
             if (place := joined.find(head)) >= 0:
-                left = section.size - (section.tell() - len(joined) + place)
-                return f"another FLAC of {left} bytes follows the first one and is left out"
+                size = section.size - (section.tell() - len(joined) + place)
+                return f"another FLAC of {size} bytes follows the first one and is left out"
         before = joined[-8:]
     return ""
 
 
 def announced(announced_bytes: int, there: int) -> str:
-    """How a file reads that is cut off."""
+    """Say that a file is cut off: how many bytes of audio are announced, and how many are there."""
     return f"cut off: its header announces {announced_bytes} bytes of audio, {there} are there"
 
 
 def _survey_aiff(section: Section) -> Survey:
+    """Look at AIFF and AIFF-C."""
     found, channels, layout = Survey(), 0, b""
     (form_bytes,) = struct.unpack(">I", section.at(4, 4))
     sized = form_bytes not in _UNKNOWN_SIZES
@@ -94,8 +95,8 @@ def _survey_aiff(section: Section) -> Survey:
         if name == b"COMM":
             channels = struct.unpack(">H", section.at(at, 2))[0]
         elif name == b"CHAN":
-            layout = section.at(at, min(size, _LARGEST_LAYOUT))
-        elif name in _AIFF_TEXTS and size <= _LARGEST_TEXT:
+            layout = section.at(at, min(size, _MAX_LAYOUT_BYTES))
+        elif name in _AIFF_TEXTS and size <= _MAX_TEXT_BYTES:
             text = decode_text(section.at(at, size).split(b"\0")[0]).strip()
             if text:
                 found.tags[_AIFF_TEXTS[name]] = text
@@ -110,17 +111,18 @@ def _survey_aiff(section: Section) -> Survey:
     if channels and layout:
         found.layout = core_audio_layout(layout, channels)
     if sized and form_bytes + 8 + form_bytes % 2 < section.size and not found.patches:
-        _look_behind(section, form_bytes + 8 + form_bytes % 2, found)
+        _check_end(section, form_bytes + 8 + form_bytes % 2, found)
     return found
 
 
 def _survey_caf(section: Section) -> Survey:
+    """Look at Core Audio Format."""
     found, channels, layout = Survey(), 0, b""
     for at, name, size in _chunks(section, 8, section.size, ">4sq"):
         if name == b"desc":
             channels = struct.unpack(">I", section.at(at + 24, 4))[0]
         elif name == b"chan":
-            layout = section.at(at, min(max(0, size), _LARGEST_LAYOUT))
+            layout = section.at(at, min(max(0, size), _MAX_LAYOUT_BYTES))
         elif name == b"data":
             there = section.size - at
             unknown = size < 0 or (size == 0 and not _is_chunk(section, at, ">q"))
@@ -135,21 +137,22 @@ def _survey_caf(section: Section) -> Survey:
 
 
 def _survey_au(section: Section) -> Survey:
+    """Look at Sun's and NeXT's AU, in either byte order."""
     found = Survey()
     order = ">" if section.at(0, 4) == b".snd" else "<"
     start, size = struct.unpack(order + "II", section.at(4, 8))
     there = section.size - start
     if size == 0 and there > 0:
-        found.patches[8] = b"\xff\xff\xff\xff"  # as the format has it for sizes not known
+        found.patches[8] = b"\xff\xff\xff\xff"  # the format's value for a size that is not known
     elif size not in _UNKNOWN_SIZES and size > there:
         found.losses.append(announced(size, max(0, there)))
     elif size not in _UNKNOWN_SIZES:
-        _look_behind(section, start + size, found)
+        _check_end(section, start + size, found)
     return found
 
 
 def _survey_sphere(section: Section) -> Survey:
-    """NIST SPHERE, of which only PCM can be told from its length."""
+    """Look at NIST SPHERE; only of PCM does the length tell whether all is there."""
     found = Survey()
     text = section.at(0, 1024).decode("latin-1")
     fields = dict(re.findall(r"^(\w+) -\w+ (\S+)\s*$", text, re.MULTILINE))
@@ -166,9 +169,12 @@ def _survey_sphere(section: Section) -> Survey:
 
 
 def _chunks(section: Section, at: int, end: int, form: str) -> Iterator[tuple[int, bytes, int]]:
-    """Where each chunk's content begins, its name and size; AIFF's are padded to even ones."""
+    """Give the place of each chunk's content, its name and its size.
+
+    `form` is the head of a chunk for `struct`. Chunks of AIFF are padded to even sizes.
+    """
     head = struct.calcsize(form)
-    for _ in range(_MOST_CHUNKS):
+    for _ in range(_MAX_CHUNKS):
         data = section.at(at, head)
         if len(data) < head or at >= end:
             return
@@ -180,7 +186,7 @@ def _chunks(section: Section, at: int, end: int, form: str) -> Iterator[tuple[in
 
 
 def _is_chunk(section: Section, at: int, form: str) -> bool:
-    """Whether a chunk stands at `at`, or the end: then what is before it is empty indeed."""
+    """Return whether a chunk stands at `at`, or the end; then the chunk before is really empty."""
     count = 4 + struct.calcsize(form)
     data = section.at(at, count)
     if len(data) < count:
@@ -189,16 +195,16 @@ def _is_chunk(section: Section, at: int, form: str) -> bool:
     return all(0x20 <= c < 0x7F for c in data[:4]) and 0 <= size <= section.size - at - count
 
 
-def _look_behind(section: Section, at: int, found: Survey) -> None:
-    """Say what is left out behind the end, unless it is but zeros."""
+def _check_end(section: Section, at: int, found: Survey) -> None:
+    """Add a loss for bytes that follow the end, unless they are zeros."""
     if section.at(at, 1 << 16).strip(b"\0"):
         found.losses.append(f"{section.size - at} bytes behind its end are left out")
 
 
 def _flac_layout(section: Section) -> Layout:
-    """What the comment says in which FLAC has other masks than those of its fixed orders."""
+    """Return the speakers by the comment that FLAC has for masks other than its fixed orders."""
     at = 4
-    for _ in range(_MOST_CHUNKS):
+    for _ in range(_MAX_CHUNKS):
         head = section.at(at, 4)
         if len(head) < 4:
             break

@@ -1,12 +1,13 @@
 """Audio from files and pipes, in blocks.
 
-There is one reader for both: the same bytes give the same audio by name and from a pipe. PCM in
-WAV and without a header is read here, as it comes; any other format by libsndfile, from a pipe
-through a temporary file. What libsndfile would not see, `sound_parts` finds beforehand.
+The same bytes give the same audio by name and from a pipe. PCM in a WAV or without a header is
+decoded here, as it comes in; any other format is decoded by libsndfile, from a pipe through a
+temporary file. `sound_parts` finds beforehand what libsndfile would not see.
 
-A sample that is no audio (NaN, infinite, beyond `samples.LOUDEST`) is read as 0 and counted.
-Damage inside a file ends `blocks` with a NeucodecError after all blocks before it; what is missing
-at its end, or left out behind it, is told in `doubts`.
+A sample that cannot be audio (NaN, infinite, beyond `samples.LOUDEST`) is read as 0 and counted.
+Damage inside a file ends `AudioSource.blocks` with a NeucodecError after the blocks before it.
+Audio that is missing at the end, and bytes that are left out behind it, are told in
+`AudioSource.doubts`.
 """
 
 from __future__ import annotations
@@ -36,16 +37,18 @@ from .speakers import kept_mask
 
 __all__ = ["Audio", "AudioSource", "RawFormat", "open_audio"]
 
-MAX_CHANNELS = 255  # what an .ncf file holds; keeps blocks of a corrupt header small, too
+MAX_CHANNELS = 255
+"""The most channels that an .ncf can hold; a corrupt header may announce more."""
 
 
 def open_audio(
     source: str | os.PathLike[str] | BinaryIO, *, raw: RawFormat | None = None
 ) -> AudioSource:
-    """Open a file by name or URL, an open binary file from where it stands, or "-", stdin.
+    """Open audio for reading: a file by name or URL, "-" for standard input, or an open file.
 
-    `raw` says that there is no header, and what the samples are. Raises NeucodecError where
-    there is nothing to read or nothing that can be read.
+    An open binary file is read from where it stands, and stays open. `raw` is given for audio
+    without a header, and says how samples are stored. Raises NeucodecError where the source cannot
+    be read, or its format is unknown.
     """
     opened = _open(source, raw)
     if opened.channels > MAX_CHANNELS:
@@ -57,6 +60,7 @@ def open_audio(
 
 
 def _open(source: str | os.PathLike[str] | BinaryIO, raw: RawFormat | None) -> AudioSource:
+    """Open audio with any number of channels; see `open_audio`."""
     if source == PIPE:
         return _open_binary(standard_input(), "standard input", raw)
     if not isinstance(source, (str, os.PathLike)):
@@ -85,6 +89,7 @@ def _open(source: str | os.PathLike[str] | BinaryIO, raw: RawFormat | None) -> A
 
 
 def _open_binary(file: BinaryIO, name: str, raw: RawFormat | None) -> AudioSource:
+    """Open the audio of a binary file, which messages call `name`."""
     if raw:
         return PcmSource(name, file, raw, _bytes_left(file))
     try:
@@ -96,7 +101,7 @@ def _open_binary(file: BinaryIO, name: str, raw: RawFormat | None) -> AudioSourc
 
 
 def _open_section(section: Section, name: str) -> AudioSource:
-    """From a file that can be sought."""
+    """Open the audio of a file that can seek."""
     try:
         found = find_parts(section)
         if isinstance(found, SoundParts):
@@ -112,6 +117,7 @@ def _open_section(section: Section, name: str) -> AudioSource:
 
 
 def _open_pcm(part: PcmPart, name: str) -> AudioSource:
+    """Open the PCM that was found in a file."""
     source = PcmSource(name, part.section.as_file(), part.layout, part.section.size, part.tags)
     source.doubts += part.doubts
     source.cut_off = part.cut_off
@@ -120,7 +126,7 @@ def _open_pcm(part: PcmPart, name: str) -> AudioSource:
 
 
 def _open_stream(file: BinaryIO, name: str) -> AudioSource:
-    """From where `file` stands, without seeking in it."""
+    """Open the audio of a pipe, from where it stands, without seeking."""
     start = Prelude(file)
     try:
         header = wav_header.read_header(start)
@@ -146,7 +152,7 @@ def _open_stream(file: BinaryIO, name: str) -> AudioSource:
 
 
 def _bytes_left(file: BinaryIO) -> int | None:
-    """Up to the end of a seekable file; None for a pipe."""
+    """Return the bytes from where a file stands to its end; None for a pipe."""
     if not is_seekable(file):
         return None
     position = file.tell()

@@ -1,8 +1,8 @@
-"""libsndfile through python-soundfile, with what a stream of blocks needs besides.
+"""Reads and writes by libsndfile through python-soundfile, block by block.
 
-python-soundfile seeks after every block, which loses the end of FLAC files of unknown length;
-its callbacks swallow the exceptions of Python files; and libsndfile guesses the length of MP3
-files that do not state it, then stops there.
+Three faults are mended here. python-soundfile seeks after every block, which loses the end of FLAC
+files of unknown length; its callbacks swallow exceptions of Python files; and libsndfile guesses
+the length of MP3 files that do not state it, and stops there.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ TAGS = {
 }
 """Vorbis comment names and python-soundfile's attributes for them."""
 
-_UNKNOWN_SAMPLES = 1 << 62  # libsndfile says 2**63 - 1
+_UNKNOWN_SAMPLES = 1 << 62  # libsndfile says 2**63 - 1 where it does not know
 _ID3V1_BYTES = 128
-_STRETCH = 64  # more than a frame's bitrate can lie above a file's mean: 320 to 8 kbit/s
+_STRETCH = 64  # above the ratio of a frame's bitrate to a file's mean, at most 320 to 8 kbit/s
 
 _T = TypeVar("_T")
 
@@ -39,31 +39,34 @@ class SequentialFile(soundfile.SoundFile):  # type: ignore[misc]
     """A SoundFile that is read or written from start to end and never seeks."""
 
     guesses_length = False
+    """Whether the length is libsndfile's guess."""
 
     def seekable(self) -> bool:
-        """Keep python-soundfile from seeking to where it already is."""
+        """Return False, which keeps python-soundfile from seeking to where it already is."""
         return False
 
     def check(self) -> None:
-        """Raise what the Python file behind it, if there is one, ran into."""
+        """Raise the exception of the Python file that is read or written, if it had one."""
         if isinstance(self.name, GuardedFile):
             self.name.check()
 
     @property
     def known_samples(self) -> int | None:
-        """Samples per channel, None where the file does not say."""
+        """Return the samples per channel; None where the file does not say."""
         return None if self.guesses_length else int(self.frames)
 
     @property
     def vorbis_tags(self) -> dict[str, str]:
-        """The tags that libsndfile knows, by their Vorbis comment names."""
+        """Return the tags that libsndfile gives, by their Vorbis comment names."""
         texts = {tag: _mended(getattr(self, name).strip()) for tag, name in TAGS.items()}
         return {tag: text for tag, text in texts.items() if text}
 
 
 def _mended(text: str) -> str:
-    """A text in which control characters show that it was written in the Windows code page, and
-    read as Latin-1."""
+    """Return a text as it was meant, if it was written in the Windows code page.
+
+    libsndfile reads such a text as Latin-1, in which it has control characters.
+    """
     if not any("\x80" <= c <= "\x9f" for c in text):
         return text
     try:
@@ -73,9 +76,9 @@ def _mended(text: str) -> str:
 
 
 class GuardedFile:
-    """A Python file for libsndfile's callbacks; keeps the exception that C would drop.
+    """A Python file for libsndfile's callbacks, which keeps the exception that C would drop.
 
-    After the first exception it does nothing more; `check` raises it where Python can see it.
+    After the first exception it does nothing more. `check` raises that exception.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -83,25 +86,25 @@ class GuardedFile:
         self._error: BaseException | None = None
 
     def check(self) -> None:
-        """Raise what a callback ran into, once."""
+        """Raise the exception of a callback, if there was one, and forget it."""
         error, self._error = self._error, None
         if error:
             raise error
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """As for any file; -1 after an exception."""
+        """Move to a place and return it; -1 after an exception."""
         return self._call(lambda: self.file.seek(offset, whence), -1)
 
     def tell(self) -> int:
-        """As for any file; -1 after an exception."""
+        """Return the current place; -1 after an exception."""
         return self._call(self.file.tell, -1)
 
     def read(self, count: int) -> bytes:
-        """As for any file; nothing after an exception."""
+        """Read up to `count` bytes; none after an exception."""
         return self._call(lambda: read_up_to(self.file, count), b"")
 
     def write(self, data: bytes) -> int:
-        """As for any file; 0 after an exception."""
+        """Write the data and return its length; 0 after an exception."""
         return self._call(lambda: write_all(self.file, data), 0)
 
     def _call(self, function: Callable[[], _T], otherwise: _T) -> _T:
@@ -117,10 +120,10 @@ class GuardedFile:
 class _StretchedFile(GuardedFile):
     """A file that claims to be longer than it is.
 
-    libsndfile takes the length of an MP3 file without a Xing or VBRI header from its first
-    frame's bitrate and stops there, which cuts files of variable bitrate. Given a size that is
-    too large, it stops where the bytes do. The last bytes are shown at the claimed end, where
-    an ID3v1 tag is looked for.
+    libsndfile works out the length of an MP3 file without a Xing or VBRI header from its first
+    frame's bitrate, and stops there, which cuts files of variable bitrate. Given too large a size,
+    it stops where the bytes end. The file's last bytes are given at the claimed end, since
+    libsndfile looks for an ID3v1 tag there.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -152,11 +155,11 @@ class _StretchedFile(GuardedFile):
 
 
 def open_file(file: BinaryIO, *, states_length: bool = True) -> SequentialFile:
-    """Open a seekable `file`, from its first byte on, for reading.
+    """Open a file that can seek, from its first byte on, for reading.
 
-    `states_length` says whether MPEG audio in it begins with the number of its frames; where it
-    does not, libsndfile's guess is not believed. Raises soundfile.SoundFileError where libsndfile
-    does not know it, or the file's own error.
+    `states_length` says whether MPEG audio in it begins with the number of its frames; if not,
+    libsndfile's guess of the length is not used. Raises soundfile.SoundFileError where libsndfile
+    does not know the format, or the error of the file.
     """
     file.seek(0)
     sound = _open_guarded(GuardedFile(file))
@@ -178,6 +181,7 @@ def open_file(file: BinaryIO, *, states_length: bool = True) -> SequentialFile:
 
 
 def _open_guarded(file: GuardedFile) -> SequentialFile:
+    """Open a file for reading. Raises its own error rather than libsndfile's."""
     try:
         sound = SequentialFile(file, "r")
     except soundfile.SoundFileError:

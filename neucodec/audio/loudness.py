@@ -1,4 +1,4 @@
-"""Loudness as ITU-R BS.1770-4 measures it, in one pass and flat memory."""
+"""Measures loudness as ITU-R BS.1770-4 defines it, in one pass and constant memory."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ if TYPE_CHECKING:
 
 
 DAC_LUFS = -16.0
-"""To what DAC's own code brings all audio."""
+"""Loudness, in LUFS, to which DAC's own code brings all audio."""
 ABSOLUTE_GATE = -70.0
-"""LUFS below which a block of 400 ms counts as silence."""
+"""Loudness, in LUFS, below which a block of 400 ms counts as silence."""
 RELATIVE_GATE = -10.0
-"""LU below the mean of the others at which a block no longer counts."""
+"""Level, in LU relative to the mean of the other blocks, below which a block does not count."""
 
 # The two stages of K-weighting as analogue prototypes, which at 48 kHz become the coefficients
 # that the recommendation prints: a shelf for the head's effect, a high pass.
 _SHELF_HZ, _SHELF_Q, _SHELF_DB = 1681.974450955533, 0.7071752369554196, 3.999843853973347
 _HIGH_PASS_HZ, _HIGH_PASS_Q = 38.13547087602444, 0.5003270373238773
 _RESPONSE_SECONDS = 0.15
-"""After which the response of the high pass is below 1e-14."""
+"""Length of the impulse responses; the high pass's is below 1e-14 after it."""
 
 
 def k_weighting(rate: int) -> npt.NDArray[np.float64]:
-    """Impulse response of both stages at a sample rate."""
+    """Return the impulse response of both stages of K-weighting at a sample rate in Hz, [n]."""
     gain, shelf = 10 ** (_SHELF_DB / 20), math.tan(math.pi * _SHELF_HZ / rate)
     middle = gain**0.4996667741545416
     a0 = 1 + shelf / _SHELF_Q + shelf**2
@@ -58,7 +58,7 @@ def k_weighting(rate: int) -> npt.NDArray[np.float64]:
 
 
 def channel_weights(channels: int) -> npt.NDArray[np.float64]:
-    """What each channel counts: surround more, the low-frequency channel of 5.1 not at all."""
+    """Return the weight of each channel: 1.41 for surrounds, 0 for the low frequencies of 5.1."""
     weights = np.ones(channels)
     if channels == 5:
         weights[3:] = 1.41
@@ -69,11 +69,11 @@ def channel_weights(channels: int) -> npt.NDArray[np.float64]:
 
 
 class LoudnessMeter:
-    """Takes a signal block by block."""
+    """Measures the loudness of a signal that is given block by block."""
 
     def __init__(self, rate: int, channels: int) -> None:
         self.peak = 0.0
-        """Largest absolute sample so far."""
+        """The largest absolute sample so far."""
         self._rate, self._weights = rate, channel_weights(channels)
         self._response = k_weighting(rate)
         self._before = np.zeros((len(self._response) - 1, channels))
@@ -97,7 +97,7 @@ class LoudnessMeter:
                 self._sum, self._filled = 0.0, 0
 
     def _filtered(self, block: Audio) -> npt.NDArray[np.float64]:
-        """The block through the filter, by way of the spectrum."""
+        """Filter a block, [n, channels], going on from the blocks before; by its spectrum."""
         taps = len(self._response)
         joined = np.concatenate([self._before, block])
         self._before = joined[len(joined) - taps + 1 :]
@@ -109,9 +109,9 @@ class LoudnessMeter:
 
     @property
     def lufs(self) -> float:
-        """Integrated loudness so far, -inf for silence."""
+        """Return the integrated loudness so far in LUFS; -inf for silence."""
         powers = np.array(self._powers)
-        if len(powers) < 4:  # shorter than a block: all there is
+        if len(powers) < 4:  # shorter than a block: all of it is one block
             rest = [self._sum / self._filled] if self._filled else []
             blocks = np.array([np.mean([*powers, *rest])]) if len(powers) or rest else powers
         else:
@@ -124,17 +124,20 @@ class LoudnessMeter:
 
 
 def _lufs(power: float) -> float:
+    """Return the loudness of a weighted mean power."""
     return -0.691 + 10 * math.log10(power)
 
 
 def _power(lufs: float) -> float:
+    """Return the weighted mean power of a loudness."""
     return float(10 ** ((lufs + 0.691) / 10))
 
 
 def gain_to(source: Source, target: float = DAC_LUFS, *, mono: bool = False) -> float | None:
-    """The change in dB that brings a source to ``target`` LUFS; None for silence.
+    """Return the gain in dB that brings a source to ``target`` LUFS; None for silence.
 
-    As in DAC's own code it is less where peaks would exceed full scale. Reads all of the source.
+    It is smaller where peaks would exceed full scale, as in DAC's own code. With ``mono`` the mean
+    of all channels is measured. Reads all of the source.
     """
     meter = LoudnessMeter(source.sample_rate, 1 if mono else source.channels)
     for block in source.blocks(65536):

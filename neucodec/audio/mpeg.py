@@ -1,6 +1,6 @@
-"""MPEG audio (MP3) as files that may follow each other: where each begins and ends.
+"""Finds where MPEG audio files (MP3) begin and end, of which several may follow each other.
 
-libsndfile stops where the first one's Xing, Info or VBRI frame says that it ends.
+libsndfile stops where the Xing, Info or VBRI frame of the first file says that it ends.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ _KBPS_2 = {  # of MPEG-2 and 2.5
     2: (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
     3: (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
-_RATES = (44100, 48000, 32000)  # of MPEG-1; MPEG-2 halves them, MPEG-2.5 quarters them
+_RATES = (44100, 48000, 32000)  # Hz of MPEG-1; MPEG-2 halves them, MPEG-2.5 quarters them
 _ID3V1_BYTES, _ID3V2_BYTES, _APE_BYTES = 128, 10, 32
-_MOST_TAGS = 16
-_LEEWAY = 4096  # bytes that a length in a Xing frame may be wrong by
+_MAX_TAGS = 16
+_LEEWAY = 4096  # bytes by which the length in a Xing frame may be wrong
 _SEARCH_BYTES = 1 << 16
-_FEWEST_FRAMES = 4  # of what is a file of its own without saying so
+_MIN_FRAMES = 4  # that a file without a Xing or VBRI frame has to have
 
 
 @dataclass(frozen=True)
 class Part:
-    """One MPEG audio file of those that follow each other."""
+    """The place of one MPEG audio file: bytes from `start` to `end`."""
 
     start: int
     end: int
@@ -40,8 +40,8 @@ class Part:
 
 
 def skip_id3(section: Section, at: int = 0) -> int:
-    """The place behind all ID3v2 tags that stand at `at`."""
-    for _ in range(_MOST_TAGS):
+    """Return the place behind all ID3v2 tags that stand at `at`."""
+    for _ in range(_MAX_TAGS):
         head = section.at(at, _ID3V2_BYTES)
         if len(head) < _ID3V2_BYTES or head[:3] != b"ID3" or max(head[6:10]) > 127:
             break
@@ -51,7 +51,10 @@ def skip_id3(section: Section, at: int = 0) -> int:
 
 
 def old_tags(section: Section) -> dict[str, str]:
-    """Those of an ID3v1 tag at the end that are no ASCII: libsndfile takes them for UTF-8."""
+    """Return the texts of an ID3v1 tag at the end that are not ASCII.
+
+    libsndfile would take them for UTF-8.
+    """
     data = section.at(max(0, section.size - _ID3V1_BYTES), _ID3V1_BYTES)
     if data[:3] != b"TAG":
         return {}
@@ -66,7 +69,7 @@ def old_tags(section: Section) -> dict[str, str]:
 
 
 def frame_bytes(head: bytes) -> int:
-    """Length of the frame that begins with these four bytes; 0 where none does."""
+    """Return the bytes of the frame that begins with the four bytes of `head`; 0 if none does."""
     if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
         return 0
     version, layer = head[1] >> 3 & 3, 4 - (head[1] >> 1 & 3)  # 3: MPEG-1, 2: MPEG-2, 0: 2.5
@@ -83,18 +86,19 @@ def frame_bytes(head: bytes) -> int:
 
 
 def is_frame(section: Section, at: int) -> bool:
-    """Whether a frame stands at `at`, and behind it another one or the end."""
+    """Return whether a frame stands at `at`, and behind it another frame, a tag or the end."""
     size = frame_bytes(section.at(at, 4))
     return bool(size) and (at + size >= section.size or _continues(section, at + size))
 
 
 def _continues(section: Section, at: int) -> bool:
+    """Return whether a frame or a tag stands at `at`."""
     head = section.at(at, 4)
     return bool(frame_bytes(head)) or head[:3] in (b"TAG", b"ID3", b"APE", b"LYR")
 
 
 def find_frame(section: Section, at: int, within: int = _SEARCH_BYTES) -> int | None:
-    """The first place from `at` on, at most so far away, where a frame stands."""
+    """Return the first place of a frame from `at` on, at most `within` bytes away; None if none."""
     data = section.at(at, within + 4)
     place = data.find(b"\xff")
     while 0 <= place <= within:
@@ -105,8 +109,7 @@ def find_frame(section: Section, at: int, within: int = _SEARCH_BYTES) -> int | 
 
 
 def parts(section: Section) -> list[Part]:
-    """The files in `section`, which begins with an ID3v2 tag or a frame; one where there are no
-    others."""
+    """Return the places of the files in `section`, which begins with an ID3v2 tag or a frame."""
     found: list[Part] = []
     start: int | None = 0
     while start is not None:
@@ -120,7 +123,10 @@ def parts(section: Section) -> list[Part]:
 
 
 def _stated_end(section: Section, first: int) -> tuple[bool, int | None]:
-    """Whether the frame at `first` states a number of frames; where, by it, the last one ends."""
+    """Return whether the frame at `first` states a number of frames, and the end of the last one.
+
+    The end is None where it does not follow from what the frame states.
+    """
     size = frame_bytes(section.at(first, 4))
     frame = section.at(first, size)
     for name in (b"Xing", b"Info"):
@@ -141,7 +147,7 @@ def _stated_end(section: Section, first: int) -> tuple[bool, int | None]:
 
 
 def _walk(section: Section, at: int, frames: int) -> int | None:
-    """The place behind so many frames, None where others are between them."""
+    """Return the place behind `frames` frames from `at` on; None where there are fewer."""
     for _ in range(frames):
         size = frame_bytes(section.at(at, 4))
         if not size:
@@ -151,9 +157,9 @@ def _walk(section: Section, at: int, frames: int) -> int | None:
 
 
 def _following(section: Section, end: int) -> int | None:
-    """Where another file begins behind one that ends at about `end` and its tags."""
+    """Return where another file begins behind one that ends about `end`, and its tags; or None."""
     at = end
-    for _ in range(_MOST_TAGS):
+    for _ in range(_MAX_TAGS):
         head = section.at(at, _APE_BYTES)
         if head[:3] == b"TAG":
             at += _ID3V1_BYTES
@@ -175,7 +181,9 @@ def _following(section: Section, end: int) -> int | None:
 
 
 def _ends_soon(section: Section, at: int) -> bool:
-    """Whether what begins at `at` is no file but the last frames of the one before: some writers
-    leave the first frame out of the length that it states."""
+    """Return whether only the last frames of a file begin at `at`, not a file of its own.
+
+    Some writers leave a file's first frame out of the length that it states.
+    """
     states, _ = _stated_end(section, at)
-    return not states and _walk(section, at, _FEWEST_FRAMES) is None
+    return not states and _walk(section, at, _MIN_FRAMES) is None

@@ -1,6 +1,6 @@
-"""Ogg files as chains of streams (RFC 3533): where each begins and ends.
+"""Finds where the streams of an Ogg file begin and end, of which several may follow (RFC 3533).
 
-libsndfile reads the first link of a chain, and takes what was cut off for whole.
+libsndfile reads only the first link of such a chain, and takes a file that is cut off for complete.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ _DISCRETE = (2, 3, 255)  # Opus's mapping families without speakers, such as amb
 
 @dataclass
 class Link:
-    """One link of a chain: streams that begin together."""
+    """One link of a chain: streams that begin together, at bytes `start` to `end`."""
 
     start: int
     end: int
-    """Behind its last whole page."""
+    """Place behind the last complete page."""
     layout: Layout
     complete: bool
-    """Whether every stream's last page is there."""
+    """Whether the last page of every stream is there."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class _Page:
 
 
 def links(section: Section) -> list[Link]:
-    """All links of the chain in `section`, which begins with a page."""
+    """Return all links of the chain in `section`, which begins with a page."""
     found: list[Link] = []
     open_streams: set[bytes] = set()
     heads_only = True
@@ -55,7 +55,7 @@ def links(section: Section) -> list[Link]:
                 found[-1].complete = not open_streams
             found.append(Link(page.start, page.end, NOTHING_SAID, True))
             open_streams = set()
-        elif not found:  # the middle of a stream: libsndfile's to judge
+        elif not found:  # the middle of a stream: libsndfile decides whether it can be read
             found.append(Link(page.start, page.end, NOTHING_SAID, True))
         if first:
             open_streams.add(page.serial)
@@ -71,7 +71,7 @@ def links(section: Section) -> list[Link]:
 
 
 def _next_page(section: Section, at: int) -> _Page | None:
-    """The first whole page at `at` or, where the stream is damaged, behind it."""
+    """Return the first intact page at `at` or, where the file is damaged, behind it; or None."""
     while True:
         head = section.at(at, _HEAD_BYTES + 255)
         if len(head) < _HEAD_BYTES:
@@ -89,15 +89,18 @@ def _next_page(section: Section, at: int) -> _Page | None:
 
 
 def _is_intact(page: bytes) -> bool:
-    """Whether a page has its checksum: a CRC with zlib's polynomial, but with bits the other way
-    round and neither start nor result inverted."""
+    """Return whether a page has the right checksum.
+
+    It is a CRC with zlib's polynomial, but with bits in reverse order, and with neither the start
+    nor the result inverted.
+    """
     turned = (page[:22] + bytes(4) + page[26:]).translate(_TURNED_BITS)
     crc = zlib.crc32(turned, 0xFFFFFFFF) ^ 0xFFFFFFFF
     return page[22:26] == struct.pack(">I", crc).translate(_TURNED_BITS)
 
 
 def _find(section: Section, at: int) -> int | None:
-    """Where the next page seems to begin."""
+    """Return where the next page seems to begin; None if nowhere."""
     while data := section.at(at, _SEARCH_BYTES):
         place = data.find(MAGIC)
         if place >= 0:
@@ -109,7 +112,7 @@ def _find(section: Section, at: int) -> int | None:
 
 
 def _layout(page: bytes) -> Layout:
-    """The speakers of the stream that a page begins; nothing of one that is no audio."""
+    """Return the speakers of the stream that begins with a page; none if it is no audio."""
     packet = page[_HEAD_BYTES + page[26] :]
     if packet[:7] == _VORBIS and len(packet) > 11:
         return xiph_layout(packet[11])

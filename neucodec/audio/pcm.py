@@ -1,7 +1,7 @@
-"""PCM samples as bytes, and back.
+"""Converts PCM samples to bytes and back.
 
-Full scale is 1.0: an integer of b bits is its float times 2**(b - 1), rounded to nearest
-(ties to even) without dither, on every way out of this package.
+Full scale is 1.0: an integer of b bits is its float times 2**(b - 1), rounded to nearest (ties to
+even) without dither, in every file and stream that this package writes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Kind = Literal["unsigned", "signed", "float", "alaw", "mulaw"]
 
 @dataclass(frozen=True)
 class SampleFormat:
-    """How one sample is stored: `width` bytes, `order` as in NumPy ("<" or ">")."""
+    """The way in which one sample is stored: `width` bytes in NumPy's byte `order`, "<" or ">"."""
 
     name: str
     kind: Kind
@@ -29,12 +29,12 @@ class SampleFormat:
 
     @property
     def bits(self) -> int:
-        """Bits per sample."""
+        """Return the bits per sample."""
         return 8 * self.width
 
     @property
     def subtype(self) -> str:
-        """libsndfile's name for it, less the byte order."""
+        """Return libsndfile's name for the format, which leaves the byte order out."""
         if self.kind == "float":
             return "FLOAT" if self.width == 4 else "DOUBLE"
         if self.kind in ("alaw", "mulaw"):
@@ -66,7 +66,7 @@ SAMPLE_FORMATS = {
 
 
 def sample_format(name: str) -> SampleFormat:
-    """The sample format called `name`; NeucodecError with the list of names otherwise."""
+    """Return the sample format called `name`. Raises NeucodecError with the list of names."""
     try:
         return SAMPLE_FORMATS[name.lower()]
     except KeyError:
@@ -76,7 +76,7 @@ def sample_format(name: str) -> SampleFormat:
 
 @dataclass(frozen=True)
 class RawFormat:
-    """What a headerless PCM stream holds; `sample_rate` in Hz.
+    """The form of PCM without a header; `sample_rate` in Hz, `sample_format` by its name.
 
     Raises NeucodecError for a rate or channel count below 1 or an unknown sample format.
     """
@@ -94,7 +94,7 @@ class RawFormat:
 
 
 def decode(data: bytes, form: SampleFormat) -> NDArray[np.float32]:
-    """Samples of `data`, whole ones of `form`, as float32 [count]."""
+    """Return the samples of `data`, which has only whole ones of `form`, as float32 [count]."""
     samples: NDArray[np.float32]
     if form.kind == "float":
         # A float64 beyond float32's range becomes infinite, and is then treated as such.
@@ -115,7 +115,10 @@ def decode(data: bytes, form: SampleFormat) -> NDArray[np.float32]:
 
 
 def encode(block: NDArray[np.float32], form: SampleFormat) -> bytes:
-    """Bytes of a float32 `block` of any shape in `form`; values beyond full scale saturate."""
+    """Return the bytes of a float32 `block` of any shape in `form`.
+
+    Integers of samples beyond full scale saturate; floats keep them.
+    """
     if form.kind == "float":
         return block.astype(f"{form.order}f{form.width}").tobytes()
     if form.kind in ("alaw", "mulaw"):
@@ -130,7 +133,7 @@ def encode(block: NDArray[np.float32], form: SampleFormat) -> bytes:
 
 
 def quantise(block: NDArray[np.float32], bits: int) -> NDArray[np.int32]:
-    """Round a float32 `block` to integers of `bits` bits, saturating, as int32 of its shape."""
+    """Round a float32 `block` to integers of `bits` bits, which saturate; int32 of its shape."""
     full = 2.0 ** (bits - 1)
     # float32 holds every integer up to 24 bits, but not the largest of 32.
     scaled = block.astype(np.float64 if bits > 24 else np.float32) * full
@@ -139,7 +142,7 @@ def quantise(block: NDArray[np.float32], bits: int) -> NDArray[np.int32]:
 
 
 class PcmWriter:
-    """Samples written to `file` as they are, without a header; to a pipe as they come."""
+    """Writes samples to `file` without a header; to a pipe at once, block by block."""
 
     def __init__(self, file: BinaryIO, form: SampleFormat) -> None:
         self._file = file
@@ -153,15 +156,15 @@ class PcmWriter:
             self._file.flush()
 
     def close(self) -> None:
-        """Flush; the file stays open."""
+        """Flush the file, which stays open."""
         self._file.flush()
 
     def abort(self) -> None:
-        """Nothing is held that would have to be given back."""
+        """Do nothing: there is nothing to give back."""
 
 
 def _widen(data: bytes, order: str) -> NDArray[np.signedinteger]:
-    """24-bit integers as the upper three bytes of 32-bit ones."""
+    """Return 24-bit integers as the upper three bytes of 32-bit ones, [count]."""
     octets = np.zeros((len(data) // 3, 4), np.uint8)
     packed = np.frombuffer(data, np.uint8).reshape(-1, 3)
     if order == "<":
@@ -172,7 +175,7 @@ def _widen(data: bytes, order: str) -> NDArray[np.signedinteger]:
 
 
 def _expand_mulaw() -> NDArray[np.float32]:
-    """ITU-T G.711 table 2a/2b: code -> level, full scale 1.0."""
+    """Return the levels of the mu-law codes 0 to 255, full scale 1.0 (ITU-T G.711, table 2)."""
     code = ~np.arange(256, dtype=np.uint8)
     exponent, mantissa = (code >> 4) & 7, (code & 15).astype(np.int32)
     level = (((mantissa << 3) + 132) << exponent) - 132
@@ -180,7 +183,7 @@ def _expand_mulaw() -> NDArray[np.float32]:
 
 
 def _expand_alaw() -> NDArray[np.float32]:
-    """ITU-T G.711 table 1a/1b: code -> level, full scale 1.0."""
+    """Return the levels of the A-law codes 0 to 255, full scale 1.0 (ITU-T G.711, table 1)."""
     code = np.arange(256, dtype=np.uint8) ^ 0x55
     exponent, mantissa = ((code >> 4) & 7).astype(np.int32), (code & 15).astype(np.int32)
     level = (mantissa << 4) + 8 + np.where(exponent > 0, 256, 0)

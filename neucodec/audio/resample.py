@@ -1,10 +1,10 @@
-"""Sample-rate conversion in blocks that do not depend on where one starts.
+"""Converts sample rates in blocks, each of which comes out the same wherever one starts.
 
 A streaming resampler carries state from the first sample on, so a decoder that starts in the
 middle would get slightly different samples. Here block j, the input's samples
 [j * in_rate, (j + 1) * in_rate), is converted on its own (libsoxr, VHQ) with enough of its
-neighbours on both sides; it gives the output's samples [j * out_rate, (j + 1) * out_rate), bit
-for bit the same from wherever one starts.
+neighbours on both sides. It gives the output's samples [j * out_rate, (j + 1) * out_rate), which
+are the same bit for bit wherever decoding starts.
 
 Seams lie below float32's rounding for every ratio that libsoxr computes exactly, which is all
 that are in use. For others (44099:44100) its clock drifts within a block and starts anew with
@@ -24,11 +24,11 @@ from neucodec.errors import NeucodecError
 MIN_RATE = 1_000  # Hz
 MAX_RATE = 768_000
 
-# Samples of the lower of the two rates beyond which VHQ's impulse response is below 1e-8 of its
-# peak, measured at 150 for ratios from 1:768 to 768:1, with room to spare.
 _REACH = 256
-_TOGETHER = 8
-"""Channels that are converted at once."""
+"""Samples at the lower of the two rates after which VHQ's impulse response is below 1e-8 of its
+peak. Measured as 150 for ratios from 1:768 to 768:1; the rest is a margin."""
+_CHANNELS_AT_ONCE = 8
+"""Number of channels that are converted at once."""
 
 Audio = NDArray[np.float32]
 
@@ -36,9 +36,10 @@ Audio = NDArray[np.float32]
 class BlockResampler:
     """Converts float32 [n, channels] from `in_rate` to `out_rate` (Hz), holding about a second.
 
-    The input pushed must begin at sample `first_input`, and what comes out begins at sample
-    `first_output`; both are 0 for block 0. n samples from 0 give ceil(n * out_rate / in_rate).
-    Equal rates pass through: then every sample is a block. NeucodecError for rates out of range.
+    The input that is pushed must begin at sample `first_input`, and the output begins at sample
+    `first_output`; both are 0 where `start_block` is 0. n samples from 0 on give
+    ceil(n * out_rate / in_rate). Equal rates pass through; then every sample is a block. Raises
+    NeucodecError for rates out of range.
     """
 
     def __init__(self, in_rate: int, out_rate: int, channels: int, start_block: int = 0) -> None:
@@ -65,21 +66,21 @@ class BlockResampler:
 
     @staticmethod
     def block_of(in_rate: int, out_rate: int, output: int) -> int:
-        """The block that gives sample `output` of the output."""
+        """Return the number of the block that gives sample `output` of the output."""
         return output if in_rate == out_rate else output // out_rate
 
     @staticmethod
     def reach(in_rate: int, out_rate: int) -> int:
-        """How many input samples after the one at its own time an output sample may wait for."""
+        """Return how many input samples after its own time an output sample may depend on."""
         return 0 if in_rate == out_rate else in_rate + _context(in_rate, out_rate)[1]
 
     @staticmethod
     def output_length(in_rate: int, out_rate: int, inputs: int) -> int:
-        """How many samples come of `inputs`."""
+        """Return the number of output samples that `inputs` input samples give."""
         return -(-inputs * out_rate // in_rate)
 
     def push(self, block: Audio) -> Audio:
-        """What can be said of the output [m, channels] after the next input [n, channels]."""
+        """Take the next input [n, channels]; return the output [m, channels] that is complete."""
         if self._passes:
             return block
         self._inputs += len(block)
@@ -94,7 +95,7 @@ class BlockResampler:
         return self._joined(done)
 
     def finish(self) -> Audio:
-        """The rest of the output [m, channels]; nothing may be pushed any more."""
+        """Return the rest of the output [m, channels]; nothing may be pushed after this."""
         if self._passes:
             return np.zeros((0, self.channels), np.float32)
         end = self.output_length(self.in_rate, self.out_rate, self._inputs)
@@ -105,14 +106,14 @@ class BlockResampler:
         return self._joined(done)
 
     def _convert(self) -> Audio:
-        """The full window's block; moves the window on by one."""
+        """Convert the window's block to [out_rate, channels]; move the window by one block."""
         # Silence gives silence, which takes no memory.
         out: Audio = np.broadcast_to(np.float32(0), (self.out_rate, self.channels))
         here = slice(self._early, self._early + self.out_rate)
-        # Some channels after the others: of very many, what is in work would be several times what
-        # comes of it.
-        for first in range(0, self.channels, _TOGETHER):
-            some = slice(first, first + _TOGETHER)
+        # A few channels at a time: for very many, the memory in use would be several times that of
+        # the output.
+        for first in range(0, self.channels, _CHANNELS_AT_ONCE):
+            some = slice(first, first + _CHANNELS_AT_ONCE)
             if self._window[:, some].any():
                 out = out if out.flags.writeable else np.zeros(out.shape, np.float32)
                 window = np.ascontiguousarray(self._window[:, some])
@@ -125,16 +126,17 @@ class BlockResampler:
         return out
 
     def _joined(self, blocks: list[Audio]) -> Audio:
+        """Join blocks, of which there may be none."""
         if len(blocks) == 1:
             return blocks[0]
         return np.concatenate([np.zeros((0, self.channels), np.float32), *blocks])
 
 
 def _context(in_rate: int, out_rate: int) -> tuple[int, int]:
-    """Input samples taken along before and after a block.
+    """Return how many input samples before and after a block are converted with it.
 
-    Those before are a whole number of ratio periods, so that the block starts on a sample of
-    the output too.
+    Those before are a whole number of periods of the ratio, so that the first of them falls on a
+    sample of the output.
     """
     after = -(-_REACH * in_rate // min(in_rate, out_rate))
     period = in_rate // gcd(in_rate, out_rate)

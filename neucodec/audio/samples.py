@@ -1,4 +1,4 @@
-"""Samples of audio: their type, and which of them are any."""
+"""The type of audio samples, and a check for values that cannot be audio."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import numpy as np
 import numpy.typing as npt
 
 Audio = npt.NDArray[np.float32]
-"""Samples with full scale at 1, mostly [n, channels] or [channels, n]."""
+"""float32 samples of full scale 1.0, [n, channels] or [channels, n]."""
 
 LOUDEST = 2.0**16
-"""Samples beyond this (96 dB over full scale) are no audio: a file's levels end there, and
-16-bit integers that were taken for floats do not reach it."""
+"""The largest absolute value of a sample, 96 dB over full scale. The levels that an .ncf can hold
+end there. 16-bit integers that were taken for floats do not reach it."""
 
 
 def audible(block: Audio) -> tuple[Audio, int, int]:
-    """Replace samples that are no audio by 0.
+    """Replace samples that cannot be audio by 0.
 
-    Returns the block, how many samples were NaN or infinite, and how many others were beyond
-    `LOUDEST`.
+    Returns the block, of the same shape, the number of samples that were NaN or infinite, and the
+    number of others that were beyond `LOUDEST`.
     """
     fine = np.abs(block) <= LOUDEST
     if fine.all():

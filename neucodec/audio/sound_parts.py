@@ -1,4 +1,4 @@
-"""Where the audio in a file lies: one piece of PCM, or parts for libsndfile one after another."""
+"""Finds the audio in a file: one piece of PCM, or parts for libsndfile, one after the other."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SURVEYED = (b"FORM", b"caff", b".snd", b"dns.", b"fLaC", b"NIST")
 
 @dataclass
 class PcmPart:
-    """PCM, all that there is of it."""
+    """PCM in a file."""
 
     section: Section
     layout: RawFormat
@@ -34,15 +34,15 @@ class PcmPart:
 
 @dataclass(frozen=True)
 class SoundPart:
-    """A sound file as libsndfile is to see it."""
+    """One sound file, as libsndfile is to see it."""
 
     section: Section
     layout: Layout = NOTHING_SAID
     states_length: bool = False
-    """Of MPEG audio: whether it begins with the number of its frames."""
+    """Whether MPEG audio begins with the number of its frames."""
 
     def open(self) -> SequentialFile:
-        """Raises soundfile.SoundFileError where libsndfile does not know it."""
+        """Open it. Raises soundfile.SoundFileError where libsndfile does not know the format."""
         return open_file(self.section.as_file(), states_length=self.states_length)
 
 
@@ -52,16 +52,19 @@ class SoundParts:
 
     parts: list[SoundPart]
     tags: dict[str, str] = field(default_factory=dict)
-    """Beside those that libsndfile gives, and before them."""
+    """Tags that libsndfile does not give, or misreads."""
     doubts: list[str] = field(default_factory=list)
     cut_off: bool = False
     samples: int | None = None
-    """Samples per channel of all, where they are known."""
+    """Samples per channel of all parts; None where that of a part is not known."""
 
 
 def find_parts(section: Section) -> PcmPart | SoundParts:
-    """Look at a whole file. Raises soundfile.SoundFileError where libsndfile does not know what is
-    in it, NeucodecError where a WAV ends too early."""
+    """Find the audio in a file.
+
+    Raises soundfile.SoundFileError where libsndfile does not know the format, NeucodecError where a
+    WAV ends within its header.
+    """
     behind_tag = mpeg.skip_id3(section)
     body = section.part(behind_tag)
     magic = body.at(0, 4)
@@ -86,6 +89,7 @@ def find_parts(section: Section) -> PcmPart | SoundParts:
 
 
 def _in_wav(section: Section) -> PcmPart | SoundParts:
+    """Find the audio in a WAV: PCM, MPEG audio, or other codings for libsndfile."""
     header = wav_header.read_header(Prelude(section.as_file()))
     if header is None:
         return _checked([SoundPart(section)])
@@ -115,6 +119,7 @@ def _in_wav(section: Section) -> PcmPart | SoundParts:
 
 
 def _in_mpeg(section: Section) -> list[SoundPart]:
+    """Return the MPEG audio files that follow each other in a section."""
     return [
         SoundPart(section.part(part.start, part.end), states_length=part.states_length)
         for part in mpeg.parts(section)
@@ -122,6 +127,7 @@ def _in_mpeg(section: Section) -> list[SoundPart]:
 
 
 def _in_ogg(section: Section) -> SoundParts:
+    """Find the links of an Ogg chain."""
     links = ogg.links(section)
     parts = [SoundPart(section.part(link.start, link.end), link.layout) for link in links]
     cut_off = not all(link.complete for link in links)
@@ -134,7 +140,10 @@ def _in_ogg(section: Section) -> SoundParts:
 def _checked(
     parts: list[SoundPart], found: Survey | None = None, *, cut_off: bool = False
 ) -> SoundParts:
-    """The parts up to the first that does not go with the others, which is told."""
+    """Return the parts up to the first that cannot follow the others, and doubts about the rest.
+
+    A part can follow if libsndfile reads it and it has the same sample rate and channels.
+    """
     found = found or Survey()
     doubts = list(found.losses)
     cut_off = cut_off or any(loss.startswith("cut off") for loss in doubts)
@@ -149,13 +158,13 @@ def _checked(
         except soundfile.SoundFileError:
             if not fitting:
                 raise
-            left = sum(each.section.size for each in parts[len(fitting) :])
-            doubts.append(f"{left} bytes behind its first part cannot be read and are left out")
+            rest = sum(each.section.size for each in parts[len(fitting) :])
+            doubts.append(f"{rest} bytes behind its first part cannot be read and are left out")
             break
         if forms and form not in forms:
-            left = sum(each.section.size for each in parts[len(fitting) :])
+            rest = sum(each.section.size for each in parts[len(fitting) :])
             doubts.append(
-                f"it goes on at {form[0]} Hz with {form[1]} channels: {left} bytes are left out"
+                f"it goes on at {form[0]} Hz with {form[1]} channels: {rest} bytes are left out"
             )
             break
         forms.add(form)

@@ -1,4 +1,4 @@
-"""Audio that is read once, in blocks: PCM read here, and whatever libsndfile reads."""
+"""Sources of audio, which give it once, in blocks: PCM, and all formats that libsndfile reads."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import BinaryIO, Protocol
 
 import numpy as np
 import soundfile
-from numpy.typing import NDArray
 
 from neucodec.closing import ClosesItself
 from neucodec.errors import NeucodecError
@@ -19,79 +18,79 @@ from neucodec.terminal.signals import end_if_told
 from . import pcm, wav_header
 from .header_survey import announced, behind_flac
 from .pcm import RawFormat
-from .samples import audible
+from .samples import Audio, audible
 from .sound_parts import SoundParts
 from .speakers import kept_mask
 
-Audio = NDArray[np.float32]
-
 
 class Source(Protocol):
-    """What is asked of audio to be encoded: an AudioSource, or an array dressed as one."""
+    """Audio that can be encoded: an `AudioSource`, or an array with the same properties."""
 
     @property
     def sample_rate(self) -> int:
-        """Hz."""
+        """Return the samples per second and channel."""
         ...
 
     @property
     def channels(self) -> int:
-        """How many columns the blocks have."""
+        """Return the number of channels, which is the number of columns of the blocks."""
         ...
 
     @property
     def samples(self) -> int | None:
-        """Samples per channel, None where not known beforehand."""
+        """Return the samples per channel; None where they are not known beforehand."""
         ...
 
     @property
     def tags(self) -> Mapping[str, str]:
-        """Vorbis comment names to texts."""
+        """Return the tags: Vorbis comment names to texts."""
         ...
 
     @property
     def channel_mask(self) -> int | None:
-        """The speakers of the channels, as `Header.channel_mask` has them."""
+        """Return the speakers of the channels, a WAV mask, 0 for none; None for the usual ones."""
         ...
 
     def blocks(self, blocksize: int = ...) -> Iterator[Audio]:
-        """All of it as float32 [n, channels]."""
+        """Give all of the audio in float32 blocks [n, channels], n <= blocksize."""
         ...
 
 
 class AudioSource(ClosesItself):
-    """Audio that is read once, from start to end; a context manager that closes it."""
+    """Audio of a file or pipe, which is read once from start to end; a context manager."""
 
     sample_rate: int
-    """Hz."""
+    """Samples per second and channel."""
     channels: int
     samples: int | None
-    """Samples per channel, None where unknown: a pipe's header may not say."""
+    """Samples per channel; None where they are unknown, since the header of a pipe may not say."""
     subtype: str | None
-    """libsndfile's name for how the samples are stored, such as PCM_16 or VORBIS."""
+    """How samples are stored, by libsndfile's name: PCM_16 or VORBIS, say."""
     tags: dict[str, str]
-    """Vorbis comment names, in upper case, to texts."""
+    """Tags: Vorbis comment names, in upper case, to texts."""
     channel_mask: int | None = None
-    """The speakers of the channels as WAV names them, 0 for none; None for the usual ones."""
+    """The speakers of the channels as a WAV mask, 0 for none; None for the usual ones."""
 
     def __init__(self, name: str, doubts: Sequence[str] = (), *, cut_off: bool = False) -> None:
+        """Begin a source that messages call `name`, with what is known before reading."""
         self.name = name
         self.doubts = list(doubts)
-        """What of the input is missing, left out or contradicts itself, a line each; complete
-        once all has been read."""
+        """One line for everything that is missing in the input, is left out or contradicts itself.
+        The list is complete once all audio has been read."""
         self.cut_off = cut_off
-        """Whether its end is missing; certain once all has been read."""
+        """Whether the end of the input is missing; certain once all audio has been read."""
         self.nonfinite = 0
-        """Samples so far that were NaN or infinite, and are taken as 0."""
+        """Number of samples so far that were NaN or infinite, and were read as 0."""
         self.excessive = 0
-        """Samples so far that were beyond `samples.LOUDEST`, and are taken as 0."""
+        """Number of samples so far that were beyond `samples.LOUDEST`, and were read as 0."""
         self.closing = ExitStack()
+        """What is closed with this source: files that were opened for it."""
 
     def blocks(self, blocksize: int = 65536) -> Iterator[Audio]:
-        """The rest of the audio as float32 [n, channels], full scale 1.0.
+        """Give the rest of the audio in float32 blocks [n, channels] of full scale 1.0.
 
-        Every block has `blocksize` samples per channel but the last, and is given out as soon
-        as it has come in. Raises NeucodecError where the input is damaged or cannot be read.
+        Every block but the last has `blocksize` samples per channel, and is given as soon as it has
+        come in. Raises NeucodecError where the input is damaged or cannot be read.
         """
         if blocksize < 1:
             raise ValueError(f"blocksize is {blocksize}: at least 1 is needed")
@@ -110,15 +109,15 @@ class AudioSource(ClosesItself):
 
     @abstractmethod
     def _read(self, count: int) -> Audio:
-        """The next [n, channels], n <= count; n = 0 at the end only."""
+        """Read the next samples, float32 [n, channels], n <= count; n is 0 only at the end."""
 
     def close(self) -> None:
-        """Close what was opened here; a file handed in stays open."""
+        """Close the files that were opened for this source; one that was given stays open."""
         self.closing.close()
 
 
 class PcmSource(AudioSource):
-    """PCM from wherever `file` stands, to its end or for `data_bytes`."""
+    """PCM from where `file` stands, for `data_bytes` or, if that is None, to its end."""
 
     def __init__(
         self,
@@ -129,12 +128,15 @@ class PcmSource(AudioSource):
         tags: Mapping[str, str] | None = None,
         header: wav_header.WavHeader | None = None,
     ) -> None:
-        """`header` is that of a WAV on a pipe, whose end is looked at when it has come."""
+        """Begin at the first sample.
+
+        `header` is given for a WAV on a pipe, whose end is checked when it has come in.
+        """
         super().__init__(name)
         self._file = file
         self._form = pcm.sample_format(layout.sample_format)
         self._align = layout.channels * self._form.width
-        self._total = self._left = data_bytes
+        self._total = self._remaining = data_bytes
         self._header = header
         self._first = header.peeked if header and data_bytes != 0 else b""
         self.sample_rate = layout.sample_rate
@@ -145,27 +147,27 @@ class PcmSource(AudioSource):
 
     def _read(self, count: int) -> Audio:
         wanted = count * self._align
-        if self._left is not None:
-            wanted = min(wanted, self._left)
+        if self._remaining is not None:
+            wanted = min(wanted, self._remaining)
         data = self._first[:wanted]
         self._first = self._first[wanted:]
         data += read_up_to(self._file, wanted - len(data))
-        if self._left is not None:
-            self._left -= len(data)
+        if self._remaining is not None:
+            self._remaining -= len(data)
         whole = len(data) - len(data) % self._align
         if cut := len(data) - whole:
             short = "1 byte at its end is" if cut == 1 else f"{cut} bytes at its end are"
             self.doubts.append(f"{short} no whole sample")
         if not whole and self._header:
-            self._look_behind(self._header)
+            self._read_rest(self._header)
         return pcm.decode(data[:whole], self._form).reshape(-1, self.channels)
 
-    def _look_behind(self, header: wav_header.WavHeader) -> None:
-        """Take what follows on a pipe too, so that its writer does not fail."""
+    def _read_rest(self, header: wav_header.WavHeader) -> None:
+        """Read what follows the audio on a pipe, so that its writer does not fail; add doubts."""
         self._header = None
-        if self._left:
+        if self._remaining:
             total = self._total or 0
-            self.doubts.append(announced(total, total - self._left))
+            self.doubts.append(announced(total, total - self._remaining))
             self.cut_off = True
         elif self._total is not None and not header.peeked:
             tags, left_out = wav_header.read_rest(header, self._total)
@@ -177,7 +179,7 @@ class PcmSource(AudioSource):
 
 
 class SoundFileSource(AudioSource):
-    """Whatever libsndfile reads, one part after the other."""
+    """Audio that libsndfile decodes, one part of the file after the other."""
 
     def __init__(self, name: str, found: SoundParts) -> None:
         super().__init__(name, found.doubts, cut_off=found.cut_off)
@@ -189,7 +191,7 @@ class SoundFileSource(AudioSource):
         self.samples = found.samples
         self.subtype = first.subtype
         self.tags = first.vorbis_tags
-        # What libsndfile has misread comes from elsewhere; else it knows best.
+        # Only tags that libsndfile lacks, or has misread, are taken from elsewhere.
         self.tags |= {
             name: text
             for name, text in found.tags.items()
@@ -205,11 +207,12 @@ class SoundFileSource(AudioSource):
             block = self._read_part(count)
             blocks.append(block)
             count -= len(block)
-            if count and not self._go_on():
+            if count and not self._open_next():
                 break
         return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
 
     def _read_part(self, count: int) -> Audio:
+        """Read up to `count` samples per channel of the current part; none at its end."""
         block: Audio = np.empty((count, self.channels), np.float32)
         try:
             block = self._sound.read(out=block)
@@ -225,11 +228,12 @@ class SoundFileSource(AudioSource):
         order = self._part.layout.order
         return block if order is None else block[:, order]
 
-    def _go_on(self) -> bool:
-        """With the next part, if there is one."""
+    def _open_next(self) -> bool:
+        """Go on to the next part; return False where there is none."""
         if not self._parts:
             if self._sound.format == "FLAC" and not self._ended:
-                self.doubts += [left] if (left := behind_flac(self._part.section)) else []
+                left_out = behind_flac(self._part.section)
+                self.doubts += [left_out] if left_out else []
             self._ended = True
             return False
         self._sound.close()
@@ -238,11 +242,12 @@ class SoundFileSource(AudioSource):
         return True
 
     def close(self) -> None:
-        """Close the part that is being read, too."""
+        """Close the current part, and the files that were opened for this source."""
         self._sound.close()
         super().close()
 
     def _damaged(self, reason: str) -> NeucodecError:
+        """Return the error of audio that ends too early."""
         seconds = self._done / self.sample_rate
         return NeucodecError(
             f"{self.name}: damaged or cut off after {seconds:.2f} s ({reason.rstrip('.')})"
@@ -250,5 +255,5 @@ class SoundFileSource(AudioSource):
 
 
 def cannot_read(name: str, error: OSError) -> NeucodecError:
-    """How a failure of the file itself is told."""
+    """Return the error that tells of a failure to read the file `name`."""
     return NeucodecError(f"{name}: cannot be read: {error.strerror or error}")

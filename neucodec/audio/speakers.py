@@ -1,7 +1,7 @@
-"""Which speaker each channel is for: WAV's channel masks, and the orders of other containers.
+"""The speakers of channels: WAV's channel masks, and the channel orders of other containers.
 
-Audio is held in the order of WAVE_FORMAT_EXTENSIBLE: the channels of a mask, its lowest bit
-first. A container with an order of its own is brought into that one when it is read.
+Audio has its channels in the order of WAVE_FORMAT_EXTENSIBLE: the speakers of a mask, its lowest
+bit first. Audio of a container with another order is brought into that order when it is read.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ import struct
 from dataclasses import dataclass
 
 DEFAULT_MASKS = {1: 0x4, 2: 0x3, 3: 0x7, 4: 0x33, 5: 0x37, 6: 0x3F, 7: 0x70F, 8: 0x63F}
-"""Masks by number of channels: what is meant where nothing is said. FLAC has fixed the same orders
-(RFC 9639, section 9.1.3), and Vorbis and Opus have the same speakers."""
+"""Masks by number of channels, for audio that has none. FLAC has the same orders (RFC 9639, section
+9.1.3), and Vorbis and Opus the same speakers."""
 FLAC_MASKS = {
     **{channels: (mask,) for channels, mask in DEFAULT_MASKS.items()},
     4: (0x33, 0x603),
     5: (0x37, 0x607),
     6: (0x3F, 0x60F),
 }
-"""Masks that FLAC's fixed orders stand for: it does not tell back and side speakers apart."""
+"""Masks by number of channels that FLAC can hold; it does not tell back from side speakers."""
 
 # The Vorbis I specification, section 4.3.9, which RFC 7845 takes over for Opus (mapping family 1):
 # which of the container's channels is which of WAV's.
@@ -56,20 +56,21 @@ _SIDE = {5: 9, 6: 10}
 
 @dataclass(frozen=True)
 class Layout:
-    """The speakers of a source's channels."""
+    """The speakers of a container's channels."""
 
     mask: int | None = None
-    """A WAV channel mask; 0 where the source says that its channels are for no speakers; None
+    """The WAV channel mask; 0 where the container says that its channels are for no speakers; None
     where it says nothing."""
     order: tuple[int, ...] | None = None
-    """For each channel in the order of WAV the source's own; None where they are the same."""
+    """For each channel in WAV's order its number in the container; None where the orders agree."""
 
 
 NOTHING_SAID = Layout()
+"""The layout of a container that says nothing of speakers."""
 
 
 def kept_mask(mask: int | None, channels: int) -> int | None:
-    """The mask to keep with the audio; None where it says no more than the number of channels."""
+    """Return the mask to keep with the audio; None where the number of channels says the same."""
     if mask is None or mask == DEFAULT_MASKS.get(channels, 0):
         return None
     if not mask:
@@ -78,14 +79,14 @@ def kept_mask(mask: int | None, channels: int) -> int | None:
 
 
 def xiph_layout(channels: int) -> Layout:
-    """That of Vorbis, and of Opus in mapping families 0 and 1."""
+    """Return the layout of Vorbis, and of Opus in mapping families 0 and 1."""
     return Layout(DEFAULT_MASKS.get(channels), _XIPH_ORDERS.get(channels))
 
 
 def core_audio_layout(chunk: bytes, channels: int) -> Layout:
-    """That which the `chan` chunk of a CAF file says, or the `CHAN` chunk of an AIFF file.
+    """Return the layout that is in the `chan` chunk of a CAF file, or the `CHAN` chunk of an AIFF.
 
-    Layouts with channels that WAV has no speaker for keep their order, and have no mask.
+    One with channels for which WAV has no speaker keeps its order, and has no mask.
     """
     if len(chunk) < 12:
         return NOTHING_SAID
@@ -103,7 +104,11 @@ def core_audio_layout(chunk: bytes, channels: int) -> Layout:
 
 
 def _by_labels(labels: list[int]) -> Layout:
-    """Labels 1 to 18 are the bits of WAV's mask in order, but for surrounds before rear ones."""
+    """Return the layout of Core Audio's channel labels.
+
+    Labels 1 to 18 are the bits of WAV's mask in order; with rear surrounds, surrounds are at the
+    sides.
+    """
     has_rear = 33 in labels or 34 in labels
     bits = []
     for label in labels:

@@ -1,10 +1,10 @@
-"""WAV headers, read from files and from streams that cannot be sought.
+"""Reads WAV headers, from files and from streams that cannot seek.
 
 RIFF and RIFX as in Microsoft's "Multiple Channel Audio Data and WAVE Files", 64-bit sizes as in
 EBU Tech 3306 (RF64) and ITU-R BS.2088 (BW64), Sony's Wave64, tags as a LIST chunk of type INFO.
 
-A header's sizes are what its writer knew, which may be nothing (a pipe) or wrong (a crash). Here
-the bytes that are there decide, and `WavHeader.doubt` says so.
+A header has the sizes that its writer knew when it wrote it: none where it wrote to a pipe, wrong
+ones where it crashed. Here the bytes that are there decide, and `WavHeader.doubt` says so.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from .pcm import SAMPLE_FORMATS, RawFormat, SampleFormat
 
 _PCM, _FLOAT, _ALAW, _MULAW, _EXTENSIBLE = 1, 3, 6, 7, 0xFFFE
 MPEG_TAGS = (0x50, 0x55)
-"""Codings that are a stream of MPEG audio."""
-_GUID_TAIL = bytes.fromhex("000000001000800000aa00389b71")  # of every GUID that wraps a tag
-_UNKNOWN = 0xFFFFFFFF  # a size that the writer did not know
+"""Format tags of MPEG audio."""
+_GUID_TAIL = bytes.fromhex("000000001000800000aa00389b71")  # the end of GUIDs that hold a tag
+_UNKNOWN = 0xFFFFFFFF  # stands for a size that the writer did not know
 _DS64_BYTES = 28
-_LARGEST_TAGS = 1 << 20
-_LARGEST_PRELUDE = 1 << 20  # bytes before the fmt chunk that are kept for another reader
+_MAX_TAGS_BYTES = 1 << 20
+_MAX_PRELUDE_BYTES = 1 << 20  # before the fmt chunk, kept for another reader
 _FORMAT_BYTES = 40
-_MOST_CHUNKS = 10_000  # that are looked at behind the audio
+_MAX_CHUNKS = 10_000  # how many are read behind the audio
 
-# Wave64 names its chunks by GUIDs: four letters, then one of these.
+# Wave64 names its chunks by GUIDs: four letters, then one of these ends.
 _W64_TAILS = (bytes.fromhex("2e91cf11a5d628db04c10000"), bytes.fromhex("f3acd3118cd100c04f8edb8a"))
 
 INFO_TAGS = {
@@ -41,36 +41,37 @@ INFO_TAGS = {
     b"ICMT": "COMMENT",
     b"ICOP": "COPYRIGHT",
 }
+"""Names of chunks in a LIST chunk of type INFO, and the Vorbis comment names for their texts."""
 
 
 @dataclass(frozen=True)
 class WavFormat:
-    """What a fmt chunk says."""
+    """The content of a fmt chunk."""
 
     tag: int
-    """WAVE_FORMAT_..., that within WAVE_FORMAT_EXTENSIBLE."""
+    """The format tag, WAVE_FORMAT_...; where that is WAVE_FORMAT_EXTENSIBLE, the tag within it."""
     sample_rate: int
     channels: int
     sample_format: SampleFormat | None
-    """None for codings other than PCM, float, A-law and mu-law."""
+    """How samples are stored; None for codings other than PCM, float, A-law and mu-law."""
     mask: int | None = None
-    """The channel mask of WAVE_FORMAT_EXTENSIBLE."""
+    """The channel mask of WAVE_FORMAT_EXTENSIBLE; None in other formats."""
 
 
 @dataclass
 class Chunks:
-    """Heads of chunks, one after the other, in RIFF's form or Wave64's."""
+    """Reads the heads of chunks, one after the other, as RIFF or Wave64 has them."""
 
     stream: Prelude
     wide: bool
-    """Whether they are Wave64's."""
+    """Whether the chunks are those of Wave64."""
     order: str
-    """Byte order, "<" or ">"."""
+    """The byte order, "<" or ">"."""
     riff_bytes: int
-    """Of the whole file, as its head says."""
+    """Size of the whole file, as its head says."""
 
     def take(self) -> tuple[bytes, int, int] | None:
-        """Name, bytes and bytes with padding of the next chunk; None at the end."""
+        """Read the next chunk's name, its bytes, and its bytes with padding; None at the end."""
         if not self.wide:
             head = self.stream.take(8)
             if len(head) < 8:
@@ -87,24 +88,25 @@ class Chunks:
 
 @dataclass(frozen=True)
 class WavHeader:
-    """What a WAV stream says of its audio; the audio itself follows in the stream."""
+    """The header of a WAV, behind which the stream has the audio."""
 
     format: WavFormat
     data_bytes: int | None
-    """None: until the end of the stream."""
+    """Bytes of audio; None where it lasts until the end of the stream."""
     chunks: Chunks
     data_start: int
-    """Bytes before the audio."""
+    """Number of bytes before the audio."""
     peeked: bytes = b""
-    """Bytes behind `data_start` that had to be looked at and have been taken from the stream."""
+    """Bytes behind `data_start` that have already been taken from the stream."""
     tags: dict[str, str] = field(default_factory=dict)
+    """Vorbis comment names to texts."""
     doubt: str = ""
-    """What is wrong with the sizes, where the writer seems to have known its size and the audio is
-    read to the end of the stream nevertheless."""
+    """Why the audio is read to the end of the stream though the header has a size; empty if it is
+    not."""
 
     @property
     def raw_format(self) -> RawFormat | None:
-        """How the audio is stored; None for codings other than PCM."""
+        """Return the form of the audio; None for codings other than PCM."""
         found = self.format
         if found.sample_format is None:
             return None
@@ -114,9 +116,9 @@ class WavHeader:
 def read_header(stream: Prelude) -> WavHeader | None:
     """Read a WAV header and stop before the first byte of audio.
 
-    None where `stream` is something else, or has too much before its format: then `stream.kept`
-    holds all that was read, as it does for codings other than PCM. NeucodecError where it ends
-    too early.
+    Returns None where `stream` is no WAV, or has too much before its format. Then `stream.kept`
+    holds all that was read, as it does for codings other than PCM. Raises NeucodecError where the
+    stream ends within the header.
     """
     chunks = _read_head(stream)
     if chunks is None:
@@ -130,7 +132,7 @@ def read_header(stream: Prelude) -> WavHeader | None:
             if wide_bytes is not None and size == _UNKNOWN:
                 size = wide_bytes
             return _at_audio(found, size, chunks, tags)
-        if not found and padded > _LARGEST_PRELUDE:
+        if not found and padded > _MAX_PRELUDE_BYTES:
             return None
         if name == b"fmt " and size >= 16:
             found = read_format(stream.take(min(padded, _FORMAT_BYTES)), chunks.order)
@@ -143,11 +145,11 @@ def read_header(stream: Prelude) -> WavHeader | None:
             riff_bytes, wide_bytes = struct.unpack("<QQ", stream.take(16).ljust(16, b"\0"))
             chunks.riff_bytes = riff_bytes + 8
             stream.skip(padded - 16)
-        elif name.upper() == b"LIST" and size <= _LARGEST_TAGS:
+        elif name.upper() == b"LIST" and size <= _MAX_TAGS_BYTES:
             tags.update(read_info(stream.take(padded)[:size], chunks.order))
         else:
             stream.skip(padded)
-        if not (found and found.sample_format) and stream.position > _LARGEST_PRELUDE:
+        if not (found and found.sample_format) and stream.position > _MAX_PRELUDE_BYTES:
             return None
     if not found:
         return None
@@ -155,6 +157,7 @@ def read_header(stream: Prelude) -> WavHeader | None:
 
 
 def _read_head(stream: Prelude) -> Chunks | None:
+    """Read the head of the file, before its first chunk; None where it is no WAV."""
     start = stream.take(12)
     if start[:4] == b"riff":
         start += stream.take(28)
@@ -170,26 +173,26 @@ def _read_head(stream: Prelude) -> Chunks | None:
 
 
 def read_rest(header: WavHeader, audio_bytes: int) -> tuple[dict[str, str], str]:
-    """Read on behind the audio: its tags, and what is left out of what else there is.
+    """Read what follows the audio; return its tags, and what is left out, as text for a message.
 
-    The stream stands where `audio_bytes` of audio end. What belongs to no chunk is named if it is
-    more than zeros; so is a second file behind the first.
+    The stream stands where `audio_bytes` of audio end. Left out are a second file behind the first,
+    and bytes that belong to no chunk; zeros are not mentioned.
     """
     chunks, stream = header.chunks, header.chunks.stream
     stream.skip(-audio_bytes % (8 if chunks.wide else 2))
     tags: dict[str, str] = {}
-    for _ in range(_MOST_CHUNKS):
+    for _ in range(_MAX_CHUNKS):
         if (head := chunks.take()) is None:
             break
         name, size, padded = head
         if name in (b"RIFF", b"RIFX", b"RF64", b"BW64", b"riff"):
-            left = stream.skip(padded) + stream.skip(1 << 62)
-            return tags, f"another WAV of {left + 8} bytes follows the first one and is left out"
+            rest = stream.skip(padded) + stream.skip(1 << 62)
+            return tags, f"another WAV of {rest + 8} bytes follows the first one and is left out"
         if not all(0x20 <= c < 0x7F for c in name):
             held = name.strip(b"\0")
-            left = stream.skip(1 << 62) + 8
-            return tags, f"{left} bytes behind its end are left out" if held else ""
-        if name.upper() == b"LIST" and size <= _LARGEST_TAGS:
+            rest = stream.skip(1 << 62) + 8
+            return tags, f"{rest} bytes behind its end are left out" if held else ""
+        if name.upper() == b"LIST" and size <= _MAX_TAGS_BYTES:
             tags.update(read_info(stream.take(padded)[:size], chunks.order))
         else:
             stream.skip(padded)
@@ -198,10 +201,10 @@ def read_rest(header: WavHeader, audio_bytes: int) -> tuple[dict[str, str], str]
 
 
 def _at_audio(found: WavFormat, size: int, chunks: Chunks, tags: dict[str, str]) -> WavHeader:
-    """The header before a data chunk of `size` bytes, as its head says.
+    """Return the header, given the `size` that the head of its data chunk has.
 
-    Writers to pipes leave 0, or something just below 2 GiB (sox) or 4 GiB (ffmpeg). An empty data
-    chunk is meant where another chunk follows; elsewhere its writer did not know.
+    Where writers to pipes do not know the size, they write 0, or a number just below 2 GiB (sox) or
+    4 GiB (ffmpeg). A size of 0 is right where another chunk follows.
     """
     start = chunks.stream.position
     if size:
@@ -215,22 +218,24 @@ def _at_audio(found: WavFormat, size: int, chunks: Chunks, tags: dict[str, str])
     return WavHeader(found, None, chunks, start, peeked, tags, doubt)
 
 
-def _is_chunk_head(data: bytes, chunks: Chunks, left: int) -> bool:
+def _is_chunk_head(data: bytes, chunks: Chunks, bytes_left: int) -> bool:
+    """Return whether `data` can be the head of a chunk that fits into the rest of the file."""
     if chunks.wide:
         return len(data) == 24 and data[4:16] in _W64_TAILS
     if len(data) < 8 or not all(0x20 <= c < 0x7F for c in data[:4]):
         return False
-    return 8 + int(struct.unpack(chunks.order + "I", data[4:8])[0]) <= left
+    return 8 + int(struct.unpack(chunks.order + "I", data[4:8])[0]) <= bytes_left
 
 
 def _is_placeholder(size: int) -> bool:
+    """Return whether a size is one that writers give where they do not know it."""
     return 0x7FFF0000 <= size <= 0x80000000 or 0xFFFF0000 <= size <= _UNKNOWN or size >= 1 << 62
 
 
 def read_format(data: bytes, order: str) -> WavFormat | None:
-    """What the fmt chunk `data` says; None where it cannot be.
+    """Return the format that the content of a fmt chunk stands for; None where it is impossible.
 
-    A sample of more than 16 bits may have four bytes; its bits are the upper ones.
+    A sample of more than 16 bits may have four bytes, of which its bits are the upper ones.
     """
     if len(data) < 16:
         return None
@@ -261,7 +266,7 @@ def read_format(data: bytes, order: str) -> WavFormat | None:
 
 
 def read_info(data: bytes, order: str) -> dict[str, str]:
-    """The tags of a LIST chunk, by their Vorbis comment names; none of one that is no INFO."""
+    """Return the tags of a LIST chunk by Vorbis comment names; none if not of type INFO."""
     tags: dict[str, str] = {}
     if data[:4] != b"INFO":
         return tags
@@ -276,7 +281,7 @@ def read_info(data: bytes, order: str) -> dict[str, str]:
 
 
 def decode_text(text: bytes) -> str:
-    """UTF-8 as written today, else the Windows code page of old."""
+    """Decode a text as UTF-8, else as the Windows code page that older writers used."""
     try:
         return text.decode("utf-8")
     except UnicodeDecodeError:

@@ -1,4 +1,4 @@
-"""WAV files, written to files and to streams that cannot be sought; `riff` reads them.
+"""Writes WAV to files and to streams that cannot seek; `wav_header` reads it.
 
 RIFF as in Microsoft's "Multiple Channel Audio Data and WAVE Files", 64-bit sizes as in EBU
 Tech 3306 (RF64), tags as a LIST chunk of type INFO.
@@ -21,21 +21,22 @@ from .speakers import DEFAULT_MASKS, kept_mask
 from .wav_header import INFO_TAGS
 
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
-_GUID_TAIL = bytes.fromhex("000000001000800000aa00389b71")  # of every GUID that wraps a tag
-_UNKNOWN = 0xFFFFFFFF  # a size that the writer did not know
+_GUID_TAIL = bytes.fromhex("000000001000800000aa00389b71")  # the end of GUIDs that hold a tag
+_UNKNOWN = 0xFFFFFFFF  # stands for a size that is not known
 _DS64_BYTES = 28
 
 SUBTYPES = {
     form.subtype: form
     for form in map(SAMPLE_FORMATS.__getitem__, ("u8", "s16le", "s24le", "s32le", "f32le"))
 }
+"""The sample formats that are written, by libsndfile's names."""
 
 
 class WavWriter(PcmWriter):
-    """A WAV file, or an RF64 file where it passes 4 GiB.
+    """Writes a WAV, or an RF64 where it passes 4 GiB.
 
-    Where `samples` is None, a seekable file gets its sizes in `close`; any other stream says
-    0xFFFFFFFF, which readers of pipes take as "until the end".
+    `samples` is the number per channel that will come. Where it is None, `close` writes the sizes
+    into a seekable file; any other stream says 0xFFFFFFFF, which readers take as "until the end".
     """
 
     def __init__(
@@ -66,8 +67,8 @@ class WavWriter(PcmWriter):
         self._data_bytes += block.size * self._form.width
 
     def close(self) -> None:
-        """Complete the file; NeucodecError where a header already sent cannot be kept."""
-        # Where the end of the stream ends the audio, a byte of padding would be a sample.
+        """Complete the file. Raises NeucodecError if it has more audio than a sent header says."""
+        # Where the audio lasts until the stream ends, a byte of padding would be read as a sample.
         bounded = self._patchable or self._data_bytes == self._announced
         if self._data_bytes % 2 and bounded:
             write_all(self._file, b"\0")
@@ -76,6 +77,7 @@ class WavWriter(PcmWriter):
         super().close()
 
     def _correct(self) -> None:
+        """Write the sizes into the header, where the stream can seek."""
         header = self._make_header(self._data_bytes)
         if self._patchable and len(header) == len(self._header):
             end = self._file.tell()
@@ -86,6 +88,7 @@ class WavWriter(PcmWriter):
             raise NeucodecError("there is more audio than the WAV header already written says")
 
     def _make_header(self, data_bytes: int | None) -> bytes:
+        """Return this file's header for that much audio."""
         return make_header(
             *self._format, data_bytes, self._tags, wide=self._wide, channel_mask=self._mask
         )
@@ -101,11 +104,11 @@ def make_header(
     wide: bool = False,
     channel_mask: int | None = None,
 ) -> bytes:
-    """A WAV header up to and including the head of its data chunk.
+    """Return a WAV header up to and including the head of its data chunk.
 
-    `data_bytes` None stands for "until the end". `wide` keeps room for 64-bit sizes, so that
-    the header has one length whatever `data_bytes` is. `channel_mask` names the channels'
-    speakers, where they are not those that so many channels have by default.
+    `data_bytes` None stands for "until the end". `wide` keeps room for 64-bit sizes, so that the
+    length of the header does not depend on `data_bytes`. `channel_mask` gives the speakers of the
+    channels where they are not the default ones of that number of channels.
     """
     align = channels * form.width
     body = _format_chunk(sample_rate, channels, form, channel_mask)
@@ -128,7 +131,10 @@ def make_header(
 def _format_chunk(
     sample_rate: int, channels: int, form: SampleFormat, channel_mask: int | None
 ) -> bytes:
-    """The plain form where it may be used: at most two channels and 16 bits, or float."""
+    """Return the fmt chunk: WAVE_FORMAT_EXTENSIBLE only where the plain form is not allowed.
+
+    The plain form is for one or two channels, of at most 16 bits or float, with usual speakers.
+    """
     tag = _FLOAT if form.kind == "float" else _PCM
     align = channels * form.width
     special = kept_mask(channel_mask, channels)
@@ -150,6 +156,7 @@ def _format_chunk(
 
 
 def _tags_chunk(tags: Mapping[str, str]) -> bytes:
+    """Return the LIST chunk of the tags that WAV has a name for; nothing if there are none."""
     texts = [(name, tags[tag]) for name, tag in INFO_TAGS.items() if tags.get(tag)]
     if not texts:
         return b""
@@ -158,14 +165,16 @@ def _tags_chunk(tags: Mapping[str, str]) -> bytes:
 
 
 def _chunk(name: bytes, data: bytes) -> bytes:
+    """Return a chunk, padded to an even number of bytes."""
     return struct.pack("<4sI", name, len(data)) + data + b"\0" * (len(data) % 2)
 
 
 def _riff_head(riff_bytes: int, wide: bool) -> bytes:
-    """The first bytes of a WAV; `wide` with a chunk that a ds64 chunk can take the place of."""
+    """Return the first bytes of a WAV; `wide` adds a chunk that a ds64 chunk can replace."""
     room = _chunk(b"JUNK", bytes(_DS64_BYTES)) if wide else b""
     return struct.pack("<4sI4s", b"RIFF", riff_bytes, b"WAVE") + room
 
 
 def _data_head(size: int) -> bytes:
+    """Return the head of a data chunk."""
     return struct.pack("<4sI", b"data", size)
