@@ -284,12 +284,12 @@ def test_what_cannot_be_written_is_refused_with_what_can(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_existing_file_needs_force(tmp_path: Path) -> None:
+def test_an_existing_file_is_not_overwritten_unasked(tmp_path: Path) -> None:
     path = tmp_path / "clip.wav"
     path.write_bytes(b"old")
     with pytest.raises(NeucodecError, match="exists"):
         open_sink(path, OutputFormat(8000, 1))
-    with open_sink(path, OutputFormat(8000, 2), force=True) as sink:
+    with open_sink(path, OutputFormat(8000, 2), overwrite=True) as sink:
         sink.write(noise())
     assert len(read(path)) == 3001
 

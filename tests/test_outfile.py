@@ -5,18 +5,12 @@ import os
 import stat
 import sys
 import threading
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from neucodec.errors import NeucodecError
-from neucodec.files.outfile import output_file, output_path
-
-Write = Callable[..., None]
-Opened = Callable[..., AbstractContextManager[Any]]
+from neucodec.files.outfile import output_file
 
 posix = pytest.mark.skipif(os.name != "posix", reason="needs POSIX file permissions and pipes")
 not_root = pytest.mark.skipif(
@@ -24,18 +18,10 @@ not_root = pytest.mark.skipif(
 )
 
 
-@pytest.fixture(params=[output_file, output_path])
-def write(request: pytest.FixtureRequest) -> Write:
-    """Writes through either way of opening an output."""
-
-    def write(path: str | Path, data: bytes, **options: bool) -> None:
-        with request.param(path, **options) as opened:
-            if isinstance(opened, Path):
-                opened.write_bytes(data)
-            else:
-                opened.write(data)
-
-    return write
+def write(path: str | Path, data: bytes, overwrite: bool = False) -> None:
+    """Write an output file at once."""
+    with output_file(path, overwrite) as file:
+        file.write(data)
 
 
 def test_the_name_appears_once_the_file_is_complete(tmp_path: Path) -> None:
@@ -52,18 +38,15 @@ def test_the_name_appears_once_the_file_is_complete(tmp_path: Path) -> None:
 
 
 def test_the_file_can_be_read_back_and_sought_while_it_is_written(tmp_path: Path) -> None:
-    with output_file(tmp_path / "song.ncf", sync=True) as file:
+    with output_file(tmp_path / "song.ncf") as file:
         file.write(b"abc")
         file.seek(1)
         assert file.read() == b"bc"
 
 
-@pytest.mark.parametrize("opened", [output_file, output_path])
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
-def test_an_exception_leaves_nothing(
-    tmp_path: Path, opened: Opened, error: type[BaseException]
-) -> None:
-    with pytest.raises(error), opened(tmp_path / "song.ncf"):
+def test_an_exception_leaves_nothing(tmp_path: Path, error: type[BaseException]) -> None:
+    with pytest.raises(error), output_file(tmp_path / "song.ncf"):
         raise error
     assert list(tmp_path.iterdir()) == []
 
@@ -71,14 +54,14 @@ def test_an_exception_leaves_nothing(
 def test_an_exception_leaves_the_old_file_as_it_was(tmp_path: Path) -> None:
     target = tmp_path / "song.ncf"
     target.write_bytes(b"old")
-    with pytest.raises(ValueError), output_file(target, force=True) as file:
+    with pytest.raises(ValueError), output_file(target, overwrite=True) as file:
         file.write(b"new")
         raise ValueError
     assert target.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_an_existing_file_is_refused_at_the_start(tmp_path: Path, write: Write) -> None:
+def test_an_existing_file_is_refused_at_the_start(tmp_path: Path) -> None:
     target = tmp_path / "song.ncf"
     target.write_bytes(b"old")
     with pytest.raises(NeucodecError, match=r"song\.ncf exists; -f"):
@@ -87,18 +70,17 @@ def test_an_existing_file_is_refused_at_the_start(tmp_path: Path, write: Write) 
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_an_existing_file_is_replaced_with_force(tmp_path: Path, write: Write) -> None:
+def test_an_existing_file_is_replaced_with_force(tmp_path: Path) -> None:
     target = tmp_path / "song.ncf"
     target.write_bytes(b"old")
-    write(target, b"new", force=True)
+    write(target, b"new", overwrite=True)
     assert target.read_bytes() == b"new"
     assert list(tmp_path.iterdir()) == [target]
 
 
-@pytest.mark.parametrize("opened", [output_file, output_path])
-def test_a_file_that_came_to_exist_meanwhile_is_not_lost(tmp_path: Path, opened: Opened) -> None:
+def test_a_file_that_came_to_exist_meanwhile_is_not_lost(tmp_path: Path) -> None:
     target = tmp_path / "song.ncf"
-    with pytest.raises(NeucodecError, match="exists"), opened(target):
+    with pytest.raises(NeucodecError, match="exists"), output_file(target):
         target.write_bytes(b"someone else's")
     assert target.read_bytes() == b"someone else's"
     assert list(tmp_path.iterdir()) == [target]
@@ -132,17 +114,17 @@ def test_of_many_writers_without_force_one_wins(
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_a_missing_directory_is_named(tmp_path: Path, write: Write) -> None:
+def test_a_missing_directory_is_named(tmp_path: Path) -> None:
     with pytest.raises(NeucodecError, match="no directory .*nowhere"):
         write(tmp_path / "nowhere" / "song.ncf", b"")
 
 
-def test_a_directory_is_no_file(tmp_path: Path, write: Write) -> None:
+def test_a_directory_is_no_file(tmp_path: Path) -> None:
     with pytest.raises(NeucodecError, match="this is a directory"):
-        write(tmp_path, b"", force=True)
+        write(tmp_path, b"", overwrite=True)
 
 
-def test_a_file_is_no_directory(tmp_path: Path, write: Write) -> None:
+def test_a_file_is_no_directory(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(NeucodecError, match="file"):
         write(tmp_path / "file" / "song.ncf", b"")
@@ -150,7 +132,7 @@ def test_a_file_is_no_directory(tmp_path: Path, write: Write) -> None:
 
 @posix
 @not_root
-def test_a_directory_that_may_not_be_written_is_named(tmp_path: Path, write: Write) -> None:
+def test_a_directory_that_may_not_be_written_is_named(tmp_path: Path) -> None:
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o500)
     with pytest.raises(NeucodecError, match=os.strerror(errno.EACCES)):
@@ -158,7 +140,7 @@ def test_a_directory_that_may_not_be_written_is_named(tmp_path: Path, write: Wri
 
 
 @posix
-def test_the_umask_decides_who_may_read(tmp_path: Path, write: Write) -> None:
+def test_the_umask_decides_who_may_read(tmp_path: Path) -> None:
     before = os.umask(0o027)
     try:
         write(tmp_path / "song.ncf", b"")
@@ -169,13 +151,11 @@ def test_the_umask_decides_who_may_read(tmp_path: Path, write: Write) -> None:
 
 @posix
 @pytest.mark.parametrize("mode", [0o600, 0o664, 0o755])
-def test_an_output_that_is_replaced_keeps_its_permissions(
-    tmp_path: Path, write: Write, mode: int
-) -> None:
+def test_an_output_that_is_replaced_keeps_its_permissions(tmp_path: Path, mode: int) -> None:
     target = tmp_path / "song.ncf"
     target.touch()
     target.chmod(mode)
-    write(target, b"new", force=True)
+    write(target, b"new", overwrite=True)
     assert stat.S_IMODE(target.stat().st_mode) == mode
 
 
@@ -235,7 +215,7 @@ def no_links(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @posix
-def test_a_link_is_followed_and_stays(tmp_path: Path, write: Write) -> None:
+def test_a_link_is_followed_and_stays(tmp_path: Path) -> None:
     (tmp_path / "link.ncf").symlink_to("song.ncf")
     write(tmp_path / "link.ncf", b"new")
     assert (tmp_path / "link.ncf").is_symlink()
@@ -245,13 +225,13 @@ def test_a_link_is_followed_and_stays(tmp_path: Path, write: Write) -> None:
 
 
 @posix
-def test_a_device_is_written_directly_and_needs_no_force(write: Write) -> None:
+def test_a_device_is_written_directly_and_needs_no_force() -> None:
     write("/dev/null", b"gone")
     assert stat.S_ISCHR(Path("/dev/null").stat().st_mode)
 
 
 @posix
-def test_a_named_pipe_is_written_directly(tmp_path: Path, write: Write) -> None:
+def test_a_named_pipe_is_written_directly(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     received: list[bytes] = []
@@ -264,13 +244,13 @@ def test_a_named_pipe_is_written_directly(tmp_path: Path, write: Write) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is Linux's")
-def test_a_full_device_raises(write: Write) -> None:
+def test_a_full_device_raises() -> None:
     with pytest.raises(OSError, match="No space left"):
         write("/dev/full", b"x")
 
 
 @pytest.mark.parametrize("name", ["n" * 250, "é" * 120, "-o", "a b\nc.ncf"])
-def test_names_of_every_kind(tmp_path: Path, write: Write, name: str) -> None:
+def test_names_of_every_kind(tmp_path: Path, name: str) -> None:
     if os.name != "posix" and "\n" in name:
         pytest.skip("not a name here")
     write(tmp_path / name, b"x")

@@ -171,18 +171,18 @@ def open_sink(
     target: str | os.PathLike[str] | BinaryIO,
     form: OutputFormat,
     *,
-    force: bool = False,
+    overwrite: bool = False,
     modified: int | None = None,
     sources: Sequence[str | os.PathLike[str]] = (),
 ) -> AudioSink:
     """Open a file by name, an open binary file, or "-" (standard output) for writing audio.
 
-    `force` replaces a file that exists. `modified` is the modification time of the new file, and
-    `sources` are the names of the files that it is made from; see `output_file`. Raises
+    `overwrite` replaces a file that exists. `modified` is the modification time of the new file,
+    and `sources` are the names of the files that it is made from; see `output_file`. Raises
     NeucodecError where the target cannot be written, or its container cannot hold the audio.
     """
     with ExitStack() as opening:
-        file, name = _open_target(target, force, modified, sources, opening)
+        file, name = _open_target(target, overwrite, modified, sources, opening)
 
         def make_writer(samples: int | None) -> _Writer:
             if form.container == "flac":
@@ -202,7 +202,7 @@ def open_sink(
 
 def _open_target(
     target: str | os.PathLike[str] | BinaryIO,
-    force: bool,
+    overwrite: bool,
     modified: int | None,
     sources: Sequence[str | os.PathLike[str]],
     opening: ExitStack,
@@ -213,7 +213,7 @@ def _open_target(
         out = cast(BinaryIO, sys.stdout.buffer)
         return out if is_seekable(out) else standard_output(), "standard output"
     if isinstance(target, (str, os.PathLike)):
-        made = output_file(target, force, modified=modified, sources=sources)
+        made = output_file(target, overwrite, modified=modified, sources=sources)
         return opening.enter_context(made), str(Path(target))
     return target, "output"
 

@@ -93,7 +93,7 @@ class Decoding:
             open_sink(
                 job.target,
                 form,
-                force=self.outputs.may_overwrite,
+                overwrite=self.outputs.may_overwrite,
                 modified=modification_time(job, self.outputs),
                 sources=[job.source],
             ) as sink,

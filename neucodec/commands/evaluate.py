@@ -294,5 +294,5 @@ def _write_report(
 
 
 def _write(path: Path, text: str, sources: Sequence[str]) -> None:
-    with output_file(path, force=True, sources=sources) as file:
+    with output_file(path, overwrite=True, sources=sources) as file:
         file.write(text.encode())

@@ -246,7 +246,7 @@ class _Shards:
 
         if not self.rows:
             return
-        with output_file(self.target, force=True, sources=self.sources) as file:
+        with output_file(self.target, overwrite=True, sources=self.sources) as file:
             pyarrow.parquet.write_table(arrow_table(self.rows), file)
         self.console.report(f"{shown_output(self.target)}: {counted(len(self.rows), 'file')}")
         self.rows, self.sources, self.written = [], [], self.written + 1

@@ -175,9 +175,9 @@ class _Runner:
             scores=measure(audio, decoded, rate, self.metrics), coded=key + suffix,
         )  # fmt: skip
         folder = Path(self.conditions.folder)
-        with output_file(folder / row.coded, force=True, sources=[clip.path]) as file:
+        with output_file(folder / row.coded, overwrite=True, sources=[clip.path]) as file:
             file.write(coded.data)
-        with output_file(folder / f"{key}.json", force=True) as file:
+        with output_file(folder / f"{key}.json", overwrite=True) as file:
             file.write(json.dumps(asdict(row)).encode())
         return row
 

@@ -1,4 +1,4 @@
-"""Byte streams that may be pipes: whole reads, whole writes, and what can be sought."""
+"""Byte streams that may be pipes: complete reads and writes, and which of them can seek."""
 
 from __future__ import annotations
 
@@ -15,15 +15,18 @@ except ImportError:  # Windows has no O_APPEND flag to ask for
     fcntl = None  # type: ignore[assignment]
 
 HAS_LOCKS: bool = hasattr(fcntl, "flock")
+"""Whether this system has locks on files."""
 
 _COPY_BYTES = 1 << 20
+"""Bytes that are copied at once."""
 _SKIP_BYTES = 1 << 16
+"""Bytes that are passed over at once."""
 
 
 def is_seekable(file: BinaryIO) -> bool:
-    """Whether `file` can be sought: a regular file or memory.
+    """Return whether `file` can seek: whether it is a regular file or memory.
 
-    A descriptor's kind decides where there is one, since some systems let pipes be "sought".
+    Where there is a descriptor its kind decides, since some systems let pipes seem to seek.
     """
     try:
         mode = os.fstat(file.fileno()).st_mode
@@ -33,7 +36,7 @@ def is_seekable(file: BinaryIO) -> bool:
 
 
 def is_patchable(file: BinaryIO) -> bool:
-    """Whether bytes already written to `file` can be written again: seekable and not appending."""
+    """Return whether written bytes can be replaced: `file` can seek, and does not append."""
     if not is_seekable(file) or "a" in str(getattr(file, "mode", "")):
         return False
     try:
@@ -44,8 +47,12 @@ def is_patchable(file: BinaryIO) -> bool:
 
 
 def lock(file: BinaryIO | int, *, wait: bool) -> None:
-    """Lock an open file (or descriptor) against others who lock it, for as long as it or a copy of
-    its descriptor is open. Raises OSError where another has it, or the file system has no locks."""
+    """Lock an open file or descriptor against other processes that lock it.
+
+    The lock lasts as long as the file or a copy of its descriptor is open. With `wait` another
+    process's lock is waited for. Raises OSError where another process has it, or the file system
+    has no locks.
+    """
     fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
 
 
@@ -63,7 +70,7 @@ def read_up_to(file: BinaryIO, count: int) -> bytes:
 
 
 def write_all(file: BinaryIO, data: bytes | bytearray) -> int:
-    """Write all of `data`, also to an unbuffered pipe that takes it in parts; their number."""
+    """Write all of `data`, also to an unbuffered pipe that takes it in parts; return its length."""
     view = memoryview(data)
     while view:
         written = file.write(view)
@@ -74,14 +81,14 @@ def write_all(file: BinaryIO, data: bytes | bytearray) -> int:
 
 
 def copy_rest(source: BinaryIO, target: BinaryIO) -> None:
-    """Copy what is left of `source` to `target` in small pieces."""
+    """Copy `source`, from where it stands to its end, to `target` in pieces."""
     while data := read_up_to(source, _COPY_BYTES):
         end_if_told()
         write_all(target, data)
 
 
 def open_spool() -> BinaryIO:
-    """A temporary file without a name, gone when it is closed."""
+    """Open a temporary file without a name, which is removed when it is closed."""
     return cast(BinaryIO, tempfile.TemporaryFile(prefix="neucodec-"))
 
 
@@ -91,10 +98,12 @@ class Prelude:
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self.position = 0
+        """Bytes that have been read so far."""
         self.kept: bytearray | None = bytearray()
+        """All bytes that have been read so far; None after `forget`."""
 
     def take(self, count: int) -> bytes:
-        """The next `count` bytes, fewer at the end of the stream."""
+        """Read the next `count` bytes, fewer at the end of the stream."""
         data = read_up_to(self._file, count)
         self.position += len(data)
         if self.kept is not None:
@@ -102,18 +111,19 @@ class Prelude:
         return data
 
     def skip(self, count: int) -> int:
-        """Pass over `count` bytes, fewer at the end of the stream; how many they were."""
-        left = count
-        while left and (data := self.take(min(left, _SKIP_BYTES))):
-            left -= len(data)
-        return count - left
+        """Pass over `count` bytes, fewer at the end of the stream; return how many they were."""
+        missing = count
+        while missing and (data := self.take(min(missing, _SKIP_BYTES))):
+            missing -= len(data)
+        return count - missing
 
     def forget(self) -> None:
-        """Keep nothing from here on."""
+        """Drop the bytes that are kept, and keep none from here on."""
         self.kept = None
 
 
 def _read_once(file: BinaryIO, count: int) -> bytes:
+    """Read once. Raises BlockingIOError where a non-blocking stream has nothing."""
     data = file.read(count)
     if data is None:
         raise BlockingIOError("the input is in non-blocking mode and has no data")

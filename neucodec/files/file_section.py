@@ -13,8 +13,8 @@ from .byte_streams import read_up_to
 class Section(io.RawIOBase):
     """The bytes of a seekable file from `start` to `end`, some of them shown as others.
 
-    `patches` maps places, counted from `start`, to what is shown there. Closing it leaves the
-    file open. Raises what the file raises.
+    `patches` maps places, counted from `start`, to the bytes that reading gives there instead.
+    Closing the section leaves the file open. Raises what the file raises.
     """
 
     def __init__(
@@ -33,18 +33,18 @@ class Section(io.RawIOBase):
 
     @property
     def size(self) -> int:
-        """Bytes in all."""
+        """Return how many bytes the section has."""
         return self._size
 
     def part(
         self, start: int, end: int | None = None, patches: Mapping[int, bytes] | None = None
     ) -> Section:
-        """A part of this part; of the file as it is, without this one's patches."""
+        """Return the section from `start` to `end` of this one, without this one's patches."""
         stop = self._size if end is None else min(end, self._size)
         return Section(self._file, self._start + start, self._start + stop, patches)
 
     def at(self, position: int, count: int) -> bytes:
-        """Up to `count` bytes from `position` on; where reading goes on is left as it is."""
+        """Return up to `count` bytes from `position` on; `tell` stays as it is."""
         before, self._position = self._position, position
         try:
             return self.read(count)
@@ -52,19 +52,19 @@ class Section(io.RawIOBase):
             self._position = before
 
     def readable(self) -> bool:
-        """It is."""
+        """Return True."""
         return True
 
     def seekable(self) -> bool:
-        """It is."""
+        """Return True."""
         return True
 
     def tell(self) -> int:
-        """Where reading goes on."""
+        """Return the place where reading goes on."""
         return self._position
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """As for any file; before its start is an OSError."""
+        """Move to a place as in any file, and return it. Raises OSError for one before 0."""
         origin = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
         if origin + offset < 0:
             raise OSError("a place before the start of the file")
@@ -72,9 +72,9 @@ class Section(io.RawIOBase):
         return self._position
 
     def read(self, size: int | None = -1) -> bytes:
-        """Up to `size` bytes, fewer at the end only."""
-        left = max(0, self._size - self._position)
-        count = left if size is None or size < 0 else min(size, left)
+        """Read up to `size` bytes, fewer only at the end; all that follow if it is negative."""
+        remaining = max(0, self._size - self._position)
+        count = remaining if size is None or size < 0 else min(size, remaining)
         if not count:
             return b""
         self._file.seek(self._start + self._position)
@@ -88,5 +88,5 @@ class Section(io.RawIOBase):
         return data
 
     def as_file(self) -> BinaryIO:
-        """The same, for those who ask for a binary file."""
+        """Return the section itself, typed as a binary file."""
         return cast(BinaryIO, self)

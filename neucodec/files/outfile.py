@@ -2,11 +2,11 @@
 
 A file is written under a temporary name beside its target (".song.ncf.6e03f9a1.partial") and gets
 its name when all went well; on any exception it is removed. A process that is killed leaves the
-temporary file behind; it holds a lock on it for as long as it lives, so that a later one can tell
-what may be swept away.
+temporary file behind. A process holds a lock on its temporary file for as long as it lives, so that
+a later one can tell which files are abandoned and may be removed.
 
-Who may read an output: whoever the umask lets, or, of one that is replaced, whoever could read that
-one; but of group and others nobody who may not read every file that it was made from.
+An output gets the permissions that the umask allows, or those of the file that it replaces. Group
+and others get none that they do not have for every file that the output was made from.
 """
 
 from __future__ import annotations
@@ -27,30 +27,31 @@ from . import pipes, remote
 from .byte_streams import HAS_LOCKS, lock
 from .urls import is_remote
 
-_NAME_KEPT = 40  # characters of the target's name in the temporary one, within NAME_MAX in UTF-8
+_NAME_KEPT = 40
+"""Characters of the target's name in the temporary name, so that it stays within NAME_MAX bytes."""
 _PARTIAL = re.compile(rf"\.(.{{0,{_NAME_KEPT}}})\.[0-9a-f]{{8}}\.partial", re.DOTALL)
+"""The names of temporary files; the group is the start of the target's name."""
 
 
 @contextmanager
 def output_file(
     path: str | os.PathLike[str],
-    force: bool = False,
+    overwrite: bool = False,
     *,
-    sync: bool = False,
     modified: int | None = None,
     sources: Iterable[str | os.PathLike[str]] = (),
 ) -> Iterator[BinaryIO]:
     """Open a file to write and read; it becomes `path` when the context ends without exception.
 
-    An existing file is replaced with `force` only, also where it comes to exist meanwhile.
-    `sync` waits until the bytes are on the disk. `modified` is the modification time that the
-    file is to have, in nanoseconds. `sources` are the names of what it is made from: nobody else
-    may read it than may read those. `-` (standard output), descriptors, named pipes and devices are
-    written directly. What is at a URL is replaced as a whole too, but not guarded against others
-    who write it at the same time. Raises NeucodecError where `path` cannot be written.
+    An existing file is replaced only with `overwrite`, also if it comes to exist meanwhile.
+    `modified` is the modification time that the file is to have, in nanoseconds since 1970.
+    `sources` are the names of the files that it is made from: only those who may read them all may
+    read it. `-` (standard output), descriptors, named pipes and devices are written directly. A
+    file at a URL is replaced as a whole too, but not guarded against others who write it at the
+    same time. Raises NeucodecError where `path` cannot be written.
     """
     if isinstance(path, str) and is_remote(path):
-        if not force and remote.is_file(path):
+        if not overwrite and remote.is_file(path):
             raise _exists(path)
         with remote.open_to_write(path) as elsewhere:
             yield elsewhere
@@ -59,44 +60,18 @@ def output_file(
         with _opened_pipe(path) as pipe:
             yield pipe
         return
-    target = _checked_target(path, force)
+    target = _checked_target(path, overwrite)
     mode, kept = _mode(target, sources)
     file, temporary = _create(target, path, mode)
     try:
         with _locked(file):
             with _closing(file):
                 yield file
-                if sync:
-                    file.flush()
-                    os.fsync(file.fileno())
-            if kept:  # the umask may have taken some of it away
+            if kept:  # the umask may have taken some permissions away
                 temporary.chmod(mode)
             if modified is not None:
                 os.utime(temporary, ns=(modified, modified))
-            _commit(temporary, target, path, force)
-    except BaseException:
-        _remove(temporary)
-        raise
-    finally:
-        UNFINISHED.discard(temporary)
-
-
-@contextmanager
-def output_path(path: str | os.PathLike[str], force: bool = False) -> Iterator[Path]:
-    """As `output_file`, for libraries that open by name: yields the name to write."""
-    target = _checked_target(path, force)
-    if pipes.is_special(target):
-        yield target
-        return
-    mode, kept = _mode(target, ())
-    file, temporary = _create(target, path, mode)
-    try:
-        with _locked(file):
-            file.close()
-            yield temporary
-            if kept:
-                temporary.chmod(mode)
-            _commit(temporary, target, path, force)
+            _commit(temporary, target, path, overwrite)
     except BaseException:
         _remove(temporary)
         raise
@@ -105,9 +80,9 @@ def output_path(path: str | os.PathLike[str], force: bool = False) -> Iterator[P
 
 
 def sweep(targets: Iterable[str | os.PathLike[str]]) -> int:
-    """Remove what processes that were killed have left of these outputs; how many files.
+    """Remove the temporary files that killed processes have left of these outputs; count them.
 
-    What another process is writing just now stays. Where there are no locks nothing is removed.
+    Files that another process is writing stay. Where there are no locks nothing is removed.
     """
     if not HAS_LOCKS:
         return 0
@@ -126,6 +101,7 @@ def sweep(targets: Iterable[str | os.PathLike[str]]) -> int:
 
 
 def _remove_abandoned(partial: Path) -> bool:
+    """Remove a temporary file unless a process holds its lock; return whether it is removed."""
     with suppress(OSError), partial.open("rb") as file:
         lock(file, wait=False)
         partial.unlink()
@@ -133,8 +109,11 @@ def _remove_abandoned(partial: Path) -> bool:
     return False
 
 
-def _checked_target(path: str | os.PathLike[str], force: bool) -> Path:
-    """Where to write: what `path` links to, if anything."""
+def _checked_target(path: str | os.PathLike[str], overwrite: bool) -> Path:
+    """Return the path to write: the one that `path` links to, if it is a link.
+
+    Raises NeucodecError where there is something that may not be overwritten, or no directory.
+    """
     target = Path(path)
     try:
         if target.is_symlink():
@@ -148,13 +127,13 @@ def _checked_target(path: str | os.PathLike[str], force: bool) -> Path:
         raise NeucodecError(f"{path}: {_reason(error)}") from None
     if stat.S_ISDIR(mode):
         raise NeucodecError(f"{path}: this is a directory, not a file")
-    if stat.S_ISREG(mode) and not force:
+    if stat.S_ISREG(mode) and not overwrite:
         raise _exists(path)
     return target
 
 
 def _mode(target: Path, sources: Iterable[str | os.PathLike[str]]) -> tuple[int, bool]:
-    """Permissions for what is to be at `target`, and whether they are those of what is there.
+    """Return the permissions for the new file, and whether a file at `target` has them now.
 
     Others than the owner get none that a source does not give them.
     """
@@ -173,6 +152,7 @@ def _mode(target: Path, sources: Iterable[str | os.PathLike[str]]) -> tuple[int,
 
 @contextmanager
 def _opened_pipe(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """Open something that is written directly. Raises NeucodecError where that fails."""
     with ExitStack() as opening:
         try:
             pipe = opening.enter_context(pipes.open_to_write(os.fspath(path)))
@@ -182,16 +162,16 @@ def _opened_pipe(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
 
 def _create(target: Path, path: str | os.PathLike[str], mode: int) -> tuple[BinaryIO, Path]:
-    """A new temporary file beside `target`, locked where there are locks."""
+    """Make a temporary file beside `target`, locked if there are locks; return it and its name."""
     while True:
         name = target.with_name(f".{target.name[:_NAME_KEPT]}.{secrets.token_hex(4)}.partial")
         file = _open(name, path, mode)
         UNFINISHED.add(name)
         if not HAS_LOCKS:
             return file, name
-        with suppress(OSError):  # a file system without them
+        with suppress(OSError):  # a file system without locks
             lock(file, wait=True)
-        # Before it was locked it may have been swept away.
+        # Before it was locked, another process may have removed it as abandoned.
         if os.fstat(file.fileno()).st_nlink:
             return file, name
         file.close()
@@ -200,7 +180,7 @@ def _create(target: Path, path: str | os.PathLike[str], mode: int) -> tuple[Bina
 
 @contextmanager
 def _locked(file: BinaryIO) -> Iterator[None]:
-    """Keep the lock on `file` beyond its being closed."""
+    """Keep the lock on `file` until the context ends, though the file is closed before."""
     if not HAS_LOCKS:
         yield
         return
@@ -212,7 +192,10 @@ def _locked(file: BinaryIO) -> Iterator[None]:
 
 
 def _open(name: Path, path: str | os.PathLike[str], mode: int) -> BinaryIO:
-    """A new file, from the start with no more permissions than it may have in the end."""
+    """Make a new file, from the start with no more permissions than it is to have in the end.
+
+    Raises NeucodecError that names `path`, the output for which it is made.
+    """
 
     def opener(name: str, flags: int) -> int:
         return os.open(name, flags, mode & 0o666)
@@ -226,7 +209,7 @@ def _open(name: Path, path: str | os.PathLike[str], mode: int) -> BinaryIO:
 
 @contextmanager
 def _closing(file: BinaryIO) -> Iterator[BinaryIO]:
-    """Close `file`; after an exception without trying to raise another from what is unwritten."""
+    """Close `file` on the way out; after an exception, errors of closing are ignored."""
     try:
         yield file
     except BaseException:
@@ -236,10 +219,10 @@ def _closing(file: BinaryIO) -> Iterator[BinaryIO]:
     file.close()
 
 
-def _commit(temporary: Path, target: Path, path: str | os.PathLike[str], force: bool) -> None:
-    """Give the file its name, in one step; without `force` only if nobody has it."""
+def _commit(temporary: Path, target: Path, path: str | os.PathLike[str], overwrite: bool) -> None:
+    """Give the file its name in one step; without `overwrite` only if the name is free."""
     try:
-        if force:
+        if overwrite:
             temporary.replace(target)
         else:
             _rename_to_free_name(temporary, target)
@@ -250,6 +233,7 @@ def _commit(temporary: Path, target: Path, path: str | os.PathLike[str], force: 
 
 
 def _rename_to_free_name(temporary: Path, target: Path) -> None:
+    """Rename a file to a name that is free. Raises FileExistsError where it is taken."""
     if os.name == "nt":
         temporary.rename(target)  # which fails there where the name is taken
         return
@@ -258,7 +242,7 @@ def _rename_to_free_name(temporary: Path, target: Path) -> None:
     except FileExistsError:
         raise
     except OSError:  # a file system without links
-        with _in_turn(target.parent):
+        with _locked_folder(target.parent):
             if os.path.lexists(target):
                 raise FileExistsError(target) from None
             temporary.replace(target)
@@ -267,10 +251,10 @@ def _rename_to_free_name(temporary: Path, target: Path) -> None:
 
 
 @contextmanager
-def _in_turn(folder: Path) -> Iterator[None]:
-    """Keep out other processes of ours that give files of this folder their names just now."""
+def _locked_folder(folder: Path) -> Iterator[None]:
+    """Keep other processes of this program from naming files in a folder at the same time."""
     with ExitStack() as held:
-        with suppress(OSError):  # a file system without locks, either
+        with suppress(OSError):  # a file system that has no locks either
             directory = os.open(folder, os.O_RDONLY)
             held.callback(os.close, directory)
             lock(directory, wait=True)

@@ -1,4 +1,4 @@
-"""Names of files and directories, be they paths or URLs."""
+"""Names of files and directories, which may be paths or URLs."""
 
 from __future__ import annotations
 
@@ -17,47 +17,48 @@ from .urls import is_remote
 
 
 def is_folder(name: str) -> bool:
-    """Whether there is a directory of that name."""
+    """Return whether there is a directory of that name."""
     return remote_folders.is_folder(name) if is_remote(name) else Path(name).is_dir()
 
 
 def is_file(name: str) -> bool:
-    """Whether there is a file of that name; a pipe, an open descriptor or a device is none."""
+    """Return whether there is a file of that name; pipes, open descriptors and devices are none."""
     if is_remote(name):
         return remote.is_file(name)
     return not pipes.has_no_name(name) and Path(name).is_file()
 
 
 def is_special(name: str) -> bool:
-    """Whether a name stands for a pipe, an open descriptor, a device or a socket."""
+    """Return whether a name stands for a pipe, an open descriptor, a device or a socket."""
     return not is_remote(name) and pipes.is_special(name)
 
 
 def file_name(name: str) -> PurePath:
-    """The last part of a name."""
+    """Return the last part of a name."""
     return PurePath(urls.file_name(name) if is_remote(name) else Path(name).name)
 
 
 def join(folder: str, place: PurePath) -> str:
-    """What is at that place below a directory."""
+    """Return the name of the file at `place` below a directory."""
     return urls.join(folder, place) if is_remote(folder) else str(Path(folder) / place)
 
 
 def sibling(name: str, other: str) -> str:
-    """Another file in the same directory."""
+    """Return the name of another file in the same directory."""
     return urls.sibling(name, other) if is_remote(name) else str(Path(name).with_name(other))
 
 
 def size(name: str) -> int | None:
-    """Bytes of a file; None of what is none, or does not say."""
+    """Return the bytes of a file; None where it is no file, or its server does not say."""
     if is_remote(name):
         return remote.size(name)
     return Path(name).stat().st_size if is_file(name) else None
 
 
 def state(name: str) -> tuple[object, ...] | None:
-    """What changes when a file does; None for pipes and devices, and where nothing can be told.
+    """Return what changes when a file does: of a path its inode, size and modification time.
 
+    None for pipes and devices, and where a file cannot be asked for it.
     Raises NeucodecError where a URL cannot be reached.
     """
     if is_remote(name):
@@ -72,7 +73,7 @@ def state(name: str) -> tuple[object, ...] | None:
 
 
 def identity(name: str) -> str:
-    """The same text for the same file, whichever way it is named."""
+    """Return a text that is the same for the same file, whichever way it is named."""
     if is_remote(name) or name == PIPE:
         return name
     return os.path.normcase(os.path.realpath(name))
@@ -80,7 +81,7 @@ def identity(name: str) -> str:
 
 @contextmanager
 def open_to_read(name: str) -> Iterator[BinaryIO]:
-    """The bytes of a file, a pipe or a device."""
+    """Open a file, a pipe or a device to read. Raises OSError, or NeucodecError for a URL."""
     if is_remote(name):
         with remote.open_to_read(name) as file:
             yield file
@@ -95,7 +96,7 @@ def open_to_read(name: str) -> Iterator[BinaryIO]:
 
 @contextmanager
 def open_to_seek(name: str) -> Iterator[BinaryIO]:
-    """The same, with all of it at hand: what comes through a pipe is copied to a temporary file."""
+    """Open as `open_to_read` does, to seek in: a pipe is copied to a temporary file first."""
     with open_to_read(name) as file, ExitStack() as opening:
         if is_seekable(file) and not file.tell():
             yield file

@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 _STANDARD = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}
 _DESCRIPTOR = re.compile(r"/(?:dev/fd|proc/(?:self|\d+)/fd)/(\d+)")
 _MOST_LINKS = 40
-"""Links in a row that Linux follows."""
+"""How many links in a row Linux follows."""
 
 
 def descriptor_of(name: str) -> int | None:
-    """The descriptor of this process that a path names, also by links; None for other paths."""
+    """Return the descriptor of this process that a path names, also by links; None if none."""
     if os.name != "posix":
         return None
     for _ in range(_MOST_LINKS):
@@ -51,22 +51,25 @@ def descriptor_of(name: str) -> int | None:
 
 
 def as_input(name: str) -> str:
-    """A path, or ``-`` where it is standard input by another name."""
+    """Return the name of an input: ``-`` for every name of standard input."""
     return PIPE if descriptor_of(name) == 0 else name
 
 
 def as_output(name: str) -> str:
-    """A path, or ``-`` where it is standard output by another name."""
+    """Return the name of an output: ``-`` for every name of standard output."""
     return PIPE if descriptor_of(name) == 1 else name
 
 
 def has_no_name(name: str) -> bool:
-    """Whether an input is standard input or an open descriptor, after which no output is named."""
+    """Return whether an input is standard input or an open descriptor.
+
+    Those have no name after which an output could be named.
+    """
     return name == PIPE or descriptor_of(name) is not None
 
 
 def is_special(name: str | os.PathLike[str]) -> bool:
-    """Whether there is something of that name which is neither file nor directory."""
+    """Return whether a name is that of something that is neither file nor directory."""
     if has_no_name(os.fspath(name)):
         return True
     try:
@@ -77,16 +80,16 @@ def is_special(name: str | os.PathLike[str]) -> bool:
 
 
 def standard_input() -> BinaryIO:
-    """The bytes of standard input; NeucodecError where it is closed."""
+    """Return standard input as a binary file. Raises NeucodecError where it is closed."""
     if sys.stdin is None:
         raise NeucodecError("standard input: closed; pipe something in, or name a file")
     return _to_read(cast(BinaryIO, sys.stdin.buffer))
 
 
 def standard_output() -> BinaryIO:
-    """Standard output as a pipe: every write gets out at once, and none goes back.
+    """Return standard output as a pipe: every write goes out at once, and it cannot seek.
 
-    What stands before our output, where it is a file, is not ours.
+    Where it is a file, others may have written what stands before our output.
     """
     sys.stdout.flush()
     return cast(BinaryIO, PipeWriter(cast(BinaryIO, sys.stdout.buffer)))
@@ -94,7 +97,7 @@ def standard_output() -> BinaryIO:
 
 @contextmanager
 def open_to_read(name: str) -> Iterator[BinaryIO]:
-    """Read standard input, a descriptor, a named pipe or a device. Raises OSError."""
+    """Open standard input, a descriptor, a named pipe or a device to read. Raises OSError."""
     if name == PIPE:
         yield standard_input()
         return
@@ -104,7 +107,7 @@ def open_to_read(name: str) -> Iterator[BinaryIO]:
 
 @contextmanager
 def open_to_write(name: str) -> Iterator[BinaryIO]:
-    """Write to standard output, a descriptor, a named pipe or a device. Raises OSError."""
+    """Open standard output, a descriptor, a named pipe or a device to write. Raises OSError."""
     if name == PIPE:
         yield standard_output()
         return
@@ -113,54 +116,54 @@ def open_to_write(name: str) -> Iterator[BinaryIO]:
 
 
 class PipeReader(io.RawIOBase):
-    """What comes through a pipe; signals end the waiting for it."""
+    """Reads from a pipe; signals end the waiting for its writer."""
 
     def __init__(self, raw: BinaryIO) -> None:
         self._raw = raw
 
     def readable(self) -> bool:
-        """Always."""
+        """Return True."""
         return True
 
     def readinto(self, buffer: WriteableBuffer) -> int:
-        """Read what has come in, up to so many bytes."""
+        """Read the bytes that have come in, as many as `buffer` holds; return their number."""
         with interruptible():
             return cast(int, self._raw.readinto(buffer))  # type: ignore[attr-defined]
 
     def fileno(self) -> int:
-        """Number of the descriptor."""
+        """Return the number of the descriptor."""
         return self._raw.fileno()
 
 
 class PipeWriter(io.RawIOBase):
-    """What goes out through a pipe, at once and whole; signals end the waiting for its reader."""
+    """Writes to a pipe, at once and completely; signals end the waiting for its reader."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._raw = cast(BinaryIO, getattr(file, "raw", file))
 
     def writable(self) -> bool:
-        """Always."""
+        """Return True."""
         return True
 
     def write(self, data: ReadableBuffer) -> int:
-        """Write all of it."""
+        """Write all of the data and return its length."""
         count = memoryview(data).nbytes
-        left = memoryview(data).cast("B") if count else memoryview(b"")
-        while left:
+        unwritten = memoryview(data).cast("B") if count else memoryview(b"")
+        while unwritten:
             with interruptible():
-                written = self._raw.write(left)
+                written = self._raw.write(unwritten)
             if written is None:
                 raise BlockingIOError("the output is in non-blocking mode and takes no data")
-            left = left[written:]
+            unwritten = unwritten[written:]
         return count
 
     def isatty(self) -> bool:
-        """Whether a person reads it."""
+        """Return whether the pipe leads to a terminal."""
         return self._raw.isatty()
 
 
 def _to_read(file: BinaryIO) -> BinaryIO:
-    """The file itself, or where it cannot be sought a reader that signals interrupt."""
+    """Return the file itself if it can seek, else a reader that signals interrupt."""
     if is_seekable(file):
         return file
     raw = cast(BinaryIO, getattr(file, "raw", file))
@@ -169,6 +172,7 @@ def _to_read(file: BinaryIO) -> BinaryIO:
 
 @contextmanager
 def _opened(name: str, flags: int, mode: str) -> Iterator[BinaryIO]:
+    """Open a name without a buffer, or use a copy of the descriptor that it names."""
     descriptor = descriptor_of(name)
     if descriptor is None:
         with interruptible():
@@ -183,4 +187,5 @@ def _opened(name: str, flags: int, mode: str) -> Iterator[BinaryIO]:
 
 
 def _us() -> tuple[str, str]:
+    """Return the names of this process below /proc."""
     return "self", str(os.getpid())

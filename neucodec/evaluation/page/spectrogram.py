@@ -44,7 +44,7 @@ def plot_spectrograms(
         axis.set(title=title.replace("$", r"\$"), ylabel="kHz")
     axes[-1].set_xlabel("s")
     figure.colorbar(image, ax=axes, label="dB")
-    with output_file(path, force=force, sources=sources) as file:
+    with output_file(path, overwrite=force, sources=sources) as file:
         figure.savefig(file, format="png", dpi=100)
 
 
