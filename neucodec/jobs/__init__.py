@@ -1,1 +1,1 @@
-"""Many files: finding, naming, running, reporting; in one process, several, or a cluster."""
+"""Many files: find them, name outputs, run the jobs in processes or on a cluster, report."""

@@ -1,9 +1,9 @@
 """Jobs on the machines of a Dask cluster.
 
-Its workers have this package, and see the files under the same names as this machine does: a shared
-file system, or URLs. Dask does again what a worker that dies had begun or not yet handed over. The
-scheduler keeps in mind which jobs of a run have been begun, so that an output that is there is
-taken for that of a worker which died only where there may have been one.
+Its workers have this package installed, and see files under the same names as this machine does:
+on a shared file system, or by URLs. When a worker dies, Dask gives the jobs that it had begun, or
+whose results it had not yet handed over, to others. The scheduler keeps which jobs of a run have
+been begun: only for those may an output that exists be the work of a worker that died.
 """
 
 from __future__ import annotations
@@ -38,40 +38,47 @@ if TYPE_CHECKING:
     from distributed import Client, Future
 
 _PATIENCE = 60.0
-"""Seconds within which a scheduler answers."""
+"""Seconds within which a scheduler has to answer."""
 _WORKER_PATIENCE = 300.0
-"""Seconds within which it has its first worker: machines take a while to start."""
+"""Seconds within which a scheduler has to have a worker: machines take a while to start."""
 _LOST_SECONDS = 60.0
-"""So long a result that is ready may take to arrive. One that takes longer was lost with its
-worker, and Dask has missed that."""
+"""Seconds that a result which is ready may take to arrive. One that takes longer was lost with its
+worker, and Dask has not noticed."""
 _LOOK_SECONDS = 0.02
-"""How often it is looked whether a job has ended."""
+"""Seconds between two looks at whether a job has ended."""
 _AHEAD = 2
-"""Jobs that every thread of a worker has before it, so that none waits for this machine."""
+"""Jobs that each thread of a worker is given ahead, so that it need not wait for this machine."""
 
 
 @dataclass(frozen=True)
 class _Answer:
-    """What a worker hands over."""
+    """The outcome of a job, as a worker hands it over."""
 
     result: Result
     lines: tuple[str, ...] = ()
-    no_use: str | None = None
-    """Why no other job would fare better."""
+    """Lines for the console of the machine that gave the job."""
+    abort_reason: str | None = None
+    """Why the run is to end: no other job would fare better. None where it goes on."""
 
 
 class Cluster:
     """The runner that gives jobs to the workers of a Dask scheduler."""
 
     def __init__(self, address: str, refuse: Callable[[Job], None]) -> None:
-        """``refuse`` raises where a job cannot be begun because its output is there. That is looked
-        at here, since a worker may meet what a dead one has made for this very run."""
+        """Run jobs at the scheduler's address.
+
+        ``refuse`` raises NeucodecError where a job may not be begun because its output exists. This
+        machine asks it, not the workers: a worker may find what one that died made in this run.
+        """
         self._address, self._refuse = address, refuse
 
     def __call__(
         self, jobs: Iterable[Job], work: Work, console: Console, total: int
     ) -> Iterator[tuple[Job, Result]]:
-        """Do the jobs; results as they come. Raises ClickException where there is no cluster."""
+        """Do the jobs and give their results as they come, in any order.
+
+        Raises ClickException where there is no cluster, or no job can be done.
+        """
         recipe, waiting = pickle.dumps((work, console.verbosity)), iter(jobs)
         run, begun = secrets.token_hex(8), 0
         under_way: dict[Future, tuple[Job, str]] = {}
@@ -79,8 +86,8 @@ class Cluster:
             ended = distributed.as_completed(loop=client.loop)
 
             def begin(job: Job, mark: str) -> None:
-                # Each is a task of its own, also where one like it was done before.
-                future = client.submit(_do, recipe, _as_seen_from_afar(job), mark, pure=False)
+                # Not pure: a job like one that was done before is to be done, too.
+                future = client.submit(_do, recipe, _with_absolute_names(job), mark, pure=False)
                 under_way[future] = job, mark
                 ended.add(future)
 
@@ -113,8 +120,8 @@ class Cluster:
                     begin(job, mark)
                     continue
                 distributed.Event(mark, client).clear()
-                if answer.no_use is not None:
-                    raise click.ClickException(answer.no_use)
+                if answer.abort_reason is not None:
+                    raise click.ClickException(answer.abort_reason)
                 for line in answer.lines:
                     console.say(line)
                 progress.audio(answer.result.audio_seconds or 0.0)
@@ -123,7 +130,7 @@ class Cluster:
 
 
 def _connected(address: str, console: Console) -> Client:
-    """A client of the scheduler, which has a worker at least."""
+    """Return a client of the scheduler once it has a worker. Raises ClickException."""
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     try:
         with interruptible():
@@ -145,8 +152,11 @@ def _connected(address: str, console: Console) -> Client:
     return client
 
 
-def _as_seen_from_afar(job: Job) -> Job:
-    """The job with names that do not depend on the directory one is in."""
+def _with_absolute_names(job: Job) -> Job:
+    """Return the job with names that do not depend on the current directory.
+
+    Raises ClickException for pipes and devices, which no other machine can reach.
+    """
     for name in (job.source, job.target):
         if is_special(name):
             raise click.ClickException(
@@ -161,25 +171,26 @@ def _as_seen_from_afar(job: Job) -> Job:
 
 
 def _answer(future: Future, job: Job) -> _Answer | None:
-    """What a worker handed over, or what is to be said where none could; None for a lost result."""
+    """Return what a worker handed over, or why none could; None where the result is lost."""
     try:
         answer: _Answer = future.result(_LOST_SECONDS)
     except distributed.KilledWorker as error:
         return _failed(job, f"{error.allowed_failures + 1} workers died over it: out of memory?")
     except (ImportError, AttributeError, pickle.UnpicklingError) as error:
         reason = f"the workers lack this version of neucodec: {error}"
-        return _Answer(Result(Outcome.FAILED), no_use=reason)
+        return _Answer(Result(Outcome.FAILED), abort_reason=reason)
     except Exception as error:
         late = isinstance(error, (TimeoutError, asyncio.TimeoutError))
         if late and future.status != "error":
             return None
         if future.status in ("cancelled", "lost"):
-            return _Answer(Result(Outcome.FAILED), no_use="the scheduler has gone")
+            return _Answer(Result(Outcome.FAILED), abort_reason="the scheduler has gone")
         return _failed(job, f"{type(error).__name__} on a worker: {error}")
     return answer
 
 
 def _failed(job: Job, reason: str) -> _Answer:
+    """Return the answer that a worker would give if the job had failed there."""
     lines: list[str] = []
     Relay(REPORTS, lambda line: lines.append(str(line))).fail(job.source, reason)
     return _Answer(Result(Outcome.FAILED, error=reason), tuple(lines))
@@ -187,13 +198,15 @@ def _failed(job: Job, reason: str) -> _Answer:
 
 _lock = Lock()
 _held: tuple[bytes, Work, int] | None = None
-"""What this worker was last asked to do, with the models that it has loaded for that."""
+"""The work that this worker process was last given, pickled and unpickled, and its verbosity. It is
+kept between jobs with the models that it has loaded."""
 
 
 def _do(recipe: bytes, job: Job, mark: str) -> _Answer:
-    """Do one job, on a worker. As many are done at once as the worker has threads.
+    """Do one job, on a worker; each of its threads does one at a time.
 
-    ``mark`` is what the scheduler knows the job by once a worker has begun it.
+    ``recipe`` is the pickled work and verbosity. ``mark`` is the name of the event by which the
+    scheduler keeps that a worker has begun the job.
     """
     begun = distributed.Event(mark)
     job = replace(job, is_retry=begun.is_set())
@@ -209,11 +222,12 @@ def _do(recipe: bytes, job: Job, mark: str) -> _Answer:
         result = attempt(job, work, Relay(verbosity, keep))
     except click.ClickException as error:
         result = Result(Outcome.FAILED)
-        return _Answer(result, tuple(lines), no_use=error.format_message())
+        return _Answer(result, tuple(lines), abort_reason=error.format_message())
     return _Answer(result, tuple(lines))
 
 
 def _unpacked(recipe: bytes) -> tuple[Work, int]:
+    """Return the work and the verbosity of a recipe, the same objects as for the job before."""
     global _held
     with _lock:
         if _held is None or _held[0] != recipe:

@@ -1,4 +1,4 @@
-"""Which files the inputs of a command stand for."""
+"""The files that the inputs of a command stand for: files, directories and URLs."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from neucodec.errors import NeucodecError
 from neucodec.files import remote, remote_folders, urls
 from neucodec.files.paths import file_name, is_folder, is_special, join
 from neucodec.files.pipes import as_input
+from neucodec.files.remote_folders import Listing
 from neucodec.files.urls import is_remote
 from neucodec.safety.inside import place_inside
 from neucodec.terminal.console import Console, explain
@@ -24,22 +25,25 @@ from .input_kinds import Kind
 
 @dataclass(frozen=True)
 class Selection:
-    """What of a directory is taken. Patterns are matched with a file's or directory's name and
-    with its place below the directory that was given."""
+    """Which files of a directory are taken.
+
+    Patterns are matched with the name of a file or directory, and with its place below the
+    directory that was given.
+    """
 
     include: Sequence[str] = ()
-    """Files match one of these, if there are any."""
+    """Patterns of the files to take; all are taken if there are none."""
     exclude: Sequence[str] = ()
-    """Files and directories match none of these."""
+    """Patterns of files and directories to leave out."""
     follow_links: bool = False
-    """Go into directories that are symbolic links; each directory once."""
+    """Whether directories that are symbolic links are searched; each directory is searched once."""
 
     def takes_file(self, place: PurePath) -> bool:
-        """Whether a file's name lets it in."""
+        """Return whether a file is taken, by its place."""
         return not self._left_out(place) and (not self.include or _matches(place, self.include))
 
     def takes_folder(self, place: PurePath) -> bool:
-        """Whether a directory is searched."""
+        """Return whether a directory is searched, by its place."""
         return not self._left_out(place)
 
     def _left_out(self, place: PurePath) -> bool:
@@ -47,37 +51,37 @@ class Selection:
 
 
 ALL = Selection()
-_Listing = tuple[PurePath, list[str], list[str]]
-"""A directory's place below the one that was given, its directories, its files."""
+"""The selection that takes all files but hidden ones."""
 
 
 @dataclass
 class Search:
-    """The files that inputs stand for."""
+    """The outcome of a search: the files that inputs stand for, and what was passed over."""
 
     files: list[tuple[str, PurePath]] = field(default_factory=list)
-    """Each with its place below the directory that was given, or just its name."""
+    """Each file with its place below the directory that was given; its name if none was."""
     failures: list[tuple[str, str]] = field(default_factory=list)
-    """Inputs that stand for nothing, and why."""
+    """Inputs that stand for no file, each with the reason."""
     unreadable: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """How many files were passed over, by the input and their unreadable suffix."""
+    """Number of files that cannot be read, by the input and their suffix."""
     special: Counter[str] = field(default_factory=Counter)
-    """How many pipes, devices and sockets were passed over, by the input."""
+    """Number of pipes, devices and sockets that were passed over, by the input."""
     links: Counter[str] = field(default_factory=Counter)
-    """How many links to directories were not followed, by the input."""
+    """Number of links to directories that were not followed, by the input."""
 
 
 def find_files(inputs: Iterable[str], kind: Kind, selection: Selection = ALL) -> Search:
-    """Files as they are given, directories as the files of the kind below them, in order.
+    """Find the files: those that are given, and those of a kind below directories that are given.
 
-    Hidden files and directories below a given one are left out, and so is what is no file: whoever
-    opens a named pipe waits until somebody writes to it. One that is given by its name is taken.
+    They come in the order of the inputs, below a directory sorted by name. Below a directory hidden
+    files and directories are left out, and so are pipes and devices: opening a named pipe would
+    wait until somebody writes to it. A pipe that is given by its own name is taken.
     """
     search = Search()
     for name in map(as_input, inputs):
         if not name:
             search.failures.append(("''", "this is no name; give a file, a directory or '-'"))
-        elif is_remote(name) and (reason := _no_use_of(name)):
+        elif is_remote(name) and (reason := _unusable_reason(name)):
             search.failures.append((name, reason))
         elif name == PIPE or not is_folder(name):
             search.files.append((name, file_name(name)))
@@ -86,19 +90,20 @@ def find_files(inputs: Iterable[str], kind: Kind, selection: Selection = ALL) ->
     return search
 
 
-def _no_use_of(url: str) -> str:
-    """Why a URL cannot be an input; empty where it can, as far as can be told without asking."""
+def _unusable_reason(url: str) -> str:
+    """Return why a URL cannot be an input; an empty text where it can. No server is asked."""
     try:
         remote.check(url)
     except NeucodecError as error:
         return explain(error, url)
-    # Outputs are called as inputs are.
+    # Outputs are named after inputs, so an input needs a name that is safe to write.
     if url.endswith("/") or place_inside(urls.file_name(url)):
         return ""
     return "this URL names no file; a directory's ends with '/'"
 
 
 def _take_folder(name: str, kind: Kind, selection: Selection, search: Search) -> None:
+    """Add the files of a kind below a directory to the search."""
     before = len(search.files), len(search.failures)
     for place in _walk(name, search, selection):
         suffix = place.suffix.lower()
@@ -113,12 +118,13 @@ def _take_folder(name: str, kind: Kind, selection: Selection, search: Search) ->
 
 
 def _below(folder: str, place: PurePath) -> str:
+    """Return the name of the file at a place; ``./-`` where that would mean standard input."""
     path = join(folder, place)
-    return path if path != PIPE else f".{os.sep}{path}"  # a file that has this name
+    return path if path != PIPE else f".{os.sep}{path}"
 
 
 def _walk(folder: str, search: Search, selection: Selection) -> Iterator[PurePath]:
-    """Places of the files below ``folder``, sorted."""
+    """Give the places of the selected files below a directory, sorted by name in each."""
     for place, folders, names in (_walk_elsewhere if is_remote(folder) else _walk_here)(
         folder, search, selection
     ):
@@ -127,15 +133,16 @@ def _walk(folder: str, search: Search, selection: Selection) -> Iterator[PurePat
         yield from (place / n for n in sorted(names) if selection.takes_file(place / n))
 
 
-def _walk_elsewhere(folder: str, search: Search, selection: Selection) -> Iterator[_Listing]:
+def _walk_elsewhere(folder: str, search: Search, selection: Selection) -> Iterator[Listing]:
+    """Walk a directory at a URL. What cannot be listed becomes a failure of the search."""
     try:
         yield from remote_folders.walk(folder)
     except (NeucodecError, OSError) as error:
         search.failures.append((folder, explain(error, folder)))
 
 
-def _walk_here(folder: str, search: Search, selection: Selection) -> Iterator[_Listing]:
-    """As os.walk, with places below the directory."""
+def _walk_here(folder: str, search: Search, selection: Selection) -> Iterator[Listing]:
+    """Walk a directory of this machine; the same as `_walk_elsewhere` for URLs."""
 
     def failed(error: OSError) -> None:
         search.failures.append((str(error.filename), error.strerror or str(error)))
@@ -153,7 +160,7 @@ def _walk_here(folder: str, search: Search, selection: Selection) -> Iterator[_L
 
 
 def _is_new(folder: str, seen: set[tuple[int, int]]) -> bool:
-    """Whether a directory was not met before, by a link or otherwise."""
+    """Return whether a directory was not met before, by a link or otherwise; remember it."""
     status = Path(folder).stat()
     identity = (status.st_dev, status.st_ino)
     if identity in seen:
@@ -163,6 +170,7 @@ def _is_new(folder: str, seen: set[tuple[int, int]]) -> bool:
 
 
 def _matches(place: PurePath, patterns: Iterable[str]) -> bool:
+    """Return whether a name or a place matches one of the patterns."""
     return any(
         fnmatch(place.name, pattern) or fnmatch(place.as_posix(), pattern.rstrip("/"))
         for pattern in patterns
@@ -172,7 +180,7 @@ def _matches(place: PurePath, patterns: Iterable[str]) -> bool:
 def find_inputs(
     inputs: Sequence[str], kind: Kind, console: Console, selection: Selection = ALL
 ) -> Search:
-    """What inputs stand for, and a warning of what was passed over because it is no file."""
+    """Find the files, and warn of pipes and devices that were passed over."""
     search = find_files(inputs, kind, selection)
     for name, count in sorted(search.special.items()):
         those = "that is a pipe or device" if count == 1 else "that are pipes or devices"

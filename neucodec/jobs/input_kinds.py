@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Kind:
-    """The files that a command reads."""
+    """A kind of files that a command reads."""
 
     name: str
-    """In the plural: ``audio files``."""
+    """The name for messages, in the plural: ``audio files``."""
     suffixes: frozenset[str]
-    """Lower case. Directories are searched for them, and outputs drop them from their names."""
+    """Suffixes in lower case: directories are searched for them, and names of outputs drop them."""
     unreadable: frozenset[str] = frozenset()
-    """Suffixes of files whose absence from the outputs would surprise."""
+    """Suffixes of files that cannot be read, which users are told of when a directory has them."""
 
 
 AUDIO = Kind(

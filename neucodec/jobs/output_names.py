@@ -1,4 +1,4 @@
-"""Where the outputs of a batch go."""
+"""Names for the outputs of many jobs."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from .job import Job
 
 
 def is_folder(output: str) -> bool:
-    """Whether an output means a directory: there is one, or the name ends like one."""
+    """Return whether an output is a directory: it exists as one, or its name ends with a slash."""
     return as_output(output) != PIPE and (output.endswith(("/", os.sep)) or paths.is_folder(output))
 
 
 def names_file(inputs: Sequence[str], output: str) -> bool:
-    """Whether an output is to be one file: that of one input which is no directory."""
+    """Return whether an output names one file: there is one input, and neither is a directory."""
     return len(inputs) == 1 and not paths.is_folder(inputs[0]) and not is_folder(output)
 
 
@@ -34,11 +34,12 @@ def plan_jobs(
     suffix: str,
     drop: frozenset[str],
 ) -> list[Job]:
-    """Give every file its output.
+    """Return a job for every file, with the name of its output.
 
-    Without ``output`` that is the same name with ``suffix``, beside the input; with a directory,
-    the same place below that; a single input may go to any file. An input's suffix is
-    replaced if it is one of ``drop``, else kept.
+    ``files`` are pairs of a file and its place below the directory that was given. Without
+    ``output`` a file's output stands beside it; with a directory it has the same place below that;
+    with one input that is a file, ``output`` is the output's own name. An output has its input's
+    name with ``suffix`` at the end; the input's own suffix goes if it is one of ``drop``.
 
     Raises NeucodecError where two inputs would go to one output, or an output is an input.
     """
@@ -75,11 +76,15 @@ def plan_jobs(
 
 
 def _kind_of(source: str) -> str:
+    """Say for a message what an input without a name is."""
     return "standard input" if source == PIPE else "a pipe without a name of its own"
 
 
 def _checked(jobs: list[Job]) -> list[Job]:
-    """The jobs without those given twice; outputs must not meet each other nor an input."""
+    """Return the jobs without those that were given twice.
+
+    Raises NeucodecError where two outputs are the same file, or an output is an input.
+    """
     identity = lru_cache(None)(_identity)
     sources = {identity(job.source): job.source for job in jobs}
     taken: dict[str, Job] = {}
@@ -104,6 +109,9 @@ def _checked(jobs: list[Job]) -> list[Job]:
 
 
 def _identity(name: str) -> str:
-    """The same text for the same file, letter case aside where file systems leave it aside."""
+    """Return a text that is the same for the same file.
+
+    The case of letters does not count on macOS, whose file systems ignore it.
+    """
     found = name if name == PIPE else paths.identity(name)
     return found.casefold() if sys.platform == "darwin" else found

@@ -1,7 +1,7 @@
 """Jobs in several processes at once.
 
-Every process has a pipe of its own to this one, and holds one job at a time. So one that is killed
-(for want of memory, say) costs what it was doing and nothing else, and that is tried once more.
+Every process has a pipe of its own to this one, and one job at a time. If one is killed (where
+memory runs out, say), only the job that it was doing is lost, and that job is tried once more.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from .result import Outcome, Result
 from .runner import Work, attempt
 
 _PATIENCE = 10.0
-"""Seconds that processes which were told to end get for that."""
+"""Seconds within which processes have to end after they were told to."""
 _SPAWN = multiprocessing.get_context("spawn")
-"""Forked processes would have the locks of this one's threads without the threads."""
+"""How processes are started. Forked ones would hold locks of threads that they do not have."""
 _TERMINATING = [getattr(signal, n) for n in ("SIGTERM", "SIGHUP") if hasattr(signal, n)]
 
 
 @dataclass(frozen=True)
-class _NoUse:
-    """What a process says where no job would fare better."""
+class _Abort:
+    """The message of a process that the run is to end, since no other job would fare better."""
 
     reason: str
 
@@ -49,9 +49,9 @@ class Pool:
     def __call__(
         self, jobs: Iterable[Job], work: Work, console: Console, total: int
     ) -> Iterator[tuple[Job, Result]]:
-        """Do the jobs, as many at once as there are processes; results as they come.
+        """Do the jobs in several processes at once, and give their results as they come.
 
-        Raises ClickException where no other job would fare better.
+        Raises ClickException where no other job would fare better, as where a model is missing.
         """
         count = max(1, min(self._processes, total))
         recipe = pickle.dumps((work, console.verbosity, max(1, available_threads() // count)))
@@ -74,7 +74,7 @@ class Pool:
                             console.say(message)
                         elif isinstance(message, float):
                             progress.audio(message)
-                        elif isinstance(message, _NoUse):
+                        elif isinstance(message, _Abort):
                             raise click.ClickException(message.reason)
                         elif message is None and not member.job.is_retry:
                             del busy[connection]
@@ -94,33 +94,37 @@ class Pool:
 
 
 class _Member:
-    """One process, and the job that it has."""
+    """One process of the pool, and the job that it was given."""
 
     job: Job
 
     def __init__(self, recipe: bytes) -> None:
         self.connection, theirs = _SPAWN.Pipe()
         self.process = _SPAWN.Process(target=_serve, args=(theirs, recipe), daemon=True)
-        with _interrupts_held_back():  # it inherits that: Ctrl-C is this process's business
+        with _interrupts_held_back():  # the new process inherits it: Ctrl-C is for this one
             self.process.start()
         theirs.close()
 
     def give(self, job: Job) -> None:
-        """Have it do a job."""
+        """Give the process a job."""
         self.job = job
-        with suppress(OSError):  # where it has ended, receive() says so
+        with suppress(OSError):  # if the process has ended, receive() says so
             self.connection.send(job)
 
-    def receive(self) -> str | float | Result | _NoUse | None:
-        """A line for the console, seconds of audio done, a result; None if it has ended."""
+    def receive(self) -> str | float | Result | _Abort | None:
+        """Wait for a message: a line for the console, seconds of audio done, a result, or the end.
+
+        Returns None where the process has ended without a result.
+        """
         try:
-            return cast("str | float | Result | _NoUse", self.connection.recv())
+            return cast("str | float | Result | _Abort", self.connection.recv())
         except (EOFError, OSError):
             self.process.join()
             return None
 
 
 def _lost(member: _Member, console: Console) -> Result:
+    """Report a job that two processes have died over; return its result."""
     code = member.process.exitcode
     reason = (
         f"two processes ended over it, the last one with {_ending(code)}: "
@@ -131,15 +135,16 @@ def _lost(member: _Member, console: Console) -> Result:
 
 
 def _ending(code: int | None) -> str:
+    """Name the way in which a process ended, by its exit code."""
     if code is not None and code < 0:
         return f"signal {-code}"
     return f"status {code}"
 
 
 def _end(idle: list[_Member], busy: list[_Member]) -> None:
-    """End the processes; what they are writing goes."""
+    """End the processes, and remove what they have not written to its end."""
     for member in idle:
-        member.connection.close()  # which they take for the end
+        member.connection.close()  # an idle process takes that for the end
     for member in busy:
         member.process.terminate()
     for member in [*idle, *busy]:
@@ -152,6 +157,7 @@ def _end(idle: list[_Member], busy: list[_Member]) -> None:
 
 @contextmanager
 def _interrupts_held_back() -> Iterator[None]:
+    """Block SIGINT in this thread meanwhile, and in processes that are started meanwhile."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -163,7 +169,7 @@ def _interrupts_held_back() -> Iterator[None]:
 
 
 def _serve(connection: Connection, recipe: bytes) -> None:
-    """What a process of the pool does: jobs, until there are no more or it is told to end."""
+    """Do jobs in a process of the pool, until there are no more or it is told to end."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for number in _TERMINATING:
         signal.signal(number, note)
@@ -173,6 +179,10 @@ def _serve(connection: Connection, recipe: bytes) -> None:
 
 
 def _do_jobs(connection: Connection, recipe: bytes) -> None:
+    """Do the jobs that come, and send back lines, seconds of audio done, and results.
+
+    ``recipe`` is the pickled work, verbosity and number of threads. Ends by EOFError.
+    """
     work, verbosity, threads = pickle.loads(recipe)
     limit_threads(threads)
 
@@ -185,9 +195,9 @@ def _do_jobs(connection: Connection, recipe: bytes) -> None:
         with interruptible():
             job = connection.recv()
         try:
-            result: Result | _NoUse = attempt(job, work, console)
+            result: Result | _Abort = attempt(job, work, console)
         except click.ClickException as error:
-            result = _NoUse(error.format_message())
+            result = _Abort(error.format_message())
         except BrokenPipeError as error:
             console.fail(job.source, error)
             result = Result(Outcome.FAILED, error="its reader has gone")

@@ -1,4 +1,4 @@
-"""A line of JSON for every file of a batch."""
+"""Reports of many jobs: a line of JSON for every file."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from .result import Result
 
 
 class ReportWriter:
-    """Appends to a file, each line as soon as its job has ended."""
+    """Appends lines to a file, each as soon as its job has ended."""
 
     def __init__(self, file: BinaryIO | None) -> None:
         self._file = file
         self.error: OSError | None = None
-        """Why lines are missing, if some are; the jobs do not fail for want of them."""
+        """Why lines are missing; None if none are. Jobs do not fail because lines are missing."""
 
     def write(self, source: str, target: str | None, result: Result) -> None:
-        """Add the line of one job.
+        """Write the line of one job; ``target`` is None where it has none.
 
-        Names are as Python's file names are, so that ``os.fsencode`` gives their bytes.
+        File names are written as Python has them, so that ``os.fsencode`` gives their bytes.
         """
         if self._file is None or self.error is not None:
             return
@@ -49,14 +49,15 @@ class ReportWriter:
 
 
 NO_REPORT = ReportWriter(None)
+"""A report that writes nothing."""
 
 
 @contextmanager
 def open_report(path: str | None) -> Iterator[ReportWriter]:
-    """A report that goes on at the end of the file of that name, if there is one; ``-`` is
-    standard output.
+    """Open a report that is appended to a file, which need not exist yet.
 
-    Raises NeucodecError where it cannot be opened, or in the end if some of it was not written.
+    ``-`` is standard output, and with None nothing is written. Raises NeucodecError where the file
+    cannot be opened, or on the way out if lines could not be written.
     """
     if path is None:
         yield NO_REPORT
@@ -82,7 +83,7 @@ def _cannot_write(path: str, error: OSError) -> NeucodecError:
 
 
 def _end_torn_line(file: BinaryIO) -> None:
-    """After a run that was killed in the middle of a line."""
+    """End the file's last line, which a run that was killed may have left unfinished."""
     if file.seekable() and file.seek(0, os.SEEK_END):
         file.seek(-1, os.SEEK_END)
         if file.read(1) != b"\n":

@@ -1,4 +1,4 @@
-"""How a job of a batch ended."""
+"""The results of jobs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import Enum
 
 
 class Outcome(Enum):
-    """How a job ended."""
+    """The ways in which a job can end. Reports write the values."""
 
     DONE = "done"
     SKIPPED = "skipped"
@@ -16,17 +16,18 @@ class Outcome(Enum):
 
 @dataclass(frozen=True)
 class Result:
-    """How a job ended, with the figures that there are."""
+    """The way in which a job ended, and the figures that are known of it."""
 
     outcome: Outcome
     input_bytes: int | None = None
     output_bytes: int | None = None
     audio_seconds: float | None = None
     kbps: float | None = None
-    """Of the .ncf, whichever side that is."""
+    """Bitrate of the .ncf, be it the input or the output."""
     seconds: float = 0.0
-    """That the job took."""
+    """Time that the job took."""
     error: str | None = None
+    """Why the job failed; None if it did not."""
 
 
 DONE, SKIPPED = Result(Outcome.DONE), Result(Outcome.SKIPPED)

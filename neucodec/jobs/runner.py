@@ -1,4 +1,4 @@
-"""Doing many jobs: going on after failures, counting, reporting."""
+"""Run many jobs: go on after failures, count outcomes, report them."""
 
 from __future__ import annotations
 
@@ -19,29 +19,35 @@ from .result import Outcome, Result
 
 
 class Work(Protocol):
-    """What is done to every file. Other processes get it pickled, and cluster workers call one
-    from several threads."""
+    """Does one job after the other.
+
+    Other processes get it pickled, and workers of a cluster call it from several threads.
+    """
 
     def __call__(self, job: Job, console: Console) -> Result:
-        """Do one job; any exception is a failure of this job alone.
+        """Do one job and return its result.
 
-        But BrokenPipeError and ClickException, which say that no other job would fare better.
+        An exception fails this job alone. BrokenPipeError and ClickException end the run: they say
+        that no other job would fare better.
         """
         ...
 
 
 class Runner(Protocol):
-    """A way to do jobs."""
+    """A way to run jobs: one after the other, in processes, or on a cluster."""
 
     def __call__(
         self, jobs: Iterable[Job], work: Work, console: Console, total: int
     ) -> Iterator[tuple[Job, Result]]:
-        """Do the jobs, taken one by one as there is room for them; results as they come."""
+        """Do the jobs, which are taken one by one as there is room; give results as they come.
+
+        `total` is the number of jobs, for the progress bar.
+        """
         ...
 
 
 def attempt(job: Job, work: Work, console: Console) -> Result:
-    """Do one job; a failure is said on the console, and is a result."""
+    """Do one job and return its result; a failure is told on the console and is a result, too."""
     began = time.perf_counter()
     try:
         result = work(job, console)
@@ -59,7 +65,7 @@ def attempt(job: Job, work: Work, console: Console) -> Result:
 def one_by_one(
     jobs: Iterable[Job], work: Work, console: Console, total: int
 ) -> Iterator[tuple[Job, Result]]:
-    """The runner that does one job after the other, here."""
+    """Run one job after the other in this process; a `Runner`."""
     for number, job in enumerate(jobs, 1):
         end_if_told()
         console.place = f"{number}/{total} " if total > 1 else ""
@@ -76,10 +82,10 @@ def run_jobs(
     fail_fast: bool = False,
     report: ReportWriter = NO_REPORT,
 ) -> bool:
-    """Do all jobs, failed ones notwithstanding; whether none failed.
+    """Run all jobs, going on after failures; return whether none failed.
 
-    ``failures`` are inputs that have failed before; with several files the console gets the
-    summing-up. With ``fail_fast`` no job is begun after the first failure.
+    ``failures`` are inputs that could not become jobs, and why. With several files the console gets
+    a line that counts the outcomes. With ``fail_fast`` no job is begun after the first failure.
     """
     counts = Counter(failed=len(failures))
     for name, reason in failures:
@@ -96,9 +102,9 @@ def run_jobs(
         counts[result.outcome.value] += 1
         report.write(job.source, job.target, result)
     total = len(jobs) + len(failures)
-    left = total - counts.total()
+    not_begun = total - counts.total()
     if total > 1:
         ended = [f"{counts[k.value]} {k.value}" for k in Outcome if counts[k.value]]
-        ended += [f"{left} not begun"] if left else []
+        ended += [f"{not_begun} not begun"] if not_begun else []
         console.report(f"{total} files: {', '.join(ended)}")
     return not counts["failed"]
