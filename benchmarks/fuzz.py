@@ -15,7 +15,6 @@ Failures are counted and their inputs kept.
 
 from __future__ import annotations
 
-import argparse
 import io
 import random
 import sys
@@ -29,6 +28,7 @@ from typing import TYPE_CHECKING
 
 import fuzz_mutations as mutations
 import numpy as np
+from fuzz_arguments import keep, read_arguments
 from fuzz_model import model_of
 
 from neucodec.coding.entropy_models import SHARED
@@ -436,17 +436,8 @@ TARGETS: dict[str, Callable[[], Case]] = {
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("target", choices=TARGETS)
-    parser.add_argument("--cases", type=int, default=10_000)
-    parser.add_argument("--first", type=int, default=0, help="number of the first case")
-    parser.add_argument("--only", type=int, help="one case, with the traceback of its failure")
-    parser.add_argument("--keep", type=Path, default=Path("fuzz-failures"))
-    args = parser.parse_args()
+    args, numbers = read_arguments(__doc__, TARGETS, cases=10_000)
     case = TARGETS[args.target]()
-    numbers = range(args.first, args.first + args.cases) if args.only is None else [args.only]
     outcomes: Counter[str] = Counter()
     slowest, began, said = (0.0, 0), time.monotonic(), time.monotonic()
     for done, number in enumerate(numbers, 1):
@@ -487,12 +478,6 @@ def limit_memory(more: int) -> None:
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     _, most = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + more, most))
-
-
-def keep(folder: Path, name: str, data: bytes) -> None:
-    """Write the input of a failure."""
-    folder.mkdir(exist_ok=True)
-    (folder / name).write_bytes(data)
 
 
 if __name__ == "__main__":

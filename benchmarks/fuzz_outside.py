@@ -15,7 +15,6 @@ with a traceback.
 
 from __future__ import annotations
 
-import argparse
 import faulthandler
 import random
 import resource
@@ -24,12 +23,11 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 
 import fuzz_checkpoints
 import fuzz_pickles
 import fuzz_servers
-from fuzz import keep
+from fuzz_arguments import keep, read_arguments
 
 from neucodec.terminal.console import explain, is_expected
 
@@ -48,17 +46,8 @@ or raises."""
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("target", choices=TARGETS)
-    parser.add_argument("--cases", type=int, default=1000)
-    parser.add_argument("--first", type=int, default=0, help="number of the first case")
-    parser.add_argument("--only", type=int, help="one case, with the traceback of its failure")
-    parser.add_argument("--keep", type=Path, default=Path("fuzz-failures"))
-    args = parser.parse_args()
+    args, numbers = read_arguments(__doc__, TARGETS, cases=1000)
     case = TARGETS[args.target]()
-    numbers = range(args.first, args.first + args.cases) if args.only is None else [args.only]
     outcomes: Counter[str] = Counter()
     slowest, began, said = (0.0, -1), time.monotonic(), time.monotonic()
     for done, number in enumerate(numbers, 1):
