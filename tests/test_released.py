@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import neucodec
-from neucodec.coding import entropy
+from neucodec.coding import entropy, payloads
 from neucodec.formats import Chunk
 
 FOLDER = Path(__file__).parent / "released"
@@ -37,13 +37,13 @@ class Once:
     """Unpacks the same payloads with the same model once: nothing else here takes as long."""
 
     def __init__(self) -> None:
-        self._decode = entropy._decode
+        self._decode = payloads._decode
         self._found: dict[tuple[object, ...], list[entropy.Codes | None]] = {}
 
     def __call__(
         self, chunks: Sequence[Chunk], streams: Sequence[int], model: entropy.EntropyModel
     ) -> list[entropy.Codes | None]:
-        """See `neucodec.coding.entropy._decode`."""
+        """See `neucodec.coding.payloads._decode`."""
         shapes = ((chunk.payload, chunk.codebooks, chunk.frames) for chunk in chunks)
         key = (model.name, model.fingerprint, *streams, *shapes)
         if key not in self._found:
@@ -57,7 +57,7 @@ ONCE = Once()
 @pytest.fixture(autouse=True)
 def unpacked_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let both tests of a file share its codes."""
-    monkeypatch.setattr(entropy, "_decode", ONCE)
+    monkeypatch.setattr(payloads, "_decode", ONCE)
 
 
 def test_there_is_one_of_each_version() -> None:
