@@ -314,8 +314,8 @@ def decode_cases() -> Case:
                 decoder = Decoder(NcfReader(io.BytesIO(data)), codec, options)
                 squeezed = decoder.header.entropy == EntropyCoder.LM
                 for second, block in enumerate(decoder.blocks()):
-                    ALLOWANCE.given += block.size / decoder.samplerate
-                    ALLOWANCE.squeezed += squeezed * len(block) / decoder.samplerate
+                    ALLOWANCE.given += block.size / decoder.sample_rate
+                    ALLOWANCE.squeezed += squeezed * len(block) / decoder.sample_rate
                     assert block.shape[1] == decoder.channels, "other channels"
                     assert np.isfinite(block).all(), "samples that are no numbers"
                     if second > 50 or ALLOWANCE.given > 300:

@@ -200,7 +200,7 @@ def _decode(
         raw, load_card, None if codec is None else codec.card, strict=strict
     )
     warn_of_damage(decoder, stacklevel=4)
-    return audio, decoder.samplerate
+    return audio, decoder.sample_rate
 
 
 def decode_opened(

@@ -161,7 +161,7 @@ def test_another_rate_or_one_channel_may_come_out() -> None:
     data = neucodec.encode(sound(2, 44100, 2), 44100, codebooks=2, **QUICK)
     changed = decoder(data, rate=16000, mono=True)
     audio = np.concatenate(list(changed.blocks()))
-    assert audio.shape == (32000, 1) and changed.samplerate == 16000 and changed.channels == 1
+    assert audio.shape == (32000, 1) and changed.sample_rate == 16000 and changed.channels == 1
 
 
 def test_a_file_cut_off_anywhere_gives_its_whole_chunks() -> None:

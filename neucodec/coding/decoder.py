@@ -23,7 +23,7 @@ from .chunk_decoder import ChunkDecoder, window_of
 from .chunks import Geometry, OverlapAdder
 from .entropy_models import SHARED, EntropyModels
 from .file_codec import codec_for
-from .integrity import damaged_spans, frames_to_come, surplus_of
+from .integrity import damaged_spans, samples_to_come, surplus_of
 from .options import DecodeOptions
 from .unpacking import unpack_chunks
 
@@ -32,7 +32,7 @@ MOST_SAMPLES = 2**22
 
 
 class Decoder:
-    """Decodes one file, once. ``samplerate``, ``channels`` and ``tags`` are those of what comes
+    """Decodes one file, once. ``sample_rate``, ``channels`` and ``tags`` are those of what comes
     out.
     """
 
@@ -54,7 +54,7 @@ class Decoder:
         self.codec = codec_for(header, codec, any_weights=o.any_weights)
         self._model = entropy_models.of(header, codec.card)
         self.geometry = Geometry.of(self.codec.card)
-        self.samplerate = o.rate or header.source_rate
+        self.sample_rate = o.rate or header.source_rate
         self.channels = 1 if o.mono else header.channels
         self.channel_mask = None if o.mono else header.channel_mask
         """The speakers of the channels, as in the header."""
@@ -72,8 +72,8 @@ class Decoder:
         self._last = None if o.end is None else self._position(o.end)
         if reader.seekable:
             reader.locate()  # finds the end, so that lengths are known from here on
-        if self.frames == 0 and o.start:
-            length = (self._total() or 0) / self.samplerate
+        if self.samples == 0 and o.start:
+            length = (self._total() or 0) / self.sample_rate
             raise NeucodecError(f"the start, {o.start:g} s, is past the end, {length:g} s")
 
     @property
@@ -86,19 +86,19 @@ class Decoder:
             raise NeucodecError(f"{seconds:g} s is before the start: give 0 or more")
         if not seconds <= MAX_SECONDS:
             raise NeucodecError(f"a time of {seconds:g} s: at most {MAX_SECONDS:g} s are possible")
-        return round(seconds * self.samplerate)
+        return round(seconds * self.sample_rate)
 
     def _total(self) -> int | None:
         """Return the samples of the whole file at the rate that comes out; None while not known."""
         source = self.reader.frames if self.reader.complete else self.header.frames
-        return None if source is None else -(-source * self.samplerate // self.header.source_rate)
+        return None if source is None else -(-source * self.sample_rate // self.header.source_rate)
 
     @property
-    def frames(self) -> int | None:
+    def samples(self) -> int | None:
         """Return how many samples per channel will come out; None while the file's end is not
         known.
         """
-        return frames_to_come(self.reader, self.samplerate, self.options.start, self.options.end)
+        return samples_to_come(self.reader, self.sample_rate, self.options.start, self.options.end)
 
     def _stop(self, total: int | None) -> int:
         """Return the sample to stop before, at the rate that comes out."""
@@ -114,8 +114,8 @@ class Decoder:
         the seconds of audio done since its last call.
         """
         g, rate = self.geometry, self.codec.card.sample_rate
-        first_block = BlockResampler.block_of(rate, self.samplerate, self._first)
-        resampler = BlockResampler(rate, self.samplerate, self.channels, first_block)
+        first_block = BlockResampler.block_of(rate, self.sample_rate, self._first)
+        resampler = BlockResampler(rate, self.sample_rate, self.channels, first_block)
         # Model-rate samples before this one are not needed. Where they begin, the first chunk must
         # have taken over from the one before.
         needed = resampler.first_input
@@ -142,9 +142,9 @@ class Decoder:
             yield from _in_parts(block)
             if self._last is not None and done >= self._last:
                 return
-        missing = (self.frames or 0) - (done - self._first)
+        missing = (self.samples or 0) - (done - self._first)
         while missing > 0:  # rounding of lengths, or chunks lost at the very end
-            count = min(missing, self.samplerate, MOST_SAMPLES // self.channels)
+            count = min(missing, self.sample_rate, MOST_SAMPLES // self.channels)
             yield np.zeros((count, self.channels), np.float32)
             missing -= count
         self.surplus = surplus_of(self.reader)
@@ -211,9 +211,9 @@ class Decoder:
         if self._last is None:
             return None
         margin = self.geometry.lead + BlockResampler.reach(
-            self.codec.card.sample_rate, self.samplerate
+            self.codec.card.sample_rate, self.sample_rate
         )
-        samples = -(-self._last * self.codec.card.sample_rate // self.samplerate)
+        samples = -(-self._last * self.codec.card.sample_rate // self.sample_rate)
         return (samples + margin) // self.geometry.stride
 
     def _at_end(self, count: int) -> None:

@@ -38,9 +38,9 @@ class EncodeReport:
     codec: str
     codebooks: float
     """Mean over chunks that are not silent."""
-    samplerate: int
+    sample_rate: int
     channels: int
-    frames: int
+    samples: int
     rate_mode: str
     asked_kbps: float
     """What was aimed at: nominal or average."""
@@ -49,17 +49,17 @@ class EncodeReport:
     @property
     def seconds(self) -> float:
         """Return the length of the audio."""
-        return self.frames / self.samplerate
+        return self.samples / self.sample_rate
 
     @property
     def kbps(self) -> float:
         """Return the real bitrate, from the file's size."""
-        return self.file_bytes * 8 / 1000 / self.seconds if self.frames else 0.0
+        return self.file_bytes * 8 / 1000 / self.seconds if self.samples else 0.0
 
     @property
     def ratio(self) -> float:
         """Return how many times smaller the file is than 16-bit PCM."""
-        return 2 * self.frames * self.channels / self.file_bytes
+        return 2 * self.samples * self.channels / self.file_bytes
 
 
 def choose_codebooks(codec: Codec, channels: int, options: EncodeOptions) -> int:
@@ -203,9 +203,9 @@ def encode(
     return EncodeReport(
         codec=card.name,
         codebooks=sum(used.elements()) / used.total() if used else goal.codebooks,
-        samplerate=source.sample_rate,
+        sample_rate=source.sample_rate,
         channels=channels,
-        frames=cutter.samples,
+        samples=cutter.samples,
         rate_mode="average" if goal.is_average else "nominal",
         asked_kbps=goal.bits_per_second / 1000,
         file_bytes=size,

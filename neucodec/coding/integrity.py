@@ -116,7 +116,7 @@ def damaged_spans(header: Header, indices: list[int], seconds: float) -> Spans:
     return spans
 
 
-def frames_of_whole_ncf(path: str) -> int | None:
+def samples_of_whole_ncf(path: str) -> int | None:
     """Return the samples per channel of the .ncf of that name; None where it is not complete, or
     damaged.
     """
@@ -130,7 +130,7 @@ def frames_of_whole_ncf(path: str) -> int | None:
 
 def is_whole_ncf(path: str) -> bool:
     """Tell whether there is an .ncf of that name, complete and undamaged."""
-    return frames_of_whole_ncf(path) is not None
+    return samples_of_whole_ncf(path) is not None
 
 
 def is_whole_audio(path: str, samplerate: int, channels: int, frames: int) -> bool:
@@ -152,7 +152,7 @@ def is_whole_audio(path: str, samplerate: int, channels: int, frames: int) -> bo
         return False
 
 
-def frames_to_come(
+def samples_to_come(
     reader: NcfReader, rate: int | None, start: float | None, end: float | None
 ) -> int | None:
     """Return the samples per channel that decoding gives; None where a file's end is not there."""

@@ -113,7 +113,7 @@ def _pair(
         if problems := problems_of(decoder):
             name = getattr(file, "name", None)
             console.warn(name if isinstance(name, str) else decoded, "; ".join(problems))
-        return audio, decoder.samplerate
+        return audio, decoder.sample_rate
 
     first, rate, _ = measured_clip(reference, decode, mono=mono)
     second, other, size = measured_clip(decoded, decode, mono=mono, silent=True)

@@ -80,13 +80,13 @@ class Decoding:
 
         codec, models = self._codec(reader.header, console), self.codecs.entropy_models(console)
         decoder = Decoder(reader, codec, self.options, models)
-        expected = None if decoder.frames is None else decoder.frames / decoder.samplerate
+        expected = None if decoder.samples is None else decoder.samples / decoder.sample_rate
         console.detail(_opened(job, reader.header.codec, decoder, expected))
         frames, began = 0, time.perf_counter()
         make_folder(job)
         form = OutputFormat(
-            decoder.samplerate, decoder.channels, self.container, self.subtype,
-            samples=decoder.frames, tags=decoder.tags, channel_mask=decoder.channel_mask,
+            decoder.sample_rate, decoder.channels, self.container, self.subtype,
+            samples=decoder.samples, tags=decoder.tags, channel_mask=decoder.channel_mask,
             clip=self.clip,
         )  # fmt: skip
         with (
@@ -103,12 +103,12 @@ class Decoding:
                 sink.write(block)
                 frames += len(block)
             unchanged()
-        seconds = frames / decoder.samplerate
+        seconds = frames / decoder.sample_rate
         speed = seconds / (time.perf_counter() - began)
         self._warn(job.source, decoder, sink, seconds, console)
         console.report(
             f"{shown(job.source)}: {format_time(seconds, 3)} to {target_name(job)}, "
-            f"{decoder.samplerate} Hz, {counted(decoder.channels, 'channel')}, "
+            f"{decoder.sample_rate} Hz, {counted(decoder.channels, 'channel')}, "
             f"{self.container} {self.subtype}, {speed:.0f} x real time"
         )
         size = size_of(job.source)
@@ -165,9 +165,9 @@ class Decoding:
     def _is_whole(self, job: Job, reader: NcfReader) -> bool:
         """Tell whether the output is what decoding would give, as far as its form tells."""
         from neucodec.audio import pcm, wav_writer
-        from neucodec.coding.integrity import frames_to_come, is_whole_audio
+        from neucodec.coding.integrity import is_whole_audio, samples_to_come
 
-        frames = frames_to_come(reader, self.options.rate, self.options.start, self.options.end)
+        frames = samples_to_come(reader, self.options.rate, self.options.start, self.options.end)
         if frames is None:
             return False
         channels = 1 if self.options.mono else reader.header.channels
@@ -183,6 +183,6 @@ def _opened(job: Job, codec: str, decoder: Decoder, seconds: float | None) -> st
     length = "length unknown" if seconds is None else format_time(seconds, 1)
     channels = counted(decoder.channels, "channel")
     return (
-        f"{shown(job.source)}: {codec}, {decoder.samplerate} Hz, {channels}, {length}, "
+        f"{shown(job.source)}: {codec}, {decoder.sample_rate} Hz, {channels}, {length}, "
         f"to {target_name(job)}"
     )

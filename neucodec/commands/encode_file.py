@@ -114,9 +114,9 @@ class Encoding:
         Sources at URLs are not looked at for that, nor what an attempt of this run has made.
         """
         from neucodec.audio.input import open_audio
-        from neucodec.coding.integrity import frames_of_whole_ncf
+        from neucodec.coding.integrity import samples_of_whole_ncf
 
-        frames = frames_of_whole_ncf(job.target)
+        frames = samples_of_whole_ncf(job.target)
         if frames is None:
             return False
         if not self.outputs.skip_existing or is_remote(job.source) or is_special(job.source):
@@ -177,7 +177,7 @@ def _opened(job: Job, audio: AudioSource, seconds: float | None) -> str:
 
 
 def _outcome(report: EncodeReport, took: float) -> str:
-    if not report.frames:
+    if not report.samples:
         return f"{report.codec}, empty: {report.file_bytes} bytes, no samples"
     smaller = f"{report.ratio:.1f}x smaller" if report.ratio >= 1 else "larger than 16-bit PCM"
     books = "1 codebook" if report.codebooks == 1 else f"{report.codebooks:.3g} codebooks"

@@ -125,8 +125,8 @@ class _Playing:
             decoder = Decoder(reader, codec, options, self.codecs.entropy_models(console))
             console.report(f"{shown(job.source)}: {reader.header.codec}")
             form = OutputFormat(
-                decoder.samplerate, decoder.channels,
-                samples=decoder.frames, channel_mask=decoder.channel_mask,
+                decoder.sample_rate, decoder.channels,
+                samples=decoder.samples, channel_mask=decoder.channel_mask,
             )  # fmt: skip
             with (
                 _player(self.command) as pipe,

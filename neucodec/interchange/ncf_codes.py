@@ -130,7 +130,7 @@ def loudness_of(reader: NcfReader, codec: Codec, entropy_models: EntropyModels =
     from neucodec.coding.decoder import Decoder
 
     decoder = Decoder(reader, codec, entropy_models=entropy_models)
-    meter = LoudnessMeter(decoder.samplerate, decoder.channels)
+    meter = LoudnessMeter(decoder.sample_rate, decoder.channels)
     for block in decoder.blocks():
         meter.push(block)
     return max(meter.lufs, MIN_LUFS)
