@@ -84,25 +84,25 @@ def read_clip(
     Raises NeucodecError for one that nothing can be measured on: under a second, or nothing but
     zeros (unless ``silent``).
     """
-    audio, samplerate, _ = measured_clip(path, decode, mono=mono, silent=silent)
-    return audio, samplerate
+    audio, sample_rate, _ = measured_clip(path, decode, mono=mono, silent=silent)
+    return audio, sample_rate
 
 
 def measured_clip(
     path: str | Path, decode: Decode | None = None, *, mono: bool = False, silent: bool = False
 ) -> tuple[Audio, int, int]:
     """`read_clip`, and how many bytes the file has, or came through the pipe."""
-    audio, samplerate, size = _read(str(path), decode)
-    if len(audio) < SHORTEST * samplerate:
+    audio, sample_rate, size = _read(str(path), decode)
+    if len(audio) < SHORTEST * sample_rate:
         raise NeucodecError(
-            f"{path}: {len(audio) / samplerate:.2f} s is too short: {SHORTEST:g} s and more can be "
-            "measured"
+            f"{path}: {len(audio) / sample_rate:.2f} s is too short: {SHORTEST:g} s and more can "
+            "be measured"
         )
     if not silent and not audio.any():
         raise NeucodecError(f"{path}: digital silence, of which nothing can be measured")
     if mono:
         audio = audio.mean(axis=1, keepdims=True)
-    return audio, samplerate, size
+    return audio, sample_rate, size
 
 
 def _read(name: str, decode: Decode | None) -> tuple[Audio, int, int]:

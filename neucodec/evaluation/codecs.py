@@ -75,15 +75,15 @@ class Neural:
         self.name = codec.card.name
         self._warm = False
 
-    def encode(self, audio: Audio, samplerate: int, bitrate: float) -> Coded:
+    def encode(self, audio: Audio, sample_rate: int, bitrate: float) -> Coded:
         """Encode [n, channels] at the bitrate, in bit/s, nearest to this one."""
         options = EncodeOptions(bitrate=bitrate, threads=1)
         if not self._warm:  # first calls set up tables and memory that later ones find
             self._warm = True
-            self.decode(self.encode(audio[:samplerate], samplerate, bitrate).data)
+            self.decode(self.encode(audio[:sample_rate], sample_rate, bitrate).data)
         target = io.BytesIO()
         report, seconds = timed(
-            lambda: encode(ArraySource(audio, samplerate), target, self.codec, options)
+            lambda: encode(ArraySource(audio, sample_rate), target, self.codec, options)
         )
         return Coded(target.getvalue(), f"{report.codebooks} codebooks", seconds)
 
@@ -102,7 +102,7 @@ class Rival(ABC):
     """Of the encoder, whichever it is."""
 
     @abstractmethod
-    def at(self, audio: Audio, samplerate: int, setting: float) -> bytes:
+    def at(self, audio: Audio, sample_rate: int, setting: float) -> bytes:
         """The file of a setting between 0 (smallest) and 1 (largest that is tried)."""
 
     @abstractmethod
@@ -110,20 +110,20 @@ class Rival(ABC):
         """A setting as the encoder's own option."""
 
     @abstractmethod
-    def decode(self, data: bytes, samplerate: int, frames: int) -> Audio:
+    def decode(self, data: bytes, sample_rate: int, frames: int) -> Audio:
         """Decode to a rate and a length."""
 
-    def encode(self, audio: Audio, samplerate: int, size: int) -> Coded:
+    def encode(self, audio: Audio, sample_rate: int, size: int) -> Coded:
         """Encode at the setting whose file comes nearest to ``size`` bytes.
 
         That may be far off where even the lowest setting gives more.
         """
         low, high, best = 0.0, 1.0, 0.0
-        data, seconds = timed(partial(self.at, audio, samplerate, 0.0))
+        data, seconds = timed(partial(self.at, audio, sample_rate, 0.0))
         if len(data) < size:
             for _ in range(_STEPS):
                 middle = (low + high) / 2
-                tried, took = timed(partial(self.at, audio, samplerate, middle))
+                tried, took = timed(partial(self.at, audio, sample_rate, middle))
                 if abs(len(tried) - size) < abs(len(data) - size):
                     best, data, seconds = middle, tried, took
                 if abs(len(tried) - size) <= _NEAR * size:
@@ -152,23 +152,23 @@ class OpusTools(Rival):
     def _kbps(self, setting: float) -> float:
         return self.LOWEST * math.exp(setting * math.log(self.HIGHEST / self.LOWEST))
 
-    def at(self, audio: Audio, samplerate: int, setting: float) -> bytes:
+    def at(self, audio: Audio, sample_rate: int, setting: float) -> bytes:
         """The .opus file."""
         with tempfile.TemporaryDirectory() as folder:
             source, packed = Path(folder) / "in.wav", Path(folder) / "out.opus"
-            soundfile.write(source, audio, samplerate, subtype="FLOAT")
+            soundfile.write(source, audio, sample_rate, subtype="FLOAT")
             _run(
                 "opusenc", "--quiet", "--discard-comments", "--padding", "0",
                 *self.words(setting).split(), str(source), str(packed),
             )  # fmt: skip
             return packed.read_bytes()
 
-    def decode(self, data: bytes, samplerate: int, frames: int) -> Audio:
+    def decode(self, data: bytes, sample_rate: int, frames: int) -> Audio:
         """By way of a temporary file."""
         with tempfile.TemporaryDirectory() as folder:
             packed, back = Path(folder) / "in.opus", Path(folder) / "out.wav"
             packed.write_bytes(data)
-            rate = str(samplerate)
+            rate = str(sample_rate)
             _run("opusdec", "--quiet", "--float", "--rate", rate, str(packed), str(back))
             decoded, _ = soundfile.read(back, dtype="float32", always_2d=True)
         return _of_length(decoded, frames)
@@ -187,22 +187,22 @@ class Sndfile(Rival):
         """As in ``compression_level 0.9876``."""
         return f"compression_level {1 - setting:.5f}"
 
-    def at(self, audio: Audio, samplerate: int, setting: float) -> bytes:
+    def at(self, audio: Audio, sample_rate: int, setting: float) -> bytes:
         """The Ogg file; Opus at the next rate it has."""
-        rate = samplerate
+        rate = sample_rate
         if self._subtype == "OPUS":
-            rate = next((r for r in self.OPUS_RATES if r >= samplerate), self.OPUS_RATES[-1])
+            rate = next((r for r in self.OPUS_RATES if r >= sample_rate), self.OPUS_RATES[-1])
         target = io.BytesIO()
         soundfile.write(
-            target, resampled(audio, samplerate, rate), rate,
+            target, resampled(audio, sample_rate, rate), rate,
             format="OGG", subtype=self._subtype, compression_level=1 - setting,
         )  # fmt: skip
         return target.getvalue()
 
-    def decode(self, data: bytes, samplerate: int, frames: int) -> Audio:
+    def decode(self, data: bytes, sample_rate: int, frames: int) -> Audio:
         """Back to the rate and length that were given."""
         decoded, rate = soundfile.read(io.BytesIO(data), dtype="float32", always_2d=True)
-        return _of_length(resampled(decoded, rate, samplerate), frames)
+        return _of_length(resampled(decoded, rate, sample_rate), frames)
 
 
 @cache

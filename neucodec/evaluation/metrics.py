@@ -51,7 +51,7 @@ class Metric:
     """What has to be importable for it."""
 
 
-def si_sdr(reference: Signal, decoded: Signal, samplerate: int = 0) -> float | None:
+def si_sdr(reference: Signal, decoded: Signal, sample_rate: int = 0) -> float | None:
     """Scale-invariant signal-to-distortion ratio in dB (arXiv 1811.02508, equation 4).
 
     Means are removed first, as in DAC's code. None where a signal is constant.
@@ -66,11 +66,11 @@ def si_sdr(reference: Signal, decoded: Signal, samplerate: int = 0) -> float | N
     return float(10 * math.log10((target @ target + 1e-20) / (noise @ noise + 1e-15 * (b @ b))))
 
 
-def _mel(reference: Signal, decoded: Signal, samplerate: int) -> float:
-    return mel_distance(reference, decoded, samplerate)
+def _mel(reference: Signal, decoded: Signal, sample_rate: int) -> float:
+    return mel_distance(reference, decoded, sample_rate)
 
 
-def _stft(reference: Signal, decoded: Signal, samplerate: int) -> float:
+def _stft(reference: Signal, decoded: Signal, sample_rate: int) -> float:
     return stft_distance(reference, decoded)
 
 
@@ -85,32 +85,32 @@ def _visqol(mode: str) -> Any:
 
 
 def _visqol_in(mode: str) -> Callable[[Signal, Signal, int], float | None]:
-    def measure(reference: Signal, decoded: Signal, samplerate: int) -> float | None:
+    def measure(reference: Signal, decoded: Signal, sample_rate: int) -> float | None:
         if not reference.any() or not decoded.any():
             return None
         both = (a.astype(np.float64) for a in (reference, decoded))
-        return float(_visqol(mode).measure_from_arrays(*both, samplerate).moslqo)
+        return float(_visqol(mode).measure_from_arrays(*both, sample_rate).moslqo)
 
     return measure
 
 
-def _pesq(reference: Signal, decoded: Signal, samplerate: int) -> float | None:
+def _pesq(reference: Signal, decoded: Signal, sample_rate: int) -> float | None:
     from pesq import PesqError, pesq
 
     try:
-        return float(pesq(samplerate, reference, decoded, "wb"))
+        return float(pesq(sample_rate, reference, decoded, "wb"))
     except (PesqError, ValueError):  # no speech, silence, or too much for its tables
         return None
 
 
-def _stoi(reference: Signal, decoded: Signal, samplerate: int) -> float | None:
+def _stoi(reference: Signal, decoded: Signal, sample_rate: int) -> float | None:
     from pystoi import stoi
 
     with warnings.catch_warnings():
         # What it warns of is that there is too little speech, for which it gives 1e-5.
         warnings.simplefilter("error", RuntimeWarning)
         try:
-            return float(stoi(reference, decoded, samplerate))
+            return float(stoi(reference, decoded, sample_rate))
         except RuntimeWarning:
             return None
 
@@ -178,7 +178,7 @@ def choose_metrics(names: Iterable[str], speech: bool = True) -> list[Metric]:
 
 
 def measure(
-    reference: Audio, decoded: Audio, samplerate: int, metrics: Iterable[Metric]
+    reference: Audio, decoded: Audio, sample_rate: int, metrics: Iterable[Metric]
 ) -> dict[str, float | None]:
     """What each metric gives for two signals [n, channels] of one shape and rate."""
     if reference.shape != decoded.shape:
@@ -186,12 +186,12 @@ def measure(
 
     @cache
     def at(rate: int) -> tuple[Audio, Audio]:
-        return resampled(reference, samplerate, rate), resampled(decoded, samplerate, rate)
+        return resampled(reference, sample_rate, rate), resampled(decoded, sample_rate, rate)
 
     found: dict[str, float | None] = {}
     for metric in metrics:
         end_if_told()
-        rate = metric.rate or samplerate
+        rate = metric.rate or sample_rate
         pair = at(rate)
         if metric.mix:
             pair = (pair[0].mean(axis=1, keepdims=True), pair[1].mean(axis=1, keepdims=True))
@@ -207,9 +207,9 @@ def measure(
     return found
 
 
-def resampled(audio: Audio, samplerate: int, rate: int) -> Audio:
+def resampled(audio: Audio, sample_rate: int, rate: int) -> Audio:
     """Audio [n, channels] at another rate (libsoxr, VHQ)."""
-    return audio if samplerate == rate else soxr.resample(audio, samplerate, rate, "VHQ")
+    return audio if sample_rate == rate else soxr.resample(audio, sample_rate, rate, "VHQ")
 
 
 def _is_here(package: str) -> bool:

@@ -25,11 +25,11 @@ FLOOR = np.float32(1e-5)
 _BLOCK = 1 << 21  # samples of windowed frames in memory at once
 
 
-def mel_distance(reference: Signal, decoded: Signal, samplerate: int) -> float:
+def mel_distance(reference: Signal, decoded: Signal, sample_rate: int) -> float:
     """Mean absolute difference of log10 mel magnitudes, summed over seven windows."""
     total = 0.0
     for window, bands in MEL_BANDS.items():
-        filters = mel_filters(samplerate, window, bands)
+        filters = mel_filters(sample_rate, window, bands)
         total += _mean(
             np.abs(_log10(a @ filters) - _log10(b @ filters))
             for a, b in _magnitudes(reference, decoded, window)
@@ -52,18 +52,18 @@ def stft_distance(reference: Signal, decoded: Signal) -> float:
 
 
 @lru_cache(maxsize=32)
-def mel_filters(samplerate: int, window: int, bands: int) -> Signal:
+def mel_filters(sample_rate: int, window: int, bands: int) -> Signal:
     """Slaney's mel filter bank [window / 2 + 1, bands] from 0 Hz to half the sample rate.
 
     Linear below 1 kHz (200/3 Hz per mel), logarithmic above (27 mels per factor 6.4), triangles
     of equal area: what librosa calls ``norm="slaney"``.
     """
-    top = 15 + 27 * np.log(samplerate / 2000) / np.log(6.4)
-    if samplerate <= 2000:
-        top = samplerate / 2 * 3 / 200
+    top = 15 + 27 * np.log(sample_rate / 2000) / np.log(6.4)
+    if sample_rate <= 2000:
+        top = sample_rate / 2 * 3 / 200
     mels = np.linspace(0, top, bands + 2)
     edges = np.where(mels < 15, mels * 200 / 3, 1000 * np.exp((mels - 15) * np.log(6.4) / 27))
-    bins = np.linspace(0, samplerate / 2, window // 2 + 1)[:, None]
+    bins = np.linspace(0, sample_rate / 2, window // 2 + 1)[:, None]
     rising = (bins - edges[:-2]) / np.diff(edges)[:-1]
     falling = (edges[2:] - bins) / np.diff(edges)[1:]
     triangles = np.maximum(0, np.minimum(rising, falling))

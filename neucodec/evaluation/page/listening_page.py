@@ -53,17 +53,17 @@ def page(results: Results, clips: Sequence[Clip], *, mono: bool, count: int, meg
     called = labels(results.rows)
     for clip in spread([clip for clip in clips if rows[clip.place]], count):
         end_if_told()
-        reference, samplerate = read_clip(clip.path, mono=mono)
-        versions = list(_versions(reference, samplerate, rows[clip.place], called, results))
-        gains = level_gains([v.audio for v in versions], samplerate)
-        packed = [_packed(version.audio, samplerate) for version in versions]
+        reference, sample_rate = read_clip(clip.path, mono=mono)
+        versions = list(_versions(reference, sample_rate, rows[clip.place], called, results))
+        gains = level_gains([v.audio for v in versions], sample_rate)
+        packed = [_packed(version.audio, sample_rate) for version in versions]
         size = sum(len(text) for text, _ in packed)
         if size > room:
             break
         room -= size
         recordings.append({
             "name": readable(clip.place),
-            "samplerate": samplerate,
+            "samplerate": sample_rate,
             "versions": [
                 {"label": v.label, "role": v.role, "says": v.says, "kbps": v.kbps,
                  "gain": gain * peak, "audio": f"audio-{len(sounds) + i}"}
@@ -88,11 +88,11 @@ def spread(clips: Sequence[Clip], count: int) -> list[Clip]:
     return list(turns)[:count]
 
 
-def level_gains(versions: Sequence[Audio], samplerate: int) -> list[float]:
+def level_gains(versions: Sequence[Audio], sample_rate: int) -> list[float]:
     """Factors that bring all versions to the loudness of the first, none above full scale."""
     found = []
     for audio in versions:
-        meter = LoudnessMeter(samplerate, audio.shape[1])
+        meter = LoudnessMeter(sample_rate, audio.shape[1])
         meter.push(audio)
         found.append(meter)
     gains = [
@@ -107,12 +107,12 @@ def level_gains(versions: Sequence[Audio], samplerate: int) -> list[float]:
 
 def _versions(
     reference: Audio,
-    samplerate: int,
+    sample_rate: int,
     rows: Sequence[Row],
     called: Mapping[tuple[str, str], str],
     results: Results,
 ) -> Iterator[Version]:
-    end = round(LONGEST * samplerate)
+    end = round(LONGEST * sample_rate)
     yield Version("reference", "reference", "", None, reference[:end])
     for row in sorted(rows, key=lambda row: (row.bitrate, row.matched, row.codec != row.matched)):
         data = (results.folder / row.coded).read_bytes()
@@ -120,7 +120,7 @@ def _versions(
         decoded = (
             neural.decode(data)
             if neural
-            else rival(row.codec).decode(data, samplerate, len(reference))
+            else rival(row.codec).decode(data, sample_rate, len(reference))
         )
         scores = [
             f"{METRICS[name].title} {number(value, METRICS[name].digits)}"
@@ -135,21 +135,21 @@ def _versions(
             row.kbps,
             decoded[:end],
         )
-    yield Version("anchor, 3.5 kHz", "anchor", "", None, _anchor(reference[:end], samplerate))
+    yield Version("anchor, 3.5 kHz", "anchor", "", None, _anchor(reference[:end], sample_rate))
 
 
-def _anchor(audio: Audio, samplerate: int) -> Audio:
-    if samplerate <= 2 * ANCHOR_HZ:
+def _anchor(audio: Audio, sample_rate: int) -> Audio:
+    if sample_rate <= 2 * ANCHOR_HZ:
         return audio
-    low = resampled(resampled(audio, samplerate, 2 * ANCHOR_HZ), 2 * ANCHOR_HZ, samplerate)
+    low = resampled(resampled(audio, sample_rate, 2 * ANCHOR_HZ), 2 * ANCHOR_HZ, sample_rate)
     return np.pad(low, ((0, max(0, len(audio) - len(low))), (0, 0)))[: len(audio)]
 
 
-def _packed(audio: Audio, samplerate: int) -> tuple[str, float]:
+def _packed(audio: Audio, sample_rate: int) -> tuple[str, float]:
     """16-bit FLAC in base64, and the factor that undoes what was done to fit full scale."""
     peak = max(1.0, float(np.abs(audio).max(initial=0.0)))
     target = io.BytesIO()
-    soundfile.write(target, audio / peak, samplerate, format="FLAC", subtype="PCM_16")
+    soundfile.write(target, audio / peak, sample_rate, format="FLAC", subtype="PCM_16")
     return base64.b64encode(target.getvalue()).decode(), peak
 
 

@@ -17,7 +17,7 @@ _LOWEST_DB = -100.0
 def plot_spectrograms(
     path: str,
     signals: Sequence[tuple[str, Audio]],
-    samplerate: int,
+    sample_rate: int,
     *,
     force: bool = False,
     sources: Sequence[str] = (),
@@ -39,7 +39,7 @@ def plot_spectrograms(
         image = axis.imshow(
             spectrogram(audio.mean(axis=1)),
             origin="lower", aspect="auto", cmap="magma", vmin=_LOWEST_DB, vmax=0,
-            extent=(0, len(audio) / samplerate, 0, samplerate / 2000),
+            extent=(0, len(audio) / sample_rate, 0, sample_rate / 2000),
         )  # fmt: skip
         axis.set(title=title.replace("$", r"\$"), ylabel="kHz")
     axes[-1].set_xlabel("s")
