@@ -1,4 +1,4 @@
-"""``neucodec compare``: measure how near one file is to another."""
+"""Define ``neucodec compare``: measure how near one file is to another."""
 
 from __future__ import annotations
 

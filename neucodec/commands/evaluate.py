@@ -1,4 +1,4 @@
-"""``neucodec evaluate``: measure how good codecs sound on a folder of recordings."""
+"""Define ``neucodec evaluate``: measure how good codecs sound on a folder of recordings."""
 
 from __future__ import annotations
 

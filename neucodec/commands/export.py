@@ -1,4 +1,4 @@
-"""``neucodec export``: make a codec of a training run, or graphs for other runtimes."""
+"""Define ``neucodec export``: make a codec of a training run, or graphs for other runtimes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``neucodec models``: the codecs that there are, and their weights on this machine."""
+"""Define ``neucodec models``: the codecs that there are, and their weights on this machine."""
 
 from __future__ import annotations
 
@@ -36,7 +36,10 @@ NEUCODEC_OFFLINE=1 or HF_HUB_OFFLINE=1 forbids downloads.
 @click.group(invoke_without_command=True, epilog=EPILOG)
 @click.pass_context
 def models(ctx: click.Context) -> None:
-    """The models: what there is, and what is here. Without a subcommand, list them."""
+    """Show the models: what there is, and what is here.
+
+    Without a subcommand, list them.
+    """
     if ctx.invoked_subcommand is None:
         ctx.invoke(list_models)
 
@@ -168,13 +171,13 @@ def add(name: WeightsEntry, file: Path, quiet: int, verbose: int) -> None:
 
 
 def _all() -> Iterable[WeightsEntry]:
-    """Everything that has weights."""
+    """Return everything that has weights."""
     yield from cards().values()
     yield from entropy_cards().values()
 
 
 def _codec_of(entropy: WeightsEntry) -> Card:
-    """The codec whose codes an entropy model foresees."""
+    """Return the codec whose codes an entropy model foresees."""
     return next(
         card for card in cards().values() if card.entropy and card.entropy.name == entropy.name
     )
@@ -205,7 +208,7 @@ def _here(card: WeightsEntry) -> weights_store.WeightsFile:
 
 
 def _describe(card: Card) -> dict[str, Any]:
-    """What a script may want to know; sizes in bytes, rates in Hz and bit/s."""
+    """Return what a script may want to know; sizes in bytes, rates in Hz and bit/s."""
     found = weights_store.find(card)
     return {
         "name": card.name,

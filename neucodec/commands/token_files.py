@@ -1,4 +1,4 @@
-"""The .ncf files whose codes are taken, and what is said of each."""
+"""Open the .ncf files whose codes are taken, and say what is said of each."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def opened_codes(source: str, codecs: Codecs, console: Console) -> Iterator[NcfFile]:
-    """A file of which nothing is missing at its end."""
+    """Open a file of which nothing is missing at its end."""
     from neucodec.coding.integrity import surplus_of
     from neucodec.file import NcfFile
 

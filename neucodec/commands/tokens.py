@@ -1,4 +1,4 @@
-"""``neucodec tokens``: the codes of .ncf files as arrays."""
+"""Define ``neucodec tokens``: the codes of .ncf files as arrays."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ class _Taking:
             return result_of(job, file, size_of(job.target))
 
     def _is_whole(self, path: str) -> bool:
-        """Whether there are arrays of that name that can be read to their end."""
+        """Tell whether there are arrays of that name that can be read to their end."""
         import zipfile
 
         import numpy as np
@@ -230,7 +230,7 @@ class _Shards:
 
     @property
     def target(self) -> str:
-        """Where the rows at hand go."""
+        """Return where the rows at hand go."""
         return str(Path(self.output) / f"tokens-{self.written:05}.parquet")
 
     def begin_another(self) -> None:
@@ -257,7 +257,7 @@ class _OneStream(_Shards):
 
     @property
     def target(self) -> str:
-        """The pipe."""
+        """Return the pipe."""
         return self.output
 
     def begin_another(self) -> None:

@@ -1,4 +1,4 @@
-"""``neucodec train``: train a codec, or an entropy model, by a recipe."""
+"""Define ``neucodec train``: train a codec, or an entropy model, by a recipe."""
 
 from __future__ import annotations
 

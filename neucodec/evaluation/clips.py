@@ -1,4 +1,4 @@
-"""The recordings to measure codecs on."""
+"""Find and read the recordings that codecs are measured on."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from .metrics import SHORTEST
 
 @dataclass(frozen=True)
 class Clip:
-    """One file below the folder of references."""
+    """Describes one file below the folder of references."""
 
     path: str
     place: str
@@ -38,7 +38,7 @@ class Clip:
 
     @property
     def kind(self) -> str:
-        """The outermost folder it lies in; empty for none."""
+        """Return the outermost folder that the file lies in; empty for none."""
         first, slash, _ = self.place.partition("/")
         return first if slash else ""
 
@@ -46,7 +46,7 @@ class Clip:
 def find_clips(
     folder: str, speech: Sequence[str], every: int = 1, console: Console | None = None
 ) -> list[Clip]:
-    """All audio files below ``folder``, or every n-th of them, sorted.
+    """Return all audio files below ``folder``, or every n-th of them, sorted.
 
     Those whose place matches one of the patterns in ``speech`` count as speech. ``console`` is told
     what is passed over. Raises NeucodecError where there are none.
@@ -91,7 +91,9 @@ def read_clip(
 def measured_clip(
     path: str | Path, decode: Decode | None = None, *, mono: bool = False, silent: bool = False
 ) -> tuple[Audio, int, int]:
-    """`read_clip`, and how many bytes the file has, or came through the pipe."""
+    """Read a clip as `read_clip` does, and also return how many bytes the file has, or came
+    through the pipe.
+    """
     audio, sample_rate, size = _read(str(path), decode)
     if len(audio) < SHORTEST * sample_rate:
         raise NeucodecError(
@@ -106,7 +108,7 @@ def measured_clip(
 
 
 def _read(name: str, decode: Decode | None) -> tuple[Audio, int, int]:
-    """All of a file or a pipe, whose first bytes tell whether it is to be decoded."""
+    """Read all of a file or a pipe, whose first bytes tell whether it is to be decoded."""
     with open_to_seek(name) as opened:
         size = opened.seek(0, os.SEEK_END)
         opened.seek(0)

@@ -1,4 +1,4 @@
-"""How well codes use their codebooks, over the files of a codec at one bitrate."""
+"""Measure how well codes use their codebooks, over the files of a codec at one bitrate."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CodebookUse:
-    """How the codes of many frames are spread over the entries."""
+    """Says how the codes of many frames are spread over the entries."""
 
     entries: int
     """In each codebook."""
@@ -33,20 +33,22 @@ class CodebookUse:
 
     @property
     def used(self) -> float:
-        """Share of all entries that occur."""
+        """Return the share of all entries that occur."""
         return sum(self.seen) / (self.entries * len(self.seen))
 
     @property
     def efficiency(self) -> float:
-        """Entropy over the bits that codes of fixed length take (DAC paper, arXiv 2306.06546)."""
+        """Return the entropy over the bits that codes of fixed length take (DAC paper, arXiv
+        2306.06546).
+        """
         return sum(self.entropies) / (math.log2(self.entries) * len(self.entropies))
 
 
 def codebook_use(files: Iterable[Path], codec: Codec) -> CodebookUse | None:
-    """Of all chunks in some .ncf files of one codec; None where they hold no codes.
+    """Measure all chunks in some .ncf files of one codec; None where they hold no codes.
 
-    Files with fewer codebooks than others count for those that they have. The entropy of few
-    frames comes out too low: it cannot exceed log2 of their number.
+    Files with fewer codebooks than others count for those that they have. The entropy of few frames
+    comes out too low: it cannot exceed log2 of their number.
     """
     entries = codec.card.codebook_size
     counts: dict[int, npt.NDArray[np.int64]] = {}
@@ -70,7 +72,9 @@ def codebook_use(files: Iterable[Path], codec: Codec) -> CodebookUse | None:
 def _alike(
     files: Iterable[Path], codec: Codec
 ) -> Iterable[tuple[Header, EntropyModel | None, list[Chunk]]]:
-    """The chunks of files whose codes stand in them alike, so that they can be had together."""
+    """Give the chunks of files whose codes stand in them alike, so that they can be unpacked
+    together.
+    """
     groups: dict[tuple[object, ...], tuple[Header, EntropyModel | None, list[Chunk]]] = {}
     for path in files:
         with NcfFile(path, codec) as file:

@@ -1,4 +1,4 @@
-"""What is measured: our codecs at a bitrate, and others at a size in bytes."""
+"""Run what is measured: our codecs at a bitrate, and others at a size in bytes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Coded:
-    """What a codec made of a signal."""
+    """Holds what a codec made of a signal."""
 
     data: bytes
     """The file."""
@@ -47,7 +47,7 @@ class Coded:
 
 
 def timed(function: Callable[[], T]) -> tuple[T, float]:
-    """A result and the processor seconds it took, in this process and those it has run.
+    """Return a result and the processor seconds it took, in this process and those it has run.
 
     Unlike the time on the wall these hardly depend on what else the machine does.
     """
@@ -66,7 +66,7 @@ def _of_children() -> float:
 
 
 class Neural:
-    """One of our codecs, in one thread."""
+    """Runs one of our codecs, in one thread."""
 
     suffix = ".ncf"
 
@@ -94,7 +94,7 @@ class Neural:
 
 
 class Rival(ABC):
-    """Another codec, run at whichever setting gives a file nearest to a size."""
+    """Runs another codec at whichever setting gives a file nearest to a size."""
 
     name: str
     suffix: str
@@ -103,11 +103,11 @@ class Rival(ABC):
 
     @abstractmethod
     def at(self, audio: Audio, sample_rate: int, setting: float) -> bytes:
-        """The file of a setting between 0 (smallest) and 1 (largest that is tried)."""
+        """Return the file of a setting between 0 (smallest) and 1 (largest that is tried)."""
 
     @abstractmethod
     def words(self, setting: float) -> str:
-        """A setting as the encoder's own option."""
+        """Write a setting as the encoder's own option."""
 
     @abstractmethod
     def decode(self, data: bytes, sample_rate: int, frames: int) -> Audio:
@@ -137,7 +137,9 @@ _NEAR = 0.002  # of the size: near enough
 
 
 class OpusTools(Rival):
-    """Opus by ``opusenc`` and ``opusdec`` (complexity 10, VBR), without comments and padding."""
+    """Runs Opus by ``opusenc`` and ``opusdec`` (complexity 10, VBR), without comments and
+    padding.
+    """
 
     name, suffix = "opus", ".opus"
     LOWEST, HIGHEST = 5.0, 96.0  # kbps
@@ -146,14 +148,14 @@ class OpusTools(Rival):
         self.version = version
 
     def words(self, setting: float) -> str:
-        """As in ``--bitrate 12.5``."""
+        """Write a setting as in ``--bitrate 12.5``."""
         return f"--bitrate {self._kbps(setting):.2f}"
 
     def _kbps(self, setting: float) -> float:
         return self.LOWEST * math.exp(setting * math.log(self.HIGHEST / self.LOWEST))
 
     def at(self, audio: Audio, sample_rate: int, setting: float) -> bytes:
-        """The .opus file."""
+        """Return the .opus file of a setting."""
         with tempfile.TemporaryDirectory() as folder:
             source, packed = Path(folder) / "in.wav", Path(folder) / "out.opus"
             soundfile.write(source, audio, sample_rate, subtype="FLOAT")
@@ -164,7 +166,7 @@ class OpusTools(Rival):
             return packed.read_bytes()
 
     def decode(self, data: bytes, sample_rate: int, frames: int) -> Audio:
-        """By way of a temporary file."""
+        """Decode by way of a temporary file."""
         with tempfile.TemporaryDirectory() as folder:
             packed, back = Path(folder) / "in.opus", Path(folder) / "out.wav"
             packed.write_bytes(data)
@@ -175,7 +177,7 @@ class OpusTools(Rival):
 
 
 class Sndfile(Rival):
-    """Opus or Vorbis by libsndfile, whose settings are its levels of compression."""
+    """Runs Opus or Vorbis by libsndfile, whose settings are its levels of compression."""
 
     OPUS_RATES = (8000, 12000, 16000, 24000, 48000)
 
@@ -184,11 +186,11 @@ class Sndfile(Rival):
         self.version = f"libsndfile {soundfile.__libsndfile_version__}"
 
     def words(self, setting: float) -> str:
-        """As in ``compression_level 0.9876``."""
+        """Write a setting as in ``compression_level 0.9876``."""
         return f"compression_level {1 - setting:.5f}"
 
     def at(self, audio: Audio, sample_rate: int, setting: float) -> bytes:
-        """The Ogg file; Opus at the next rate it has."""
+        """Return the Ogg file of a setting; Opus at the next rate it has."""
         rate = sample_rate
         if self._subtype == "OPUS":
             rate = next((r for r in self.OPUS_RATES if r >= sample_rate), self.OPUS_RATES[-1])
@@ -200,14 +202,14 @@ class Sndfile(Rival):
         return target.getvalue()
 
     def decode(self, data: bytes, sample_rate: int, frames: int) -> Audio:
-        """Back to the rate and length that were given."""
+        """Decode to the rate and length that were given."""
         decoded, rate = soundfile.read(io.BytesIO(data), dtype="float32", always_2d=True)
         return _of_length(resampled(decoded, rate, sample_rate), frames)
 
 
 @cache
 def _opusenc() -> str:
-    """The version of opus-tools; empty where they are not installed."""
+    """Return the version of opus-tools; empty where they are not installed."""
     if not (shutil.which("opusenc") and shutil.which("opusdec")):
         return ""
     text = subprocess.run(["opusenc", "--version"], capture_output=True, text=True, check=False)
@@ -221,7 +223,9 @@ RIVALS: dict[str, Callable[[], Rival]] = {
 
 
 def rival(name: str) -> Rival:
-    """The rival of that name; Opus by opus-tools where they are installed, else by libsndfile."""
+    """Return the rival of that name; Opus by opus-tools where they are installed, else by
+    libsndfile.
+    """
     if name not in RIVALS:
         raise NeucodecError(f"cannot compare with {name!r}; there are {', '.join(RIVALS)}")
     return RIVALS[name]()

@@ -1,4 +1,4 @@
-"""The measures of how near decoded audio is to its reference, by name."""
+"""Measure how near decoded audio is to its reference, by measures that have names."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SHORTEST = 1.0
 
 @dataclass(frozen=True)
 class Metric:
-    """One measure of two signals [n] of equal length and rate."""
+    """Describes one measure of two signals [n] of equal length and rate."""
 
     name: str
     title: str
@@ -52,7 +52,7 @@ class Metric:
 
 
 def si_sdr(reference: Signal, decoded: Signal, sample_rate: int = 0) -> float | None:
-    """Scale-invariant signal-to-distortion ratio in dB (arXiv 1811.02508, equation 4).
+    """Return the scale-invariant signal-to-distortion ratio in dB (arXiv 1811.02508, equation 4).
 
     Means are removed first, as in DAC's code. None where a signal is constant.
     """
@@ -153,10 +153,10 @@ METRICS = {
 
 
 def choose_metrics(names: Iterable[str], speech: bool = True) -> list[Metric]:
-    """Metrics by their names, in the order of ``METRICS``, all of whose packages are here.
+    """Return metrics by their names, in the order of ``METRICS``, all of whose packages are here.
 
-    Those made for speech are left out unless ``speech``.
-    Raises NeucodecError for a name that there is none of, and where a package is missing.
+    Those made for speech are left out unless ``speech``. Raises NeucodecError for a name that there
+    is none of, and where a package is missing.
     """
     wanted = list(names)
     for name in wanted:
@@ -180,7 +180,7 @@ def choose_metrics(names: Iterable[str], speech: bool = True) -> list[Metric]:
 def measure(
     reference: Audio, decoded: Audio, sample_rate: int, metrics: Iterable[Metric]
 ) -> dict[str, float | None]:
-    """What each metric gives for two signals [n, channels] of one shape and rate."""
+    """Return what each metric gives for two signals [n, channels] of one shape and rate."""
     if reference.shape != decoded.shape:
         raise ValueError(f"shapes {reference.shape} and {decoded.shape} differ")
 
@@ -208,7 +208,7 @@ def measure(
 
 
 def resampled(audio: Audio, sample_rate: int, rate: int) -> Audio:
-    """Audio [n, channels] at another rate (libsoxr, VHQ)."""
+    """Resample audio [n, channels] to another rate (libsoxr, VHQ)."""
     return audio if sample_rate == rate else soxr.resample(audio, sample_rate, rate, "VHQ")
 
 
@@ -218,8 +218,10 @@ def _is_here(package: str) -> bool:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keeps the chatter of metric packages, of which some is written by C code, off standard
-    error. Not for several threads at once."""
+    """Keep the chatter of metric packages, of which some is written by C code, off standard error.
+
+    Not for several threads at once.
+    """
     with suppress(OSError):  # a full disk, of which only messages are lost
         sys.stderr.flush()
     try:

@@ -1,4 +1,4 @@
-"""What an evaluation found, as text and as files."""
+"""Write what an evaluation found, as text and as files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .trial import Row
 
 @dataclass(frozen=True)
 class Results:
-    """All rows of an evaluation, and what follows from them."""
+    """Holds all rows of an evaluation, and what follows from them."""
 
     rows: Sequence[Row]
     codecs: Mapping[str, Neural]
@@ -28,12 +28,12 @@ class Results:
 
     @cached_property
     def means(self) -> list[Mean]:
-        """By kind, codec and bitrate."""
+        """Return means by kind, codec and bitrate."""
         return means(self.rows)
 
     @cached_property
     def codebooks(self) -> list[tuple[str, float, CodebookUse]]:
-        """Codebook use of our codecs over all files, with their names and bitrates."""
+        """Return the codebook use of our codecs over all files, with their names and bitrates."""
         groups: dict[tuple[str, float], list[Path]] = {}
         for row in self.rows:
             if row.codec in self.codecs:
@@ -46,15 +46,15 @@ class Results:
         return uses
 
     def text(self) -> str:
-        """Tables in Markdown."""
+        """Return tables in Markdown."""
         return f"{table(self.means)}\n\n{codebook_table(self.codebooks)}"
 
     def csv(self) -> str:
-        """One line for each measurement."""
+        """Return one line for each measurement."""
         return csv_text(self.rows)
 
     def json(self) -> str:
-        """Everything."""
+        """Return everything."""
         data: dict[str, Any] = {
             "metrics": {
                 name: {"title": m.title, "says": m.says, "higher_is_better": m.higher}

@@ -1,4 +1,6 @@
-"""All trials of an evaluation, in parallel processes, in order, and resumable."""
+"""Run all trials of an evaluation, in parallel processes, in order, and so that they can be
+resumed.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ _SIGNALS = [
 def run_trials(
     trials: Sequence[Trial], processes: int
 ) -> Iterator[tuple[Trial, list[Row] | Failure]]:
-    """Each trial with what came of it, in their order, whatever the number of processes."""
+    """Give each trial with what came of it, in their order, whatever the number of processes."""
     if processes == 1 or len(trials) < 2:
         for trial in trials:
             end_if_told()
@@ -35,7 +37,9 @@ def run_trials(
 
 
 def _found(future: Future[list[Row] | Failure]) -> list[Row] | Failure:
-    """What a process has found; NeucodecError where it was ended and this one was not."""
+    """Return what a process has found. Raises NeucodecError where it was ended and this one was
+    not.
+    """
     try:
         return result_of(future)
     except (BrokenProcessPool, Ended):
@@ -62,7 +66,9 @@ def _pool(processes: int) -> Iterator[ProcessPoolExecutor]:
 
 
 def _start() -> None:
-    """Each process has one clip in hand; more threads would only get in each other's way."""
+    """Prepare a process, which has one clip in hand; more threads would only get in each other's
+    way.
+    """
     for number in _SIGNALS:
         signal.signal(number, note)
     import torch

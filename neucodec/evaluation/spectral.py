@@ -1,4 +1,4 @@
-"""Distances between spectra, as the DAC paper measures them (arXiv 2306.06546).
+"""Compute distances between spectra, as the DAC paper measures them (arXiv 2306.06546).
 
 Both are set as in DAC's own code (its ``conf/base.yml``, and ``MultiScaleSTFTLoss`` and
 ``MelSpectrogramLoss`` of audiotools, whose values these are): Hann windows, hops of a quarter
@@ -26,7 +26,7 @@ _BLOCK = 1 << 21  # samples of windowed frames in memory at once
 
 
 def mel_distance(reference: Signal, decoded: Signal, sample_rate: int) -> float:
-    """Mean absolute difference of log10 mel magnitudes, summed over seven windows."""
+    """Return the mean absolute difference of log10 mel magnitudes, summed over seven windows."""
     total = 0.0
     for window, bands in MEL_BANDS.items():
         filters = mel_filters(sample_rate, window, bands)
@@ -38,7 +38,8 @@ def mel_distance(reference: Signal, decoded: Signal, sample_rate: int) -> float:
 
 
 def stft_distance(reference: Signal, decoded: Signal) -> float:
-    """Mean absolute difference of log10 power, plus that of magnitudes, summed over two windows.
+    """Return the mean absolute difference of log10 power, plus that of magnitudes, summed over two
+    windows.
 
     The paper speaks of log magnitudes alone; its code adds the magnitudes as they are.
     """
@@ -53,10 +54,10 @@ def stft_distance(reference: Signal, decoded: Signal) -> float:
 
 @lru_cache(maxsize=32)
 def mel_filters(sample_rate: int, window: int, bands: int) -> Signal:
-    """Slaney's mel filter bank [window / 2 + 1, bands] from 0 Hz to half the sample rate.
+    """Return Slaney's mel filter bank [window / 2 + 1, bands] from 0 Hz to half the sample rate.
 
-    Linear below 1 kHz (200/3 Hz per mel), logarithmic above (27 mels per factor 6.4), triangles
-    of equal area: what librosa calls ``norm="slaney"``.
+    Linear below 1 kHz (200/3 Hz per mel), logarithmic above (27 mels per factor 6.4), triangles of
+    equal area: what librosa calls ``norm="slaney"``.
     """
     top = 15 + 27 * np.log(sample_rate / 2000) / np.log(6.4)
     if sample_rate <= 2000:
@@ -72,7 +73,7 @@ def mel_filters(sample_rate: int, window: int, bands: int) -> Signal:
 
 
 def _magnitudes(one: Signal, other: Signal, window: int) -> Iterator[tuple[Signal, Signal]]:
-    """Magnitude spectra [frames, window / 2 + 1] of both, block by block."""
+    """Give magnitude spectra [frames, window / 2 + 1] of both signals, block by block."""
     shape = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window) / window)).astype(np.float32)
     frames = [
         np.lib.stride_tricks.sliding_window_view(np.pad(a, window // 2, "reflect"), window)
@@ -94,7 +95,7 @@ def _log10(magnitudes: Signal) -> Signal:
 
 
 def _mean(blocks: Iterator[Signal]) -> float:
-    """Mean over all values of all blocks."""
+    """Return the mean over all values of all blocks."""
     total, count = 0.0, 0
     for block in blocks:
         total += float(block.sum(dtype=np.float64))

@@ -1,4 +1,4 @@
-"""Measurements as tables: means by kind of sound, codec and bitrate."""
+"""Put measurements into tables: means by kind of sound, codec and bitrate."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ALL = "all"
 
 @dataclass(frozen=True)
 class Mean:
-    """A codec at one bitrate, over the files of a kind or all of them."""
+    """Holds the means of a codec at one bitrate, over the files of a kind or all of them."""
 
     kind: str
     codec: str
@@ -38,7 +38,7 @@ class Mean:
 
 
 def means(rows: Iterable[Row]) -> list[Mean]:
-    """Means of all files and, where there are several kinds, of each kind."""
+    """Return the means of all files and, where there are several kinds, of each kind."""
     groups: dict[tuple[str, str, float, str], list[Row]] = defaultdict(list)
     rows = list(rows)
     several = len({row.kind for row in rows}) > 1
@@ -69,8 +69,9 @@ def _mean(kind: str, group: Sequence[Row]) -> Mean:
 
 
 def labels(found: Iterable[Mean | Row]) -> dict[tuple[str, str], str]:
-    """What to call each (codec, matched): rivals say to whom they were matched if there are
-    several."""
+    """Return what to call each (codec, matched): rivals say to whom they were matched if there
+    are several.
+    """
     keys = list(dict.fromkeys((one.codec, one.matched) for one in found))
     several = len({matched for codec, matched in keys if codec != matched}) > 1
     return {
@@ -80,7 +81,7 @@ def labels(found: Iterable[Mean | Row]) -> dict[tuple[str, str], str]:
 
 
 def table(found: Sequence[Mean]) -> str:
-    """The means as Markdown."""
+    """Write the means as Markdown."""
     names = [n for n in METRICS if any(n in mean.scores for mean in found)]
     titles = [METRICS[name].title for name in names]
     called = labels(found)
@@ -96,7 +97,9 @@ def table(found: Sequence[Mean]) -> str:
 
 
 def codebook_table(uses: Sequence[tuple[str, float, CodebookUse]]) -> str:
-    """Codebook use of codecs, given with their names and bitrates in bit/s, as Markdown."""
+    """Write the codebook use of codecs, given with their names and bitrates in bit/s, as
+    Markdown.
+    """
     rows = [["codec", "asked", "codebooks", "entries used", "bitrate efficiency"]]
     for codec, bitrate, use in uses:
         rows.append([
@@ -107,12 +110,12 @@ def codebook_table(uses: Sequence[tuple[str, float, CodebookUse]]) -> str:
 
 
 def number(value: float | None, digits: int) -> str:
-    """A mean as tables show it."""
+    """Write a mean as tables show it."""
     return "" if value is None else f"{value:.{digits}f}"
 
 
 def markdown(rows: Sequence[Sequence[str]]) -> str:
-    """A table whose first row is its head."""
+    """Write a table whose first row is its head."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
         "| " + " | ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) + " |"
@@ -123,16 +126,16 @@ def markdown(rows: Sequence[Sequence[str]]) -> str:
 
 
 def cell(text: str) -> str:
-    """A text as a cell of a CSV file, which is nothing but text to any program."""
+    """Write a text as a cell of a CSV file, which is nothing but text to any program."""
     text = readable(text)
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) else text
 
 
 def csv_text(rows: Sequence[Row]) -> str:
-    """One line for each measurement.
+    """Write one line for each measurement.
 
-    Bytes of names that are no UTF-8 stand as in ``\\xff``. Texts that a spreadsheet would take for
-    a formula have an apostrophe before them.
+    Bytes of names that are no UTF-8 stand as in ``\xff``. Texts that a spreadsheet would take for a
+    formula have an apostrophe before them.
     """
     names = [n for n in METRICS if any(n in row.scores for row in rows)]
     target = io.StringIO()

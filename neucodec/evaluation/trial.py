@@ -1,4 +1,4 @@
-"""One clip through one codec at one bitrate, and through its rivals at the same size."""
+"""Measure one clip through one codec at one bitrate, and through its rivals at the same size."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Candidate:
-    """One of our codecs, as it can be sent to another process."""
+    """Describes one of our codecs so that it can be sent to another process."""
 
     name: str
     """Tells it from the others of an evaluation."""
@@ -39,7 +39,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Conditions:
-    """What all trials of an evaluation have in common."""
+    """Holds what all trials of an evaluation have in common."""
 
     metrics: Sequence[str]
     mono: bool
@@ -52,7 +52,7 @@ class Conditions:
 
 @dataclass(frozen=True)
 class Trial:
-    """What is to be measured; can be sent to another process."""
+    """Says what is to be measured; can be sent to another process."""
 
     clip: Clip
     candidate: Candidate | None
@@ -66,7 +66,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Row:
-    """One measurement: a clip as one codec gave it back."""
+    """Holds one measurement: a clip as one codec gave it back."""
 
     clip: str
     kind: str
@@ -88,20 +88,20 @@ class Row:
 
     @property
     def kbps(self) -> float:
-        """Real bitrate, from the file's size."""
+        """Return the real bitrate, from the file's size."""
         return self.bytes * 8 / 1000 / self.seconds
 
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a clip could not be measured."""
+    """Says why a clip could not be measured."""
 
     clip: str
     reason: str
 
 
 def run_trial(trial: Trial) -> list[Row] | Failure:
-    """The codec's row and one for each rival."""
+    """Return the codec's row and one for each rival."""
     try:
         return _Runner(trial).rows()
     except Exception as error:
@@ -120,7 +120,7 @@ class _Runner:
         ]
 
     def rows(self) -> list[Row]:
-        """All rows, from their files where they are there."""
+        """Return all rows, from their files where they are there."""
         trial = self.trial
         if trial.candidate is None:
             audio, rate = self._audio
@@ -182,7 +182,7 @@ class _Runner:
         return row
 
     def _kept(self, identity: dict[str, Any]) -> Row | None:
-        """The row of an earlier run, if there is one with all metrics."""
+        """Return the row of an earlier run, if there is one with all metrics."""
         path = Path(self.conditions.folder) / f"{self._key(identity)}.json"
         if self.conditions.fresh:
             return None
@@ -199,7 +199,7 @@ class _Runner:
         return replace(row, clip=clip.place, kind=clip.kind, scores=scores)
 
     def _key(self, identity: dict[str, Any]) -> str:
-        """Names all that a measurement depends on."""
+        """Return a name for all that a measurement depends on."""
         everything = identity | {
             "neucodec": __version__, "clip": _digest(self.trial.clip.path),
             "mono": self.conditions.mono,
@@ -220,7 +220,7 @@ _loaded: dict[tuple[str, str, str, str], Neural] = {}
 
 
 def loaded(card: Card, device: str, monitor: Monitor = SILENT, offline: str = "") -> Neural:
-    """A codec, loaded once in each process."""
+    """Return a codec, loaded once in each process."""
     from neucodec.models import load_codec
 
     key = (card.name, card.weights, str(card.folder), device)

@@ -1,1 +1,1 @@
-"""Training of codecs: `neucodec train`, and `neucodec export` for what comes of it."""
+"""Train codecs: `neucodec train`, and `neucodec export` for what comes of it."""

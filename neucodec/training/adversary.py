@@ -1,4 +1,6 @@
-"""Discriminators in training: their losses, their optimiser, and what the generator hears."""
+"""Train discriminators beside a codec: their losses, their optimiser, and the generator's
+losses.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,7 @@ KINDS: dict[str, Callable[[AdversaryRecipe, int], nn.Module]] = {
 
 
 class Discriminators(nn.Module):
-    """All the kinds of a recipe, on the same audio."""
+    """Runs all the kinds of a recipe on the same audio."""
 
     def __init__(self, recipe: AdversaryRecipe, channels: int) -> None:
         super().__init__()
@@ -41,7 +43,7 @@ class Discriminators(nn.Module):
         self.kinds = nn.ModuleList(KINDS[kind](recipe, channels) for kind in recipe.kinds)
 
     def forward(self, audio: Tensor) -> Features:
-        """Audio [B, C, T] to the features of every network."""
+        """Turn audio [B, C, T] into the features of every network."""
         if self.normalise:
             audio = audio - audio.mean(-1, keepdim=True)
             audio = 0.8 * audio / (audio.abs().amax(-1, keepdim=True) + 1e-9)
@@ -82,7 +84,7 @@ class Adversary:
     def judge(
         self, reference: Tensor, decoded: Tensor, rng: np.random.Generator
     ) -> tuple[dict[str, Tensor], Tensor]:
-        """Hear two signals [B, C, T]: the generator's losses, and the discriminators'."""
+        """Judge two signals [B, C, T]: return the generator's losses, and the discriminators'."""
         pair = torch.stack([reference, decoded])
         if 0 < self.length < pair.shape[-1]:
             start = rng.integers(pair.shape[-1] - self.length + 1, size=pair.shape[1]).tolist()
@@ -99,7 +101,7 @@ class Adversary:
         return generator, self._discriminator(verdicts(real), verdicts(heard))
 
     def learn(self, loss: Tensor, fall: float, rng: np.random.Generator) -> None:
-        """One update of the discriminators; ``fall`` is what is left of the learning rate."""
+        """Make one update of the discriminators; ``fall`` is what is left of the learning rate."""
         if rng.random() >= self.recipe.chance:
             return
         for group in self.optimiser.param_groups:
@@ -112,7 +114,7 @@ class Adversary:
             self.optimiser.step()
 
     def state(self) -> dict[str, Any]:
-        """What a resumed run needs."""
+        """Return what a resumed run needs."""
         return {"networks": self.networks.state_dict(), "optimiser": self.optimiser.state_dict()}
 
     def restore(self, state: dict[str, Any]) -> None:

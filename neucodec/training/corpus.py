@@ -1,4 +1,4 @@
-"""Training audio: a folder of files in memory, sampled by kind and augmented."""
+"""Hold training audio: a folder of files in memory, sampled by kind and augmented."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SUFFIXES = {".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff"}
 
 
 def audio_below(folder: Path) -> list[Path]:
-    """All audio files below a folder, in order; NeucodecError where there are none.
+    """Return all audio files below a folder, in order. Raises NeucodecError where there are none.
 
     Pipes and devices are left out: whoever opens one may wait for ever.
     """
@@ -34,10 +34,10 @@ def audio_below(folder: Path) -> list[Path]:
 
 
 class Corpus:
-    """Excerpts drawn evenly from the kinds (first-level folders) of one or more trees.
+    """Draws excerpts evenly from the kinds (first-level folders) of one or more trees.
 
-    Within a kind a file is drawn in proportion to its length, and files whose own sample rate
-    is below the codec's count for less, since they cannot teach it the upper octaves.
+    Within a kind a file is drawn in proportion to its length, and files whose own sample rate is
+    below the codec's count for less, since they cannot teach it the upper octaves.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class Corpus:
 
     @property
     def seconds(self) -> float:
-        """Length of everything held, in seconds."""
+        """Return the length of everything held, in seconds."""
         return sum(a.shape[-1] for k in self.kinds.values() for a in k) / self.sample_rate
 
     def excerpt(self, length: int, rng: np.random.Generator, augment: bool = True) -> Audio:
@@ -114,8 +114,9 @@ class Corpus:
         return np.ascontiguousarray(audio, dtype=np.float32)
 
     def _crop(self, length: int, rng: np.random.Generator, vary: float = 0.4) -> Audio:
-        """A random excerpt; a share ``vary`` of them has pitch and tempo shifted together by up
-        to a third of an octave."""
+        """Cut a random excerpt; a share ``vary`` of them has pitch and tempo shifted together by
+        up to a third of an octave.
+        """
         for _ in range(20):
             kind = list(self.kinds)[rng.integers(len(self.kinds))]
             files = self.kinds[kind]
@@ -138,17 +139,17 @@ class Corpus:
 
 
 def panned(mono: Audio, channels: int, rng: np.random.Generator) -> Audio:
-    """A mono signal [T] in several channels, each with a gain of its own."""
+    """Return a mono signal [T] in several channels, each with a gain of its own."""
     return (mono * rng.uniform(0.3, 1, (channels, 1))).astype(np.float32)
 
 
 def rms(audio: Audio) -> float:
-    """Root mean square, kept off zero."""
+    """Return the root mean square, kept off zero."""
     return float(np.sqrt(np.mean(np.square(audio, dtype=np.float64)) + 1e-12))
 
 
 def equalise(audio: Audio, sample_rate: int, rng: np.random.Generator) -> Audio:
-    """A smooth random gain over log frequency, up to +-9 dB, sometimes with a low-pass."""
+    """Apply a smooth random gain over log frequency, up to +-9 dB, sometimes with a low-pass."""
     spectrum = np.fft.rfft(audio)
     freqs = np.linspace(0, sample_rate / 2, spectrum.shape[-1])
     octave = np.log2(np.maximum(freqs, 30) / 30)
@@ -162,7 +163,7 @@ def equalise(audio: Audio, sample_rate: int, rng: np.random.Generator) -> Audio:
 
 
 def synthetic(length: int, sample_rate: int, rng: np.random.Generator) -> Audio:
-    """Tones, chirps, noise or clicks: what test benches play and corpora lack."""
+    """Make tones, chirps, noise or clicks: what test benches play and corpora lack."""
     time = np.arange(length) / sample_rate
     audio: npt.NDArray[Any]
     shape = rng.integers(4)

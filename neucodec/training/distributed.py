@@ -1,4 +1,4 @@
-"""Several processes that train one codec, as ``torchrun`` starts them."""
+"""Let several processes train one codec, as ``torchrun`` starts them."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from torch.nn.parallel import DistributedDataParallel
 
 
 def rank() -> int:
-    """Which of the processes this is, from 0."""
+    """Return which of the processes this is, from 0."""
     return dist.get_rank() if dist.is_initialized() else 0
 
 
 def world() -> int:
-    """How many processes there are."""
+    """Return how many processes there are."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
 @contextmanager
 def processes() -> Iterator[None]:
-    """Meanwhile these processes know of each other, where ``torchrun`` has started several."""
+    """Let processes know of each other meanwhile, where ``torchrun`` has started several."""
     if int(os.environ.get("WORLD_SIZE", "1")) < 2:
         yield
         return
@@ -38,7 +38,9 @@ def processes() -> Iterator[None]:
 
 
 def parallel(module: nn.Module) -> nn.Module:
-    """The module, its gradients averaged over all processes whenever they are worked out."""
+    """Return a module whose gradients are averaged over all processes whenever they are worked
+    out.
+    """
     if world() == 1:
         return module
     return DistributedDataParallel(module, broadcast_buffers=False, find_unused_parameters=True)
@@ -58,7 +60,7 @@ def from_first(tensors: Iterable[Tensor]) -> None:
 
 
 def any_of(flag: bool, device: torch.device) -> bool:
-    """Whether it is true in any process."""
+    """Tell whether something is true in any process."""
     if world() == 1:
         return flag
     votes = torch.tensor(float(flag), device=device)

@@ -1,4 +1,4 @@
-"""From a run to a codec that ``-m`` takes: a card, and float16 weights beside it."""
+"""Export a run as a codec that ``-m`` takes: a card, and float16 weights beside it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .recipe import Recipe
 
 
 def recipe_of(run: Path) -> Recipe:
-    """The recipe that a run's folder was made by; NeucodecError if there is none."""
+    """Return the recipe that a run's folder was made by. Raises NeucodecError if there is none."""
     if (run / RECIPE).is_file():
         return Recipe.of(json.loads((run / RECIPE).read_text(encoding="utf-8")))
     if (run / STATE).is_file():
@@ -83,7 +83,7 @@ def export(
 
 
 def card_text(card: Card) -> str:
-    """The TOML of a card, without what is as it would be anyway."""
+    """Write the TOML of a card, without what is as it would be anyway."""
     lines = []
     for f in fields(card):
         value = getattr(card, f.name)

@@ -1,4 +1,4 @@
-"""Muon: momentum whose matrices are made orthogonal before each step."""
+"""Optimise by Muon: momentum whose matrices are made orthogonal before each step."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ ROUNDS = 5
 
 
 def orthogonalised(matrix: Tensor) -> Tensor:
-    """A matrix with singular values near 1 and the singular vectors of the given one, by
-    Newton and Schulz's iteration; in bfloat16 where that is the faster."""
+    """Return a matrix with singular values near 1 and the singular vectors of the given one, by
+    Newton and Schulz's iteration; in bfloat16 where that is the faster.
+    """
     x = matrix.bfloat16() if has_bfloat16(matrix.device) else matrix.float()
     tall = x.shape[0] > x.shape[1]
     x = x.T if tall else x
@@ -30,9 +31,8 @@ def orthogonalised(matrix: Tensor) -> Tensor:
 
 
 class Muon(torch.optim.Optimizer):
-    """Muon with Nesterov's momentum, for matrices, and for kernels, which are matrices to what lies
-    under them; steps as long as AdamW's, so that one learning rate serves both (arXiv 2502.16982,
-    section 2.2).
+    """Moves matrices by Muon with Nesterov's momentum, and kernels, which are matrices to what lies
+    under them; steps are as long as AdamW's, so that one learning rate serves both.
 
     PyTorch's own, from 2.9 on, always multiplies in bfloat16, which takes some twenty times as long
     on a processor that does not have it; its saved state is this one's.

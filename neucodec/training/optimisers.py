@@ -1,4 +1,4 @@
-"""Which optimiser moves which parameters."""
+"""Choose which optimiser moves which parameters."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def optimisers(
     betas: tuple[float, float],
     decay: float,
 ) -> list[torch.optim.Optimizer]:
-    """Optimisers of named parameters: Muon for those that are ``inner`` (matrices [out, in], of
-    their names), AdamW for the others.
+    """Return optimisers of named parameters: Muon for those that are ``inner`` (matrices [out, in],
+    of their names), AdamW for the others.
 
     Weights decay by ``decay`` but where they are ``plain``.
     """

@@ -1,4 +1,4 @@
-"""What a training run is: the plain data of a recipe file."""
+"""Read what a training run is: the plain data of a recipe file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ else:
 
 @dataclass
 class AdversaryRecipe:
-    """The table ``[adversary]``: discriminators, and how they are trained."""
+    """Holds the table ``[adversary]``: discriminators, and how they are trained."""
 
     kinds: list[str] = field(default_factory=lambda: ["patches"])
     """Of: patches (ours), period and scale (HiFi-GAN's), bands (DAC's), stft (EnCodec's)."""
@@ -49,7 +49,10 @@ class AdversaryRecipe:
 
 @dataclass
 class Recipe:
-    """Every number of a run. Times are in steps unless said otherwise."""
+    """Holds every number of a run.
+
+    Times are in steps unless said otherwise.
+    """
 
     corpus: list[str]
     """Folders of audio, first-level folders being kinds drawn equally often."""
@@ -135,7 +138,7 @@ class Recipe:
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> Recipe:
-        """From plain data, as `plain` gives it."""
+        """Make a recipe of plain data, as `plain` gives it."""
         values = dict(data)
         if values.get("adversary") is not None:
             values["adversary"] = filled(AdversaryRecipe, values["adversary"])
@@ -148,26 +151,30 @@ class Recipe:
         return recipe
 
     def plain(self) -> dict[str, Any]:
-        """The recipe as a dictionary, for checkpoints and logs."""
+        """Return the recipe as a dictionary, for checkpoints and logs."""
         return asdict(self)
 
     @property
     def unquantised(self) -> int:
-        """Steps without quantiser: none where weights are given, which bring theirs."""
+        """Return the number of steps without quantiser: none where weights are given, which
+        bring theirs.
+        """
         return 0 if self.start else self.continuous
 
     def rate_at(self, step: int) -> float:
-        """Learning rate: warm-up, again when the quantiser comes in; plateau; linear decay."""
+        """Return the learning rate of a step: warm-up, again when the quantiser comes in;
+        plateau; linear decay.
+        """
         since = step if step < self.unquantised else step - self.unquantised
         return self.learning_rate * min(1.0, (since + 1) / max(1, self.warmup)) * self.fall(step)
 
     def fall(self, step: int) -> float:
-        """What the decay at the end leaves of a learning rate."""
+        """Return what the decay at the end leaves of a learning rate."""
         return min(1.0, (self.steps - step) / max(1, self.decay))
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """The tables of a TOML file; NeucodecError where it is none."""
+    """Return the tables of a TOML file. Raises NeucodecError where it is none."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
@@ -175,7 +182,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def is_for_entropy(path: Path) -> bool:
-    """Whether a recipe names a ``codec``: it is for an entropy model on that codec's codes."""
+    """Tell whether a recipe names a ``codec``: it is for an entropy model on that codec's codes."""
     try:
         return "codec" in read_toml(path)
     except NeucodecError:
@@ -183,8 +190,9 @@ def is_for_entropy(path: Path) -> bool:
 
 
 def filled(kind: type[Any], data: object) -> Any:
-    """A recipe, or a table of one, of plain data; NeucodecError for keys that it does not have and
-    for values of other types or beyond their bounds."""
+    """Make a recipe, or a table of one, of plain data. Raises NeucodecError for keys that it
+    does not have and for values of other types or beyond their bounds.
+    """
     if not isinstance(data, Mapping):
         raise NeucodecError(f"{said(data)} is no table")
     known = {f.name: f for f in fields(kind)}

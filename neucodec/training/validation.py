@@ -1,4 +1,4 @@
-"""How good the averaged weights are by now, on a fixed set of excerpts that is held out."""
+"""Measure how good the averaged weights are by now, on a fixed set of excerpts that is held out."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .recipe import Recipe
 
 
 class Validation:
-    """The middles of as many files as the recipe says, evenly from all that there are."""
+    """Measures the middles of as many files as the recipe says, evenly from all that there are."""
 
     def __init__(self, recipe: Recipe, length: int, channels: int) -> None:
         self.recipe, self.items = recipe, torch.empty(0)
@@ -36,14 +36,15 @@ class Validation:
         self.items = torch.from_numpy(np.stack(middles)).reshape(len(middles), -1, length)
 
     def due(self, step: int) -> bool:
-        """Whether to measure after this step."""
+        """Tell whether to measure after this step."""
         last = step == self.recipe.steps
         return len(self.items) > 0 and (last or step % self.recipe.validate_every == 0)
 
     @torch.no_grad()
     def measure(self, system: System, network: nn.Module) -> dict[str, float]:
-        """The recipe's metrics, as far as their packages are here, of all excerpts one after
-        another; every codebook is used."""
+        """Return the recipe's metrics, as far as their packages are here, of all excerpts one
+        after another; every codebook is used.
+        """
         learning, system.network = system.network, network
         device = next(network.parameters()).device
         system.eval()

@@ -1,1 +1,1 @@
-"""The page to listen to, and its pictures."""
+"""Make the page to listen to, and its pictures."""

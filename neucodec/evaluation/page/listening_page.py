@@ -1,4 +1,4 @@
-"""The listening page: one HTML file with everything in it."""
+"""Make the listening page: one HTML file with everything in it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _SCRIPTS = ("spectrogram.js", "player.js", "curves.js", "blind.js", "main.js")
 
 @dataclass(frozen=True)
 class Version:
-    """One way in which a recording can be heard."""
+    """Holds one way in which a recording can be heard."""
 
     label: str
     role: str
@@ -45,7 +45,7 @@ class Version:
 
 
 def page(results: Results, clips: Sequence[Clip], *, mono: bool, count: int, megabytes: int) -> str:
-    """The HTML, with up to ``count`` recordings and not above ``megabytes``."""
+    """Return the HTML, with up to ``count`` recordings and not above ``megabytes``."""
     recordings: list[dict[str, Any]] = []
     sounds: list[str] = []
     room = megabytes * 10**6
@@ -75,7 +75,9 @@ def page(results: Results, clips: Sequence[Clip], *, mono: bool, count: int, meg
 
 
 def spread(clips: Sequence[Clip], count: int) -> list[Clip]:
-    """Some of the clips: the kinds in turn, and those of a kind evenly over all there are."""
+    """Choose some of the clips: the kinds in turn, and those of a kind evenly over all there
+    are.
+    """
     kinds: dict[str, list[Clip]] = {}
     for clip in clips:
         kinds.setdefault(clip.kind, []).append(clip)
@@ -89,7 +91,9 @@ def spread(clips: Sequence[Clip], count: int) -> list[Clip]:
 
 
 def level_gains(versions: Sequence[Audio], sample_rate: int) -> list[float]:
-    """Factors that bring all versions to the loudness of the first, none above full scale."""
+    """Return factors that bring all versions to the loudness of the first, none above full
+    scale.
+    """
     found = []
     for audio in versions:
         meter = LoudnessMeter(sample_rate, audio.shape[1])
@@ -146,7 +150,7 @@ def _anchor(audio: Audio, sample_rate: int) -> Audio:
 
 
 def _packed(audio: Audio, sample_rate: int) -> tuple[str, float]:
-    """16-bit FLAC in base64, and the factor that undoes what was done to fit full scale."""
+    """Return 16-bit FLAC in base64, and the factor that undoes what was done to fit full scale."""
     peak = max(1.0, float(np.abs(audio).max(initial=0.0)))
     target = io.BytesIO()
     soundfile.write(target, audio / peak, sample_rate, format="FLAC", subtype="PCM_16")

@@ -1,4 +1,4 @@
-"""Spectrograms as a picture."""
+"""Draw spectrograms as a picture."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def plot_spectrograms(
 
 
 def spectrogram(signal: Audio) -> Audio:
-    """Levels in dB [bins, columns] of a signal [n], evenly over its length."""
+    """Return levels in dB [bins, columns] of a signal [n], evenly over its length."""
     window = np.hanning(_WINDOW + 1)[:-1].astype(np.float32)
     padded = np.pad(signal, _WINDOW // 2)
     starts = np.linspace(0, len(signal) - 1, min(_COLUMNS, len(signal))).astype(int)
