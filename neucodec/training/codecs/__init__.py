@@ -1,4 +1,4 @@
-"""The codecs that can be trained, each with its paper's losses: one module and one class each."""
+"""Train codecs, each with its paper's losses: one module and one class each."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ class here, in the module of the family's own name."""
 
 
 def system_of(recipe: Recipe) -> System:
-    """The recipe's codec, untrained; NeucodecError where there is none, or [model] does not fit."""
+    """Return the recipe's codec, untrained. Raises NeucodecError where there is none, or [model]
+    does not fit.
+    """
     if recipe.system not in SYSTEMS:
         raise NeucodecError(f"system {recipe.system!r}: there are {', '.join(SYSTEMS)}")
     try:

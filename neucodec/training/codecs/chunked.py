@@ -1,4 +1,6 @@
-"""Codecs that code overlapped chunks by themselves, each at unit level: Neu and SpecTokenizer."""
+"""Train codecs that code overlapped chunks by themselves, each at unit level: Neu and
+SpecTokenizer.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +19,15 @@ from .system import Decoded, System
 
 
 class ChunkNetwork(Protocol):
-    """What Neu and SpecTokenizer have in common."""
+    """Describes what Neu and SpecTokenizer have in common."""
 
     quantiser: ResidualQuantiser
 
 
 class ChunkedSystem(System):
-    """An item is a few adjacent chunks, added together where they overlap, so that the losses see
-    the seams."""
+    """Trains on items of a few adjacent chunks, added together where they overlap, so that the
+    losses see the seams.
+    """
 
     codebooks: int
     hop: int
@@ -52,26 +55,28 @@ class ChunkedSystem(System):
 
     @property
     def most(self) -> int:
-        """All the codebooks that there are."""
+        """Return the number of all codebooks."""
         return self.codebooks
 
     @property
     def width(self) -> int:
-        """Samples of a chunk, context included."""
+        """Return the samples of a chunk, context included."""
         return self.recipe.frames * self.hop + 2 * self.context
 
     @property
     def stride(self) -> int:
-        """Samples from one chunk's start to the next's."""
+        """Return the samples from one chunk's start to the next's."""
         return (self.recipe.frames - self.shared) * self.hop
 
     @property
     def length(self) -> int:
-        """Samples of an item."""
+        """Return the samples of an item."""
         return (self.recipe.chunks - 1) * self.stride + self.width
 
     def counts(self, rng: np.random.Generator) -> np.ndarray[Any, np.dtype[np.int64]]:
-        """Half of the draws are skewed to few codebooks, which need most of the learning."""
+        """Draw the number of codebooks of each item; half of the draws are skewed to few
+        codebooks, which need most of the learning.
+        """
         r = self.recipe
         most = np.where(rng.random(r.batch) < 0.5, self.codebooks, min(10, self.codebooks))
         drawn = rng.integers(1, most + 1)
@@ -106,7 +111,9 @@ class ChunkedSystem(System):
         return Decoded((mono / level)[:, None, keep], (decoded / level)[:, None, keep], penalties)
 
     def _levelled(self, audio: Tensor) -> tuple[Tensor, Tensor]:
-        """Chunks [B, chunks, width] of items [B, T] at unit RMS, and the scales that undo it."""
+        """Cut items [B, T] into chunks [B, chunks, width] at unit RMS; also return the scales
+        that undo it.
+        """
         chunks = audio.unfold(-1, self.width, self.stride)
         scale = chunks.square().mean(-1, keepdim=True).sqrt().clamp_min(1e-5)
         return chunks / scale, scale
@@ -123,19 +130,19 @@ class ChunkedSystem(System):
         self.quantiser.start(torch.cat(latents))
 
     def _latents(self, audio: Tensor) -> Tensor:
-        """Latents [N, D] of the frames of items [B, 1, T]."""
+        """Return the latents [N, D] of the frames of items [B, 1, T]."""
         chunks, _ = self._levelled(audio[:, 0])
         return self.analyse(chunks.flatten(0, 1)).flatten(0, 1).float()
 
 
 def through_noise(latent: Tensor, bits: Tensor) -> Tensor:
-    """Latents [N, F, D] as a channel hands them on that carries ``bits`` [N] a frame, of 0 bits as
+    """Hand on latents [N, F, D] as a channel does that carries ``bits`` [N] a frame, of 0 bits as
     they are.
 
     All dimensions get white noise of one variance, such that of a Gaussian source with their
     variances no more can come through, and what arrives is scaled to the best guess, as the means
-    are that codebooks hold (Cover and Thomas, Elements of Information Theory, 2nd edition,
-    sections 9.4 and 10.3).
+    are that codebooks hold (Cover and Thomas, Elements of Information Theory, 2nd edition, sections
+    9.4 and 10.3).
     """
     flat = latent.flatten(0, 1)
     mean, variance = flat.mean(0), flat.var(0) + 1e-12

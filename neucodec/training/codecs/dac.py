@@ -1,4 +1,6 @@
-"""DAC (arXiv 2306.06546), with the losses and weights of its paper, section 3.4 and table 5."""
+"""Train DAC (arXiv 2306.06546), with the losses and weights of its paper, section 3.4 and table
+5.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,7 @@ from .system import Decoded, System, configured, count_parameters, normed
 
 
 class DacSystem(System):
-    """Any DAC network."""
+    """Trains any DAC network."""
 
     WEIGHTS: ClassVar = {
         "mel": 15.0, "adversarial": 1.0, "features": 2.0, "codebook": 1.0, "commitment": 0.25,
@@ -46,22 +48,24 @@ class DacSystem(System):
 
     @property
     def books(self) -> list[CosineCodebook]:
-        """The codebooks, first to last."""
+        """Return the codebooks, first to last."""
         return list(cast("Iterable[CosineCodebook]", self.network.quantiser.codebooks))
 
     @property
     def most(self) -> int:
-        """All the codebooks that there are."""
+        """Return the number of all codebooks."""
         return self.config.codebooks
 
     @property
     def length(self) -> int:
-        """Samples of an item: whole frames."""
+        """Return the samples of an item: whole frames."""
         hop = self.config.hop
         return round(self.recipe.seconds * self.recipe.sample_rate / hop) * hop
 
     def counts(self, rng: np.random.Generator) -> np.ndarray[Any, np.dtype[np.int64]]:
-        """Quantiser dropout: a share of the items draws its number, the others use them all."""
+        """Draw the number of codebooks of each item, for quantiser dropout: a share of the items
+        draws its number, the others use them all.
+        """
         r, most = self.recipe, self.config.codebooks
         counts = np.full(r.batch, most)
         dropped = round(r.dropout * r.batch)
@@ -87,15 +91,15 @@ class DacSystem(System):
     def distances(
         self, reference: Tensor, decoded: Tensor, rng: np.random.Generator
     ) -> dict[str, Tensor]:
-        """The multi-scale mel distance."""
+        """Return the multi-scale mel distance."""
         return {"mel": self.mel(reference, decoded)}
 
     def weight_norm(self) -> None:
-        """On every convolution and projection, as upstream."""
+        """Give every convolution and projection weight norm, as upstream."""
         normed(self.network)
 
     def card(self, name: str, title: str) -> Card:
-        """The card of the trained network, weights aside."""
+        """Return the card of the trained network, weights aside."""
         network, hop, rate = self.network, self.config.hop, self.recipe.sample_rate
         frames = max(1, rate // hop)
         return Card(

@@ -1,4 +1,6 @@
-"""EnCodec (arXiv 2210.13438), with the losses of its section 3.4 and the shares of its 4.2."""
+"""Train EnCodec (arXiv 2210.13438), with the losses of its section 3.4 and the shares of its
+4.2.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,7 @@ WARMUP = 3
 
 
 class EncodecSystem(System):
-    """Either EnCodec network."""
+    """Trains either EnCodec network."""
 
     WEIGHTS: ClassVar = {
         "time": 1.0, "mel": 1.0, "adversarial": 1.0, "features": 1.0, "commitment": 1.0,
@@ -45,21 +47,21 @@ class EncodecSystem(System):
 
     @property
     def hop(self) -> int:
-        """Samples per frame."""
+        """Return the samples per frame."""
         return int(np.prod(self.config.ratios))
 
     @property
     def most(self) -> int:
-        """All the codebooks that there are."""
+        """Return the number of all codebooks."""
         return self.config.codebooks
 
     @property
     def length(self) -> int:
-        """Samples of an item: whole frames."""
+        """Return the samples of an item: whole frames."""
         return round(self.recipe.seconds * self.recipe.sample_rate / self.hop) * self.hop
 
     def counts(self, rng: np.random.Generator) -> np.ndarray[Any, np.dtype[np.int64]]:
-        """One bandwidth for the whole batch: 2, 4, 8, ... codebooks (section 3.2)."""
+        """Draw one bandwidth for the whole batch: 2, 4, 8, ... codebooks (section 3.2)."""
         most = self.config.codebooks
         choices = [k for k in (2, 4, 8, 16, 32) if k <= most] or [most]
         return np.full(self.recipe.batch, rng.choice(choices))
@@ -84,17 +86,17 @@ class EncodecSystem(System):
     def distances(
         self, reference: Tensor, decoded: Tensor, rng: np.random.Generator
     ) -> dict[str, Tensor]:
-        """L1 between samples, and the mel distance."""
+        """Return the L1 distance between samples, and the mel distance."""
         time = (reference - decoded).abs().mean()
         return {"time": time, "mel": self.mel(reference, decoded)}
 
     def weight_norm(self) -> None:
-        """On convolutions, unless they are followed by a normalisation."""
+        """Give convolutions weight norm, unless they are followed by a normalisation."""
         if not self.config.group_norm:
             normed(self.network)
 
     def card(self, name: str, title: str) -> Card:
-        """The card of the trained network, weights aside."""
+        """Return the card of the trained network, weights aside."""
         c, rate, hop = self.config, self.recipe.sample_rate, self.hop
         segment = c.segment or rate // hop * hop
         return Card(

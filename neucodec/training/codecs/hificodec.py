@@ -1,4 +1,4 @@
-"""HiFi-Codec (arXiv 2305.02765), with the losses of AcademiCodec's training code."""
+"""Train HiFi-Codec (arXiv 2305.02765), with the losses of AcademiCodec's training code."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FADE = 2
 
 
 class HifiCodecSystem(System):
-    """Any HiFi-Codec network: groups of residual codebooks, learnt by gradient."""
+    """Trains any HiFi-Codec network: groups of residual codebooks, learnt by gradient."""
 
     WEIGHTS: ClassVar = {
         "mel": 1.0, "adversarial": 1.0, "features": 2.0, "codebook": 10.0, "commitment": 2.5,
@@ -45,23 +45,23 @@ class HifiCodecSystem(System):
 
     @property
     def groups(self) -> list[list[EuclideanCodebook]]:
-        """The codebooks of each group, first to last."""
+        """Return the codebooks of each group, first to last."""
         quantisers = cast("Iterable[ResidualCodebooks]", self.network.quantisers)
         return [list(cast("Iterable[EuclideanCodebook]", q.codebooks)) for q in quantisers]
 
     @property
     def most(self) -> int:
-        """All the codebooks that there are."""
+        """Return the number of all codebooks."""
         return self.config.codebooks
 
     @property
     def length(self) -> int:
-        """Samples of an item: whole frames."""
+        """Return the samples of an item: whole frames."""
         hop = self.config.hop
         return round(self.recipe.seconds * self.recipe.sample_rate / hop) * hop
 
     def counts(self, rng: np.random.Generator) -> np.ndarray[Any, np.dtype[np.int64]]:
-        """All codebooks, always."""
+        """Use all codebooks, always."""
         return np.full(self.recipe.batch, self.config.codebooks)
 
     def forward(self, audio: Tensor, counts: Tensor | None) -> Decoded:
@@ -80,7 +80,9 @@ class HifiCodecSystem(System):
         return Decoded(audio, decoded, penalties)
 
     def quantise(self, latent: Tensor) -> Learnt:
-        """Each group's part of a latent [B, F, D] by itself; distances are means over groups."""
+        """Quantise each group's part of a latent [B, F, D] by itself; distances are means over
+        groups.
+        """
         parts = [
             learn_by_gradient(books, part)
             for books, part in zip(
@@ -97,15 +99,15 @@ class HifiCodecSystem(System):
     def distances(
         self, reference: Tensor, decoded: Tensor, rng: np.random.Generator
     ) -> dict[str, Tensor]:
-        """The mel distance."""
+        """Return the mel distance."""
         return {"mel": self.mel(reference, decoded)}
 
     def weight_norm(self) -> None:
-        """On all convolutions but the encoder's last, as upstream."""
+        """Give all convolutions but the encoder's last weight norm, as upstream."""
         normed(self.network, skip=lambda name: name == "encoder.conv_post")
 
     def card(self, name: str, title: str) -> Card:
-        """The card of the trained network, weights aside."""
+        """Return the card of the trained network, weights aside."""
         c, rate = self.config, self.recipe.sample_rate
         frames = max(2 * FADE + 1, rate // c.hop)
         return Card(

@@ -1,4 +1,7 @@
-"""The embedded codec. What was tried, and what it measured: ``models/TRAINING.md``."""
+"""Train the embedded codec.
+
+What was tried, and what it measured: ``models/TRAINING.md``.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ from .waveform import WaveformLayer
 
 
 class NeuSystem(ChunkedSystem):
-    """Spectral losses of a few windows a step, drawn anew each time."""
+    """Trains by spectral losses of a few windows a step, drawn anew each time."""
 
     WEIGHTS: ClassVar = {
         "mel": 5.0, "complex": 12.0, "auditory": 0.0, "disturbance": 0.0, "commitment": 0.25,
@@ -49,11 +52,11 @@ class NeuSystem(ChunkedSystem):
         self.shared = self.config.fade_frames  # type: ignore[misc]
 
     def analyse(self, chunks: Tensor) -> Tensor:
-        """Chunks [N, width] to latents [N, F, D]."""
+        """Turn chunks [N, width] into latents [N, F, D]."""
         return self.network.analyse(chunks)
 
     def synthesise(self, latent: Tensor) -> Tensor:
-        """Latents [N, F, D] to chunks [N, width], ready to overlap-add."""
+        """Turn latents [N, F, D] into chunks [N, width], ready to overlap-add."""
         if not self.training:
             return self.network.synthesise(latent)
         return self.network.synthesise(latent, Phases.anywhere(latent))
@@ -70,7 +73,7 @@ class NeuSystem(ChunkedSystem):
     def distances(
         self, reference: Tensor, decoded: Tensor, rng: np.random.Generator
     ) -> dict[str, Tensor]:
-        """Mel and complex distance of a few windows, and what else has a weight."""
+        """Return mel and complex distance of a few windows, and what else has a weight."""
         mel, phase = self.distance(reference[:, 0], decoded[:, 0], self.distance.draw(rng))
         losses = {"mel": mel, "complex": phase}
         if self.auditory:
@@ -80,7 +83,7 @@ class NeuSystem(ChunkedSystem):
         return losses
 
     def card(self, name: str, title: str) -> Card:
-        """The card of the trained network, weights aside."""
+        """Return the card of the trained network, weights aside."""
         return Card(
             name=name,
             family="neu",

@@ -18,7 +18,7 @@ from neucodec.models.parts.published_rvq import CosineCodebook, EuclideanCodeboo
 
 @dataclass
 class Learnt:
-    """What one pass through a quantiser gives."""
+    """Holds what one pass through a quantiser gives."""
 
     latent: Tensor
     """Quantised latent [B, F, D], with straight-through gradients."""
@@ -29,10 +29,10 @@ class Learnt:
 
 
 class FollowingQuantiser:
-    """Entries are running means of the points they win (EnCodec, section 3.2).
+    """Learns entries as running means of the points they win (EnCodec, section 3.2).
 
-    Started by k-means on the first batch; an entry that wins fewer than ``least`` points a batch
-    on average is put on one of the batch's points (SoundStream, section III-C).
+    Started by k-means on the first batch; an entry that wins fewer than ``least`` points a batch on
+    average is put on one of the batch's points (SoundStream, section III-C).
     """
 
     def __init__(self, books: Sequence[EuclideanCodebook], least: float = 2.0) -> None:
@@ -80,7 +80,7 @@ class FollowingQuantiser:
 
 @torch.no_grad()
 def start(book: EuclideanCodebook, points: Tensor, iterations: int = 10) -> None:
-    """Entries from k-means on points [N, D]."""
+    """Return entries from k-means on points [N, D]."""
     size = len(book.entries)
     if len(points) >= size:
         picked = torch.randperm(len(points), device=points.device)[:size]
@@ -151,5 +151,5 @@ def learn_by_gradient(books: Sequence[EuclideanCodebook], latent: Tensor) -> Lea
 
 
 def _distance(a: Tensor, b: Tensor) -> Tensor:
-    """Mean square [B] of each item's differences."""
+    """Return the mean square [B] of each item's differences."""
     return (a - b).square().mean(dim=(1, 2))

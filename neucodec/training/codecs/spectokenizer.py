@@ -81,7 +81,7 @@ def start_as_identity(network: SpecTokenizer) -> None:
 
 
 class SpecTokenizerSystem(ChunkedSystem):
-    """Either size, in the use that codes chunks by themselves."""
+    """Trains either size, in the use that codes chunks by themselves."""
 
     WEIGHTS: ClassVar = {
         "mel": 5.0, "compressed": 10.0, "complex": 0.0, "disturbance": 0.0,
@@ -105,11 +105,11 @@ class SpecTokenizerSystem(ChunkedSystem):
         self.context = self.hop // 2
 
     def analyse(self, chunks: Tensor) -> Tensor:
-        """Chunks [N, width] to latents [N, F, D]."""
+        """Turn chunks [N, width] into latents [N, F, D]."""
         return self.network.analyse(chunks[:, None])
 
     def synthesise(self, latent: Tensor) -> Tensor:
-        """Latents [N, F, D] to chunks [N, width], ready to overlap-add."""
+        """Turn latents [N, F, D] into chunks [N, width], ready to overlap-add."""
         noisy = self.config.phase_bins and self.training
         start = Phases.anywhere(latent) if noisy else None
         return self.network.synthesise(latent, start=start)[:, 0]
@@ -167,7 +167,7 @@ class SpecTokenizerSystem(ChunkedSystem):
         return spectrum * (power + FLOOR**2).pow(-0.25)
 
     def card(self, name: str, title: str) -> Card:
-        """The card of the trained network, weights aside."""
+        """Return the card of the trained network, weights aside."""
         return Card(
             name=name,
             family="spectokenizer",

@@ -1,4 +1,4 @@
-"""What the trainer asks of a codec."""
+"""Define what the trainer asks of a codec."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ C = TypeVar("C")
 
 @dataclass
 class Decoded:
-    """What coding a batch gives, both signals as the losses are to compare them."""
+    """Holds what coding a batch gives, both signals as the losses are to compare them."""
 
     reference: Tensor
     """[B, C, T]."""
@@ -34,8 +34,10 @@ class Decoded:
 
 
 class System(nn.Module, ABC):
-    """A codec's network as it is trained. Steps are functions of the recipe's seed, the
-    step and torch's random state."""
+    """Holds a codec's network as it is trained.
+
+    Steps are functions of the recipe's seed, the step and torch's random state.
+    """
 
     WEIGHTS: ClassVar[Mapping[str, float]]
     """Of the losses, unless the recipe has others."""
@@ -58,16 +60,16 @@ class System(nn.Module, ABC):
     @property
     @abstractmethod
     def most(self) -> int:
-        """All the codebooks that there are."""
+        """Return the number of all codebooks."""
 
     @property
     @abstractmethod
     def length(self) -> int:
-        """Samples of an item."""
+        """Return the samples of an item."""
 
     @abstractmethod
     def counts(self, rng: np.random.Generator) -> np.ndarray[Any, np.dtype[np.int64]]:
-        """How many codebooks each item [B] of a step uses; 0 for none of them, unquantised."""
+        """Draw how many codebooks each item [B] of a step uses; 0 for none of them, unquantised."""
 
     @abstractmethod
     def forward(self, audio: Tensor, counts: Tensor) -> Decoded:
@@ -77,28 +79,32 @@ class System(nn.Module, ABC):
     def distances(
         self, reference: Tensor, decoded: Tensor, rng: np.random.Generator
     ) -> dict[str, Tensor]:
-        """How far apart two signals [B, C, T] are, by the names of ``WEIGHTS``."""
+        """Return how far apart two signals [B, C, T] are, by the names of ``WEIGHTS``."""
 
     @abstractmethod
     def card(self, name: str, title: str) -> Card:
-        """The card of the trained network, weights aside."""
+        """Return the card of the trained network, weights aside."""
 
     def weight_norm(self) -> None:
         """Factorise what the paper does; called once the weights to start from are there."""
 
     def begin(self, batch: Callable[[int], Tensor]) -> None:
-        """Called before the first step of a run that starts from nothing."""
+        """Prepare a run that starts from nothing; called before its first step."""
 
     def start_codebooks(self, batch: Callable[[int], Tensor]) -> None:
-        """Called once, before the first step that uses codes; ``batch`` gives audio by number."""
+        """Start codebooks; called once, before the first step that uses codes. ``batch`` gives
+        audio by number.
+        """
 
     def autocast(self, audio: Tensor) -> torch.autocast:
-        """As the recipe's precision means it where the audio is."""
+        """Return a context in which the recipe's precision holds where the audio is."""
         return autocast(self.recipe.precision, audio.device)
 
 
 def configured(kind: Callable[..., C], arguments: Mapping[str, Any]) -> C:
-    """A network's configuration from a recipe's ``[model]``; ValueError where it does not fit."""
+    """Return a network's configuration from a recipe's ``[model]``. Raises ValueError where it
+    does not fit.
+    """
     try:
         return checked(kind, arguments)
     except ModelError as error:
@@ -114,7 +120,9 @@ def normed(network: nn.Module, skip: Callable[[str], bool] = lambda name: False)
 
 
 def count_parameters(network: nn.Module) -> int:
-    """Numbers that are learnt, entries of codebooks included, weight norm's lengths not."""
+    """Return how many numbers are learnt, entries of codebooks included, weight norm's lengths
+    not.
+    """
     tensors = network.state_dict()
     lengths = sum(t.numel() for name, t in tensors.items() if name.endswith("original0"))
     return sum(t.numel() for t in tensors.values()) - lengths

@@ -1,4 +1,4 @@
-"""A stand-in, in training, for the waveform that a layer codes beside the codes.
+"""Stand in, in training, for the waveform that a layer codes beside the codes.
 
 A codec whose decode gets quantised MDCT coefficients of the original below some frequency need not
 spend codes on what those bring: shown the sum in training, it learns what is left to it, which is
@@ -62,12 +62,12 @@ class WaveformLayer(nn.Module):
         self.register_buffer("spread", torch.from_numpy(member.T.copy()), persistent=False)
 
     def coefficients(self, audio: Tensor) -> Tensor:
-        """Audio [B, T] to coefficients [B, frames, below the top]."""
+        """Turn audio [B, T] into coefficients [B, frames, below the top]."""
         frames = F.pad(audio, (self.hop, self.hop + -audio.shape[-1] % self.hop))
         return frames.unfold(-1, 2 * self.hop, self.hop) @ self.basis
 
     def audio(self, coefficients: Tensor, length: int) -> Tensor:
-        """Coefficients [B, frames, below the top] to audio [B, ``length``]."""
+        """Turn coefficients [B, frames, below the top] into audio [B, ``length``]."""
         pieces = coefficients @ self.basis.T
         first, second = pieces[..., : self.hop], pieces[..., self.hop :]
         return (first[:, 1:] + second[:, :-1]).flatten(1)[:, :length]
@@ -99,8 +99,9 @@ class WaveformLayer(nn.Module):
         return decoded + self.audio(change, decoded.shape[-1])
 
     def _steps(self, mine: Tensor, using: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Relative steps of coefficients [B, frames, K], which of them the layer has [B, 1, K],
-        and what share of the decode is the prediction [K]."""
+        """Return relative steps of coefficients [B, frames, K], which of them the layer has [B,
+        1, K], and what share of the decode is the prediction [K].
+        """
         power = mine.square() @ self.gather
         frames = power.shape[1]
         padded = F.pad(power.transpose(1, 2), (0, -frames % TOGETHER), mode="replicate")
@@ -113,7 +114,9 @@ class WaveformLayer(nn.Module):
 
     @staticmethod
     def _gains(scaled: Tensor, near: Tensor, share: Tensor) -> Tensor:
-        """What magnitudes [B, frames, K] a ``share`` [B] of those ``near`` is above [B, 1, 1]."""
+        """Return what magnitudes [B, frames, K] a ``share`` [B] of those ``near`` is above [B,
+        1, 1].
+        """
         found = torch.ones(len(scaled), 1, 1, device=scaled.device)
         for item, (values, mask) in enumerate(zip(scaled, near, strict=True)):
             if mask.any():

@@ -1,7 +1,7 @@
-"""Networks that tell decoded audio from real: what generators are trained against.
+"""Tell decoded audio from real by networks, which generators are trained against.
 
-Each takes audio [B, C, T] and gives, for every network in it, the features of its layers, the
-last being the verdict: large where it takes the audio for real.
+Each takes audio [B, C, T] and gives, for every network in it, the features of its layers, the last
+being the verdict: large where it takes the audio for real.
 """
 
 from __future__ import annotations

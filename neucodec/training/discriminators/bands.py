@@ -1,4 +1,6 @@
-"""Multi-band, multi-scale complex STFT discriminator of DAC (arXiv 2306.06546, section 3.3)."""
+"""Define the multi-band, multi-scale complex STFT discriminator of DAC (arXiv 2306.06546,
+section 3.3).
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ BANDS = ((0.0, 0.1), (0.1, 0.25), (0.25, 0.5), (0.5, 0.75), (0.75, 1.0))
 
 
 class BandDiscriminator(nn.Module):
-    """One resolution: spectrum of ``size`` samples, hops of a quarter of that."""
+    """Judges at one resolution: spectrum of ``size`` samples, hops of a quarter of that."""
 
     window: Tensor
 
@@ -40,7 +42,7 @@ class BandDiscriminator(nn.Module):
         self.register_buffer("window", torch.hann_window(size), persistent=False)
 
     def spectrum(self, audio: Tensor) -> Tensor:
-        """Audio [B, 1, T] to real and imaginary parts [B, 2, ceil(T / hop), bins].
+        """Turn audio [B, 1, T] into real and imaginary parts [B, 2, ceil(T / hop), bins].
 
         Padded so that frames stand over the hops of the audio, as a convolution's would.
         """
@@ -52,8 +54,9 @@ class BandDiscriminator(nn.Module):
         return torch.view_as_real(torch.fft.rfft(frames)).permute(0, 3, 1, 2)
 
     def forward(self, audio: Tensor) -> list[Tensor]:
-        """Audio [B, 1, T] to the features [B, C, F, bins'] of each layer of each band, the
-        verdict [B, 1, F, sum of bins'] last."""
+        """Turn audio [B, 1, T] into the features [B, C, F, bins'] of each layer of each band,
+        the verdict [B, 1, F, sum of bins'] last.
+        """
         spectrum = self.spectrum(audio)
         features, ends = [], []
         for (low, high), band in zip(self.edges, self.bands, strict=True):
@@ -64,12 +67,12 @@ class BandDiscriminator(nn.Module):
 
 
 class BandDiscriminators(nn.Module):
-    """One for each of several windows."""
+    """Judges at each of several windows."""
 
     def __init__(self, width: int = 32, windows: Sequence[int] = WINDOWS) -> None:
         super().__init__()
         self.networks = nn.ModuleList(BandDiscriminator(size, width) for size in windows)
 
     def forward(self, audio: Tensor) -> Features:
-        """Audio [B, 1, T] to the features of every network."""
+        """Turn audio [B, 1, T] into the features of every network."""
         return [network(audio) for network in self.networks]

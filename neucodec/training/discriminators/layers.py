@@ -1,4 +1,4 @@
-"""What the discriminators are made of: weight-normed convolutions, and features along a stack."""
+"""Make the layers of discriminators: weight-normed convolutions, and features along a stack."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DISCRIMINATOR_SLOPE = 0.1
 
 
 def conv1d(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Module:
-    """Weight-normed, padded by half the kernel."""
+    """Return a weight-normed convolution, padded by half the kernel."""
     return weight_norm(
         nn.Conv1d(inputs, outputs, kernel, stride, padding=kernel // 2, groups=groups)
     )
@@ -26,7 +26,9 @@ def conv2d(
     stride: tuple[int, int] = (1, 1),
     dilation: int = 1,
 ) -> nn.Module:
-    """Weight-normed, padded by half the kernel; dilated along the first axis."""
+    """Return a weight-normed convolution, padded by half the kernel; dilated along the first
+    axis.
+    """
     padding = (dilation * (kernel[0] // 2), kernel[1] // 2)
     return weight_norm(
         nn.Conv2d(inputs, outputs, kernel, stride, padding=padding, dilation=(dilation, 1))
@@ -36,7 +38,7 @@ def conv2d(
 def through(
     layers: Iterable[nn.Module], x: Tensor, slope: float = DISCRIMINATOR_SLOPE
 ) -> list[Tensor]:
-    """What each layer puts out, after a leaky ReLU."""
+    """Return what each layer puts out, after a leaky ReLU."""
     features = []
     for layer in layers:
         x = F.leaky_relu(layer(x), slope)

@@ -1,4 +1,5 @@
-"""A discriminator cheap enough for one CPU core: patches of power-compressed complex spectra.
+"""Define a discriminator cheap enough for one CPU core: patches of power-compressed complex
+spectra.
 
 It looks at what DAC's multi-band complex STFT discriminators look at (arXiv 2306.06546, section
 3.3), in few channels and in matrix products only, which CPUs do best: every band of bins has a
@@ -24,12 +25,12 @@ POWER = 0.3
 
 
 class PatchDiscriminator(nn.Module):
-    """One resolution: spectrum of ``window`` samples, hops of a quarter of that."""
+    """Judges at one resolution: spectrum of ``window`` samples, hops of a quarter of that."""
 
     window: Tensor
 
     def __init__(self, window: int, widths: Sequence[int], patch: int = 8) -> None:
-        """``widths`` of the layers; ``patch`` is how many bins make a band at first."""
+        """Take ``widths`` of the layers; ``patch`` is how many bins make a band at first."""
         super().__init__()
         bands = window // 2 // patch
         if bands % 2 ** (len(widths) - 1):
@@ -53,7 +54,9 @@ class PatchDiscriminator(nn.Module):
         return parts.reshape(*parts.shape[:2], -1, 3 * self.patch)
 
     def forward(self, audio: Tensor) -> list[Tensor]:
-        """Audio [B, T] to the features [B, F, bands, width] of each layer, the verdict last."""
+        """Turn audio [B, T] into the features [B, F, bands, width] of each layer, the verdict
+        last.
+        """
         x = torch.matmul(self.spectrum(audio).transpose(1, 2), self.bands).transpose(1, 2)
         x = F.leaky_relu(x + self.offsets.to(x.dtype), SLOPE)
         features = [x]
@@ -66,17 +69,17 @@ class PatchDiscriminator(nn.Module):
 
 
 def adjacent(x: Tensor) -> Tensor:
-    """Each frame beside its two neighbours: [B, F, bands, C] to [B, F - 2, bands, 3 * C]."""
+    """Put each frame beside its two neighbours: [B, F, bands, C] to [B, F - 2, bands, 3 * C]."""
     return torch.cat([x[:, :-2], x[:, 1:-1], x[:, 2:]], dim=-1)
 
 
 class PatchDiscriminators(nn.Module):
-    """One for each of several windows."""
+    """Judges at each of several windows."""
 
     def __init__(self, windows: Sequence[int], widths: Sequence[int], patch: int = 8) -> None:
         super().__init__()
         self.networks = nn.ModuleList(PatchDiscriminator(w, widths, patch) for w in windows)
 
     def forward(self, audio: Tensor) -> Features:
-        """Audio [B, 1, T] to the features of every network."""
+        """Turn audio [B, 1, T] into the features of every network."""
         return [network(audio[:, 0]) for network in self.networks]

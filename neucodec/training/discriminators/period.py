@@ -1,4 +1,6 @@
-"""Multi-period discriminator of HiFi-GAN (arXiv 2010.05646, section 2.3), as DAC has it."""
+"""Define the multi-period discriminator of HiFi-GAN (arXiv 2010.05646, section 2.3), as DAC has
+it.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ PERIODS = (2, 3, 5, 7, 11)
 
 
 class PeriodDiscriminator(nn.Module):
-    """Sees every ``period``-th sample by itself: a signal folded into columns."""
+    """Judges every ``period``-th sample by itself: a signal folded into columns."""
 
     def __init__(self, period: int, width: int = 32) -> None:
         super().__init__()
@@ -27,7 +29,9 @@ class PeriodDiscriminator(nn.Module):
         self.verdict = conv2d(widths[-1], 1, (3, 1))
 
     def forward(self, audio: Tensor) -> list[Tensor]:
-        """Audio [B, 1, T] to the features [B, C, T', period] of each layer, the verdict last."""
+        """Turn audio [B, 1, T] into the features [B, C, T', period] of each layer, the verdict
+        last.
+        """
         # DAC adds a whole period where T is a multiple already; HiFi-GAN adds none there.
         x = F.pad(audio, (0, self.period - audio.shape[-1] % self.period), mode="reflect")
         features = through(self.layers, x.reshape(*x.shape[:2], -1, self.period))
@@ -35,12 +39,12 @@ class PeriodDiscriminator(nn.Module):
 
 
 class PeriodDiscriminators(nn.Module):
-    """One for each of several periods."""
+    """Judges at each of several periods."""
 
     def __init__(self, width: int = 32, periods: Sequence[int] = PERIODS) -> None:
         super().__init__()
         self.networks = nn.ModuleList(PeriodDiscriminator(period, width) for period in periods)
 
     def forward(self, audio: Tensor) -> Features:
-        """Audio [B, 1, T] to the features of every network."""
+        """Turn audio [B, 1, T] into the features of every network."""
         return [network(audio) for network in self.networks]

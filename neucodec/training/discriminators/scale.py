@@ -1,4 +1,6 @@
-"""Multi-scale discriminator of MelGAN as HiFi-GAN has it (arXiv 2010.05646, section 2.3)."""
+"""Define the multi-scale discriminator of MelGAN as HiFi-GAN has it (arXiv 2010.05646, section
+2.3).
+"""
 
 from __future__ import annotations
 
@@ -18,10 +20,12 @@ LAYERS = ((1, 15, 1, 1), (1, 41, 2, 4), (2, 41, 2, 16), (4, 41, 4, 16), (8, 41, 
 
 
 class ScaleDiscriminator(nn.Module):
-    """Strided, grouped convolutions over the samples themselves."""
+    """Judges by strided, grouped convolutions over the samples themselves."""
 
     def __init__(self, width: int = 128, spectral: bool = False) -> None:
-        """``spectral`` norm in place of weight norm, for the scale that sees the audio as it is."""
+        """Take ``spectral`` norm in place of weight norm, for the scale that sees the audio as
+        it is.
+        """
         super().__init__()
         self.layers = nn.ModuleList()
         inputs = 1
@@ -34,20 +38,20 @@ class ScaleDiscriminator(nn.Module):
                 spectral_norm(remove_parametrizations(layer, "weight"))
 
     def forward(self, audio: Tensor) -> list[Tensor]:
-        """Audio [B, 1, T] to the features [B, C, T'] of each layer, the verdict last."""
+        """Turn audio [B, 1, T] into the features [B, C, T'] of each layer, the verdict last."""
         features = through(self.layers, audio)
         return [*features, self.verdict(features[-1])]
 
 
 class ScaleDiscriminators(nn.Module):
-    """One for each scale."""
+    """Judges at each scale."""
 
     def __init__(self, width: int = 128) -> None:
         super().__init__()
         self.networks = nn.ModuleList(ScaleDiscriminator(width, k == 0) for k in range(SCALES))
 
     def forward(self, audio: Tensor) -> Features:
-        """Audio [B, 1, T] to the features of every network."""
+        """Turn audio [B, 1, T] into the features of every network."""
         features: Features = []
         for k, network in enumerate(self.networks):
             if k:

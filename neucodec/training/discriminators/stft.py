@@ -1,4 +1,6 @@
-"""Multi-scale STFT discriminator of EnCodec (arXiv 2210.13438, section 3.4 and figure 2)."""
+"""Define the multi-scale STFT discriminator of EnCodec (arXiv 2210.13438, section 3.4 and figure
+2).
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ DILATIONS = (1, 2, 4)
 
 
 class StftDiscriminator(nn.Module):
-    """One resolution: spectrum of ``size`` samples, hops of a quarter of that, all channels."""
+    """Judges at one resolution: spectrum of ``size`` samples, hops of a quarter of that, all
+    channels.
+    """
 
     window: Tensor
 
@@ -34,7 +38,9 @@ class StftDiscriminator(nn.Module):
         self.scale = 1 / float(window.square().sum().sqrt())
 
     def forward(self, audio: Tensor) -> list[Tensor]:
-        """Audio [B, C, T] to the features [B, width, F, bins'] of each layer, the verdict last."""
+        """Turn audio [B, C, T] into the features [B, width, F, bins'] of each layer, the verdict
+        last.
+        """
         size = len(self.window)
         frames = audio.unfold(-1, size, size // 4) * self.window
         bins = torch.fft.rfft(frames) * self.scale
@@ -43,7 +49,7 @@ class StftDiscriminator(nn.Module):
 
 
 class StftDiscriminators(nn.Module):
-    """One for each of several windows."""
+    """Judges at each of several windows."""
 
     def __init__(
         self, width: int = 32, windows: Sequence[int] = WINDOWS, channels: int = 1
@@ -52,5 +58,5 @@ class StftDiscriminators(nn.Module):
         self.networks = nn.ModuleList(StftDiscriminator(size, width, channels) for size in windows)
 
     def forward(self, audio: Tensor) -> Features:
-        """Audio [B, C, T] to the features of every network."""
+        """Turn audio [B, C, T] into the features of every network."""
         return [network(audio) for network in self.networks]
