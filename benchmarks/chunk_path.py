@@ -26,7 +26,7 @@ from neucodec.coding.decoder import Decoder
 from neucodec.coding.encoder import encode
 from neucodec.coding.options import DecodeOptions, EncodeOptions
 from neucodec.formats import NcfReader, NcfWriter
-from neucodec.parallel import threads
+from neucodec.parallel import thread_counts
 
 CHUNK = 3
 """The chunk that is followed: neither the first, which loads things, nor the last."""
@@ -106,7 +106,7 @@ def main() -> None:
     )
     parser.add_argument("--list", action="store_true", help="name the files")
     args = parser.parse_args()
-    threads.limit_threads(1)
+    thread_counts.limit_threads(1)
     for entropy in ("lm", "none"):
         way_in, data = encoding(Noise(), EncodeOptions(threads=1, entropy=entropy))
         for verb, passage in (("encode", way_in), ("decode", decoding(data))):
