@@ -149,9 +149,8 @@ class Model:
                 return self.card.default_codebooks
             return codebooks_for(self.card, channels, number("bitrate", bitrate))
         codebooks = whole_number("codebooks", codebooks, 1)
-        if codebooks not in self.card.counts:
-            possible = ", ".join(map(str, self.card.codebook_counts)) or f"1 to {self.codebooks}"
-            raise GivenValueError(f"{self.name} has no {codebooks} codebooks: give {possible}")
+        if problem := self.card.no_codebooks(codebooks):
+            raise GivenValueError(problem)
         return codebooks
 
     def _pieces(self, signal: Audio) -> Iterator[Piece]:

@@ -139,7 +139,7 @@ def test_an_ncf_is_not_encoded_again(run: Run, clip: MakeClip) -> None:
     [
         (["-b", "fast"], "'fast' is no bitrate: write it as 8kbps, 8k, 8000 or 1.5kbps"),
         (["-b", "8k", "-n", "3"], "-b and -n both choose the bitrate"),
-        (["-n", "99"], "neu2-44khz has no 99 codebooks; give 1 to 16"),
+        (["-n", "99"], "neu2-44khz has no 99 codebooks: give 1 to 16"),
         (["-n", "0"], "'0' is not a whole number of 1 or more"),
         (["-m", "mp3"], "no model is called 'mp3'; there are "),
         (["--tag", "Nina"], "'Nina' is no tag: write it as NAME=VALUE"),

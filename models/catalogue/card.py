@@ -179,6 +179,13 @@ class Card(WeightsEntry):
         """Every number of codebooks that may be used, in rising order."""
         return self.codebook_counts or range(1, self.codebooks + 1)
 
+    def no_codebooks(self, codebooks: int) -> str:
+        """Return why a number of codebooks cannot be used; empty where it can."""
+        if codebooks in self.counts:
+            return ""
+        possible = ", ".join(map(str, self.codebook_counts)) or f"1 to {self.codebooks}"
+        return f"{self.name} has no {codebooks} codebooks: give {possible}"
+
     def bitrates(self, channels: int = 1) -> list[float]:
         """Return every nominal bitrate in bit/s, in rising order."""
         return [self.bitrate(k, channels) for k in self.counts]

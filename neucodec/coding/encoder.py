@@ -68,11 +68,8 @@ def choose_codebooks(codec: Codec, channels: int, options: EncodeOptions) -> int
     """
     card = codec.card
     if options.codebooks is not None:
-        if options.codebooks not in card.counts:
-            possible = ", ".join(map(str, card.codebook_counts)) or f"1 to {card.codebooks}"
-            raise NeucodecError(
-                f"{card.name} has no {options.codebooks} codebooks: give {possible}"
-            )
+        if problem := card.no_codebooks(options.codebooks):
+            raise NeucodecError(problem)
         return options.codebooks
     if options.bitrate is None:
         return card.default_codebooks

@@ -177,7 +177,7 @@ def _checked_model(model: Card | None, options: EncodeOptions) -> Card | None:
             f"there is no entropy model for {model.name}; give --entropy adaptive or none"
         )
     codebooks = options.codebooks
-    if model and codebooks is not None and codebooks not in model.counts:
-        possible = ", ".join(map(str, model.codebook_counts)) or f"1 to {model.codebooks}"
-        raise click.UsageError(f"{model.name} has no {codebooks} codebooks; give {possible}")
+    problem = model.no_codebooks(codebooks) if model and codebooks is not None else ""
+    if problem:
+        raise click.UsageError(problem)
     return model
