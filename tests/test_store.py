@@ -167,8 +167,8 @@ def test_two_processes_fetch_one_file_of_the_hub(hub: Hub, tmp_path: Path) -> No
 import sys
 sys.path.insert(0, sys.argv[1])
 from test_store import HUB, SHA256, card
-from neucodec.models import store
-assert store.check(store.fetch(card(HUB))) == SHA256
+from neucodec.models import weights_store
+assert weights_store.check(weights_store.fetch(card(HUB))) == SHA256
 """
     command = [sys.executable, "-c", script, str(Path(__file__).parent)]
     hub.gate.clear()
