@@ -107,12 +107,14 @@ class _RateTarget:
 
     @classmethod
     def of(
-        cls, codec: Codec, channels: int, options: EncodeOptions, is_squeezed: bool
+        cls, card: Card, channels: int, options: EncodeOptions, codebooks: int, is_squeezed: bool
     ) -> _RateTarget:
-        """Return what the options ask for. Raises NeucodecError for what the codec cannot do."""
-        codebooks = choose_codebooks(codec, channels, options)
-        nominal = codec.card.bitrate(codebooks, channels)
-        average = averages(codec.card, options, is_squeezed)
+        """Return what the options ask for, of which ``codebooks`` is what `choose_codebooks` gives.
+
+        Raises NeucodecError for what the codec cannot do.
+        """
+        nominal = card.bitrate(codebooks, channels)
+        average = averages(card, options, is_squeezed)
         asked = options.bitrate if average and options.bitrate else nominal
         return cls(codebooks, asked, average)
 
@@ -180,9 +182,9 @@ def encode(
     """
     options = options or EncodeOptions()
     card, channels = codec.card, 1 if options.mono else source.channels
-    choose_codebooks(codec, channels, options)  # which refuses before anything is fetched
+    codebooks = choose_codebooks(codec, channels, options)  # refuses before anything is fetched
     entropy_model = entropy_models.choose(card, options.entropy)
-    goal = _RateTarget.of(codec, channels, options, entropy_model is not None)
+    goal = _RateTarget.of(card, channels, options, codebooks, entropy_model is not None)
     cutter = _PieceCutter(source, card, options)
     header = _header(source, codec, options, entropy_model, goal)
     writer = NcfWriter(target, header)
