@@ -137,6 +137,14 @@ def commands(group: click.Group) -> list[click.Command]:
     return found
 
 
+def test_a_manual_page_leaves_commands_their_short_flag_for_help(run: Run) -> None:
+    for command in cli.commands.values():
+        command._help_option = None  # as in a process where nobody has asked for help yet
+    assert run("man").code == 0
+    for name in cli.commands:
+        assert run(name, "-h").code == 0
+
+
 def test_the_manual_page_has_every_command_and_option(run: Run, tmp_path: Path) -> None:
     ran = run("man")
     assert ran.code == 0 and not ran.err

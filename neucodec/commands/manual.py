@@ -29,6 +29,9 @@ def manual_page(cli: click.Group) -> str:
 
 
 def _lines(cli: click.Group) -> Iterator[str]:
+    # Settings go from a context to those below it. Without them a command would learn, and keep,
+    # that its help is asked for by --help alone.
+    whole = click.Context(cli, info_name="neucodec", **cli.context_settings)
     yield f'.TH NEUCODEC 1 "" "neucodec {__version__}" "User Commands"'
     yield ".SH NAME"
     yield "neucodec \\- compress audio with neural codecs, and decompress it"
@@ -36,13 +39,13 @@ def _lines(cli: click.Group) -> Iterator[str]:
     for name in cli.commands:
         yield ".br"
         yield f".B neucodec {_text(name)}"
-        yield f'.RI [ options ] " {_text(_arguments(cli.commands[name]))}"'
+        yield f'.RI [ options ] " {_text(_arguments(cli.commands[name], whole))}"'
     yield ".SH DESCRIPTION"
     yield from _paragraphs(cli.help or "")
     yield from _paragraphs(cli.epilog or "")
     yield ".SH COMMANDS"
     for name, command in cli.commands.items():
-        yield from _command(f"neucodec {name}", command)
+        yield from _command(f"neucodec {name}", command, whole)
     yield ".SH EXIT STATUS"
     yield from _terms(_EXIT)
     yield ".SH ENVIRONMENT"
@@ -53,21 +56,20 @@ def _lines(cli: click.Group) -> Iterator[str]:
     yield ".BR opusenc (1)"
 
 
-def _command(path: str, command: click.Command) -> Iterator[str]:
-    yield f".SS {_text(path)} {_text(_arguments(command))}"
+def _command(path: str, command: click.Command, parent: click.Context) -> Iterator[str]:
+    yield f".SS {_text(path)} {_text(_arguments(command, parent))}"
     yield from _paragraphs(command.help or "")
-    context = click.Context(command, info_name=path)
+    context = click.Context(command, parent, path)
     records = (p.get_help_record(context) for p in command.params if isinstance(p, click.Option))
     yield from _terms(record for record in records if record)
     yield from _paragraphs(command.epilog or "")
     if isinstance(command, click.Group):
         for name, inner in command.commands.items():
-            yield from _command(f"{path} {name}", inner)
+            yield from _command(f"{path} {name}", inner, context)
 
 
-def _arguments(command: click.Command) -> str:
-    context = click.Context(command)
-    pieces = command.collect_usage_pieces(context)
+def _arguments(command: click.Command, parent: click.Context) -> str:
+    pieces = command.collect_usage_pieces(click.Context(command, parent))
     return " ".join(piece for piece in pieces if piece != "[OPTIONS]")
 
 
