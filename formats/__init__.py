@@ -30,6 +30,21 @@ from neucodec.formats.ncf.layer import (
 from neucodec.formats.ncf.reader import NcfReader
 from neucodec.formats.ncf.scale import byte_to_scale, scale_to_byte
 from neucodec.formats.ncf.trailer import ChunkEntry
+from neucodec.formats.ncf.waveform import (
+    MAX_GAIN,
+    MAX_MAGNITUDE,
+    MAX_STRENGTH,
+    WIDTH,
+    ChunkWaveform,
+    StreamWaveform,
+    decode_waveform,
+    encode_waveform,
+    waveform_bits,
+    waveform_gain,
+    waveform_grid,
+    waveform_places,
+)
+from neucodec.formats.ncf.waveform_grid import PARTS, WaveformGrid
 from neucodec.formats.ncf.writer import NcfWriter
 
 from .errors import NcfError
@@ -38,10 +53,16 @@ __all__ = [
     "BAND",
     "LAYER_SIZES",
     "MAX_BANDS",
+    "MAX_GAIN",
+    "MAX_MAGNITUDE",
+    "MAX_STRENGTH",
+    "PARTS",
     "SIGNATURE",
+    "WIDTH",
     "AdaptiveStepper",
     "Chunk",
     "ChunkEntry",
+    "ChunkWaveform",
     "EntropyCoder",
     "Header",
     "LayerKind",
@@ -54,15 +75,19 @@ __all__ = [
     "ScaleKind",
     "SingleDecoder",
     "StreamLayer",
+    "StreamWaveform",
+    "WaveformGrid",
     "adaptive_intervals",
     "bands_of",
     "byte_to_scale",
     "can_adapt",
     "coded_streams",
     "decode_layer",
+    "decode_waveform",
     "encode_chunk",
     "encode_intervals",
     "encode_layer",
+    "encode_waveform",
     "intervals_of",
     "layer_width",
     "most_bands",
@@ -73,4 +98,8 @@ __all__ = [
     "transform_length",
     "transforms",
     "unpack_codes",
+    "waveform_bits",
+    "waveform_gain",
+    "waveform_grid",
+    "waveform_places",
 ]

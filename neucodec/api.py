@@ -162,7 +162,7 @@ def open(
     ...     file.codes(0).shape  # [streams, codebooks, frames]
     (8000, 1, 24000)
     (800, 1)
-    (1, 9, 86)
+    (1, 5, 86)
     """
     return NcfFile(file, None if model is None else _codec(model), strict=strict)
 

@@ -53,6 +53,9 @@ def test_an_impossible_bitrate_lists_the_possible_ones(run: Run, clip: MakeClip)
     path = clip()
     ran = run("encode", path, "-m", "neu2-44khz", "-b", "300kbps")
     assert ran.code == 1
+    assert "cannot do 300 kbps for 1 channel: at most 32 kbps are possible" in ran.err
+    ran = run("encode", path, "-m", "neu2-44khz", "-b", "300kbps", "--no-layer")
+    assert ran.code == 1
     assert "cannot do 300 kbps" in ran.err
     assert "possible are 0.882, 1.76, 2.65" in ran.err
     assert not path.with_suffix(".ncf").exists()

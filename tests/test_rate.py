@@ -139,11 +139,18 @@ def test_a_bitrate_is_the_average_where_codes_are_squeezed() -> None:
         return found.average_bitrate, found.nominal_bitrate
 
     assert header(bitrate=8000) == (8000, None)
-    assert header(bitrate=8000, entropy="none") == (None, 7937)
+    assert header(bitrate=8000, entropy="none", layer=False) == (None, 7937)
+    assert header(bitrate=4000, entropy="none") == (None, 4409)
     assert header(bitrate=8000, rate_mode="nominal") == (None, 7937)
     assert header(codebooks=4) == (None, 3527)
-    assert header() == (None, 7937)
-    assert header(rate_mode="average") == (7937, None)
+    assert header(layer=False) == (None, 7937)
+    assert header(rate_mode="average", layer=False) == (7937, None)
+
+
+def test_with_a_waveform_layer_a_bitrate_is_always_the_average() -> None:
+    for options in ({}, {"bitrate": 8000, "entropy": "none"}):
+        data = neucodec.encode(sound(2), 44100, **options)  # type: ignore[arg-type]
+        assert NcfReader(io.BytesIO(data)).header.average_bitrate == 8000
 
 
 def test_what_cannot_average_is_refused(run: Run, clip: MakeClip) -> None:
@@ -152,6 +159,8 @@ def test_what_cannot_average_is_refused(run: Run, clip: MakeClip) -> None:
     with pytest.raises(NeucodecError, match="'variable': give nominal or average"):
         neucodec.encode(sound(1), 44100, rate_mode="variable")
     with pytest.raises(NeucodecError, match="possible are 0.882"):
+        neucodec.encode(sound(1), 44100, bitrate=50000, layer=False)
+    with pytest.raises(NeucodecError, match="at most 32 kbps are possible"):
         neucodec.encode(sound(1), 44100, bitrate=50000)
     ran = run("encode", clip(), "-n", "3", "--rate-mode", "average")
     assert ran.code == 2 and "--rate-mode average needs -b" in ran.err

@@ -28,6 +28,10 @@ MAX_LAYER_SAMPLES = 2**24
 the next chunk."""
 MAX_LAYER_SAMPLES_1_2 = 2**20
 """The same up to version 1.2 of the format; 24 channels at 44.1 kHz have more."""
+WAVEFORM_SAMPLES = 8
+"""A waveform layer may have a byte for so many samples of a stream,"""
+MIN_WAVEFORM_BYTES = 64
+"""and so many more."""
 
 
 def pays_for(payload_bytes: int, codes: int) -> bool:

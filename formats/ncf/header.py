@@ -23,8 +23,11 @@ from .budget import (
     MAX_LAYER_RATE,
     MAX_LAYER_SAMPLES,
     MAX_STREAM_CODES,
+    MIN_WAVEFORM_BYTES,
+    WAVEFORM_SAMPLES,
     check_limit,
 )
+from .waveform_grid import WaveformGrid
 
 FINGERPRINT_BYTES = 8
 MAX_RATE = 2**32 - 1
@@ -55,6 +58,9 @@ class LayerKind(IntEnum):
     """Nothing."""
     MDCT = 1
     """A few coefficients of a lapped transform, see `neucodec.formats.ncf.layer`."""
+    WAVEFORM = 2
+    """Integers for all coefficients of a lapped transform up to a frequency, see
+    `neucodec.formats.ncf.waveform`."""
 
 
 class EntropyCoder(IntEnum):
@@ -199,6 +205,8 @@ class Header:
                 f"layers with an overlap of {self.overlap} samples: it must cover the {reached} by "
                 f"which frames go beyond the stride, and be within the stride, {self.chunk_stride}"
             )
+        if self.layer == LayerKind.WAVEFORM:
+            WaveformGrid.of(self.chunk_stride, self.sample_rate)
 
     @cached_property
     def code_bits(self) -> int:
@@ -225,6 +233,8 @@ class Header:
     @cached_property
     def largest_layer(self) -> int:
         """Most bytes of a chunk's layer, without the varint of its length."""
+        if self.layer == LayerKind.WAVEFORM:
+            return self.streams * (MIN_WAVEFORM_BYTES + self.chunk_stride // WAVEFORM_SAMPLES)
         return 0 if self.layer == LayerKind.NONE else self.largest_payload
 
     @property

@@ -146,6 +146,8 @@ def encode_header(header: Header) -> bytes:
 
 def _minor_of(header: Header) -> int:
     """Return the oldest minor version that specifies all that the file uses."""
+    if header.layer == LayerKind.WAVEFORM:
+        return 4
     if header.channel_mask is not None:
         return 3
     if header.layer != LayerKind.NONE:

@@ -66,6 +66,9 @@ _RANGES = {
     "chunk_warmup": (0, 2**10),
     "chunk_trim": (0, 2**26),
     "layer_gain": (0, 1000),
+    "waveform_bitrate": (0, 2**20),
+    "waveform_codebooks": (0, 127),
+    "default_bitrate": (1, 2**20),
 }
 _MOST_SAMPLES = 2**24
 """Most samples that a chunk may have with what its network sees on either side."""
@@ -118,6 +121,12 @@ class Card(WeightsEntry):
     """How many dB an MDCT layer must take off a chunk's treble for the chunk to get one beside its
     codes; one dB more for each codebook below the default. 0: chunks never get one. For codecs that
     keep tones and clicks badly."""
+    waveform_bitrate: int = 0
+    """Bit/s of a channel, from which on files have a waveform layer; 0: never. See NCF.md."""
+    default_bitrate: int = 8000
+    """Bit/s of a channel, where there is that layer and a user says nothing else."""
+    waveform_codebooks: int = 0
+    """How many codebooks chunks then have beside that layer."""
     parameters: int
     """How many parameters the network has."""
     same_codes: Sequence[str] = ()
@@ -244,7 +253,8 @@ class Card(WeightsEntry):
         for key, known in (("chunk_strategy", STRATEGIES), ("level", LEVELS)):
             if (value := getattr(self, key)) not in known:
                 raise ModelError(f"{key} {said(value)}: there are {', '.join(known)}")
-        if self.layer_gain and (self.level != "rms" or self.channels != 1):
+        layered = self.layer_gain or self.waveform_bitrate
+        if layered and (self.level != "rms" or self.channels != 1):
             raise ModelError('layers need level = "rms" and a single channel')
         own, shared = self.chunk_frames * self.hop, self.chunk_frames * self.hop - self.chunk_stride
         if not 0 <= shared <= self.chunk_stride:

@@ -9,6 +9,8 @@ from neucodec.models import Card
 
 _PATTERN = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*(k?)(?:bps|bit/s|b)?", re.IGNORECASE)
 _LARGEST = 1e12  # bit/s
+MAX_WAVEFORM_BITRATE = 32000
+"""Bit/s of a channel, up to which waveform layers go."""
 
 
 def parse_bitrate(text: str) -> float:
@@ -28,7 +30,25 @@ def format_kbps(bits_per_second: float) -> str:
 
 
 def reaches(card: Card, channels: int, bitrate: float) -> bool:
-    """Tell whether a model has a bitrate (bit/s, of all channels), give or take half a codebook."""
+    """Tell whether a model has a bitrate (bit/s, of all channels), by its codes alone or with a
+    waveform layer.
+    """
+    if card.waveform_bitrate * channels <= bitrate <= highest_bitrate(card, channels):
+        return True
+    return _has_codes_for(card, channels, bitrate)
+
+
+def highest_bitrate(card: Card, channels: int) -> float:
+    """Return the highest bitrate of a model (bit/s, of all channels), with a waveform layer where
+    it may have one.
+    """
+    if card.waveform_bitrate:
+        return float(MAX_WAVEFORM_BITRATE * channels)
+    return card.bitrates(channels)[-1]
+
+
+def _has_codes_for(card: Card, channels: int, bitrate: float) -> bool:
+    """Tell whether a number of codebooks has a bitrate, give or take half a codebook."""
     rates = card.bitrates(channels)
     step = card.bitrate(1, channels)
     return rates[0] - step / 2 <= bitrate <= rates[-1] + step / 2
@@ -41,7 +61,7 @@ def codebooks_for(card: Card, channels: int, bitrate: float) -> int:
     the highest possible one, give or take half a codebook.
     """
     rates = card.bitrates(channels)
-    if not reaches(card, channels, bitrate):
+    if not _has_codes_for(card, channels, bitrate):
         plural = "channel" if channels == 1 else "channels"
         raise NeucodecError(
             f"{card.name} cannot do {format_kbps(bitrate)} for {channels} {plural}: "

@@ -19,7 +19,7 @@ from neucodec.models import (
 )
 
 from .chunks import Geometry, Piece
-from .entropy import EntropyModel
+from .entropy import Codes, EntropyModel
 from .levels import normalise, prefers_mid_side, to_mid_side, to_streams
 from .payloads import encode_payload
 from .rate import Rate
@@ -60,6 +60,8 @@ class EncodedChunk:
 
     chunk: Chunk
     data: bytes
+    codes: Codes | None
+    """Its codes [streams that are not silent, codebooks, frames]; None where it has none."""
 
 
 class ChunkEncoder:
@@ -100,8 +102,8 @@ class ChunkEncoder:
             codes = self._codes(levelled, max(counts), turns[0].state)
             encoded = []
             for turn, count, level, code in zip(turns, counts, levelled, codes, strict=True):
-                chunk = self._squeezed(turn.piece, count, level, code)
-                encoded.append(EncodedChunk(chunk, encode_chunk(self.header, chunk)))
+                chunk, kept = self._squeezed(turn.piece, count, level, code)
+                encoded.append(EncodedChunk(chunk, encode_chunk(self.header, chunk), kept))
                 # A layer beside codes has taken the place of the codebooks that are lacking.
                 spent = count if chunk.codebooks else 0
                 self.rate.done(chunk.index, spent, len(encoded[-1].data))
@@ -123,7 +125,7 @@ class ChunkEncoder:
         if card.level == "rms":
             mid_side = len(audio) == 2 and prefers_mid_side(audio)
             audio = to_mid_side(audio) if mid_side else audio
-            if self.header.layer != LayerKind.NONE and codebooks:
+            if self.header.layer == LayerKind.MDCT and codebooks:
                 # Of few codebooks each is worth more, and a layer takes the place of some.
                 min_gain = card.layer_gain + max(0, card.default_codebooks - codebooks)
                 layer = find_layer(
@@ -170,21 +172,24 @@ class ChunkEncoder:
 
     def _squeezed(
         self, piece: Piece, codebooks: int, levelled: LevelledPiece, coded: CodeChunk | None
-    ) -> Chunk:
-        """Make the chunk, its codes as a payload of the ``codebooks`` that it may have."""
+    ) -> tuple[Chunk, Codes | None]:
+        """Make the chunk, its codes as a payload of the ``codebooks`` that it may have; give those
+        codes, too.
+        """
         layer = levelled.layer.payload if levelled.layer else b""
         if coded is None:
             mid_side = levelled.mid_side and bool(layer)
-            return Chunk(
+            silent = Chunk(
                 index=piece.index, codebooks=0, frames=piece.frames, mid_side=mid_side, layer=layer
             )
+            return silent, None
         if layer:  # It takes the place of as many codebooks.
             one = self.header.raw_bytes(len(coded.codes), 1, piece.frames)
             codebooks = max(1, codebooks - round(len(layer) / one))
         # With fewer codebooks a codec gives the first of those that it gives with more.
         codes = coded.codes[:, :codebooks].numpy()
         payload, raw = encode_payload(codes, self.header.code_bits, self.entropy_model)
-        return Chunk(
+        chunk = Chunk(
             index=piece.index,
             codebooks=codebooks,
             frames=piece.frames,
@@ -194,3 +199,4 @@ class ChunkEncoder:
             mid_side=levelled.mid_side,
             layer=layer,
         )
+        return chunk, codes

@@ -12,7 +12,7 @@ import numpy as np
 from neucodec.audio.resample import BlockResampler
 from neucodec.audio.samples import Audio
 from neucodec.errors import NeucodecError
-from neucodec.formats import Chunk, NcfReader
+from neucodec.formats import Chunk, LayerKind, NcfReader
 from neucodec.models import Codec
 from neucodec.parallel.batches import batches
 from neucodec.parallel.ordered_work import in_order
@@ -26,6 +26,7 @@ from .file_codec import codec_for
 from .integrity import damaged_spans, samples_to_come, surplus_of
 from .options import DecodeOptions
 from .unpacking import unpack_chunks
+from .waveform_joiner import Joiner, WaveformJoiner
 
 MOST_SAMPLES = 2**22
 """Of a block that comes out, over all channels."""
@@ -68,8 +69,8 @@ class Decoder:
         where these go to the end."""
         if o.start is not None and o.end is not None and o.end <= o.start:
             raise NeucodecError(f"the end, {o.end:g} s, is not after the start, {o.start:g} s")
-        self._first = self._position(o.start or 0.0)
-        self._last = None if o.end is None else self._position(o.end)
+        self._first = _position(o.start or 0.0, self.sample_rate)
+        self._last = None if o.end is None else _position(o.end, self.sample_rate)
         if reader.seekable:
             reader.locate()  # finds the end, so that lengths are known from here on
         if self.samples == 0 and o.start:
@@ -80,13 +81,6 @@ class Decoder:
     def damaged(self) -> list[tuple[float, float]]:
         """Return the seconds that were lost, as (start, end); complete after ``blocks``."""
         return damaged_spans(self.header, self.lost_chunks, math.inf)
-
-    def _position(self, seconds: float) -> int:
-        if seconds < 0:
-            raise NeucodecError(f"{seconds:g} s is before the start: give 0 or more")
-        if not seconds <= MAX_SECONDS:
-            raise NeucodecError(f"a time of {seconds:g} s: at most {MAX_SECONDS:g} s are possible")
-        return round(seconds * self.sample_rate)
 
     def _total(self) -> int | None:
         """Return the samples of the whole file at the rate that comes out; None while not known."""
@@ -99,11 +93,6 @@ class Decoder:
         known.
         """
         return samples_to_come(self.reader, self.sample_rate, self.options.start, self.options.end)
-
-    def _stop(self, total: int | None) -> int:
-        """Return the sample to stop before, at the rate that comes out."""
-        ends = [end for end in (total, self._last) if end is not None]
-        return min(ends) if ends else 1 << 62
 
     def blocks(self, progress: Callable[[float], None] | None = None) -> Iterator[Audio]:
         """Give the audio as blocks [n, channels], about a second each, or less of very many
@@ -119,7 +108,11 @@ class Decoder:
         # Model-rate samples before this one are not needed. Where they begin, the first chunk must
         # have taken over from the one before.
         needed = resampler.first_input
-        first_chunk = max(0, (needed - g.overlap + g.lead) // g.stride)
+        first_chunk = (needed - g.overlap + g.lead) // g.stride
+        if self.header.layer == LayerKind.WAVEFORM:
+            # Its first block begins within the chunk before, and that one's sound decides it.
+            first_chunk = needed // g.stride - 1
+        first_chunk = max(0, first_chunk)
         window = lru_cache(maxsize=2)(partial(window_of, self.codec))
         adder = OverlapAdder(g, self.header.channels, window, first_chunk)
         gain = np.float32(10 ** (-(self.header.gain_db or 0) / 20))
@@ -137,7 +130,8 @@ class Decoder:
                 block = resampler.push(np.ascontiguousarray(mixed.T))
             block, early = block[early:], max(0, early - len(block))
             # Only the last pieces can reach past the end, and by then the end is known.
-            block = block[: max(0, self._stop(self._total()) - done)]
+            ends = [end for end in (self._total(), self._last) if end is not None]
+            block = block[: max(0, min(ends, default=1 << 62) - done)]
             done += len(block)
             yield from _in_parts(block)
             if self._last is not None and done >= self._last:
@@ -158,6 +152,8 @@ class Decoder:
         g, last = self.geometry, self._last_chunk()
         chunks = self._chunks(max(0, first - g.history), last)
         decoder = ChunkDecoder(self.codec, self.header, g)
+        layered = self.header.layer == LayerKind.WAVEFORM
+        joiner = WaveformJoiner(adder, self.header, first) if layered else Joiner(adder)
         bytes_ = 4 * self.header.channels * g.width(g.frames)
         threads = threads_within(self.options.threads, bytes_)
         ready = unpack_chunks(chunks, self.header, g.code_context, self._model, threads)
@@ -175,10 +171,10 @@ class Decoder:
                 continue
             if coded.chunk is None:
                 self._lost(coded.index)
-            yield adder.push(coded.index, audio, coded.frames)
+            yield joiner.push(coded, audio)
             if progress:
                 progress(coded.frames * g.hop / self.codec.card.sample_rate)
-        yield adder.finish()
+        yield joiner.finish()
         yield None
 
     def _chunks(self, first: int, last: int | None) -> Iterator[tuple[int, Chunk | None]]:
@@ -214,7 +210,9 @@ class Decoder:
             self.codec.card.sample_rate, self.sample_rate
         )
         samples = -(-self._last * self.codec.card.sample_rate // self.sample_rate)
-        return (samples + margin) // self.geometry.stride
+        # A chunk's last block goes on into the next one.
+        further = int(self.header.layer == LayerKind.WAVEFORM)
+        return (samples + margin) // self.geometry.stride + further
 
     def _at_end(self, count: int) -> None:
         self.truncated = not self.reader.complete
@@ -230,6 +228,15 @@ class Decoder:
             raise NeucodecError(
                 f"damaged from {start:.1f} to {end:.1f} s: decode without --strict to get the rest"
             )
+
+
+def _position(seconds: float, sample_rate: int) -> int:
+    """Return the sample at a time. Raises NeucodecError for one that no file can have."""
+    if seconds < 0:
+        raise NeucodecError(f"{seconds:g} s is before the start: give 0 or more")
+    if not seconds <= MAX_SECONDS:
+        raise NeucodecError(f"a time of {seconds:g} s: at most {MAX_SECONDS:g} s are possible")
+    return round(seconds * sample_rate)
 
 
 def _in_parts(block: Audio) -> Iterator[Audio]:

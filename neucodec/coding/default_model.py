@@ -6,7 +6,7 @@ from neucodec.errors import NeucodecError
 from neucodec.models import Card, find_card
 from neucodec.terminal.console import counted
 
-from .bitrate import format_kbps, reaches
+from .bitrate import format_kbps, highest_bitrate, reaches
 
 AUTO = "auto"
 """In place of a model's name."""
@@ -46,5 +46,5 @@ def reason(channels: int) -> str:
 
 
 def _range(card: Card, channels: int) -> str:
-    rates = card.bitrates(channels)
-    return f"{rates[0] / 1000:.3g} to {rates[-1] / 1000:.3g}"
+    lowest, highest = card.bitrates(channels)[0], highest_bitrate(card, channels)
+    return f"{lowest / 1000:.3g} to {highest / 1000:.3g}"

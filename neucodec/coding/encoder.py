@@ -6,29 +6,31 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 import numpy as np
 
 from neucodec.audio.resample import BlockResampler
-from neucodec.errors import NeucodecError
-from neucodec.formats import EntropyCoder, Header, LayerKind, NcfWriter
+from neucodec.formats import EntropyCoder, Header, NcfWriter
 from neucodec.models import Card, Codec
 from neucodec.parallel.batches import batches
 from neucodec.parallel.ordered_work import in_order
 from neucodec.parallel.thread_counts import threads_within
 from neucodec.version import __version__
 
-from .bitrate import codebooks_for
 from .chunk_encoder import SCALES, ChunkEncoder, EncodedChunk, Turn
 from .chunks import ChunkSplitter, Geometry, Piece
 from .entropy import EntropyModel
 from .entropy_models import SHARED, EntropyModels
-from .options import RATE_MODES, EncodeOptions
-from .rate import AverageRate, NominalRate, Rate
+from .options import EncodeOptions
+from .rate_target import RateTarget, refuse_unreachable
+from .waveform_encoder import LayerFinder, SoundingEncoder, TaskMaker
+from .waveform_rate import WaveformRate
 
 if TYPE_CHECKING:
     from neucodec.audio.source import Source
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -60,79 +62,6 @@ class EncodeReport:
     def ratio(self) -> float:
         """Return how many times smaller the file is than 16-bit PCM."""
         return 2 * self.samples * self.channels / self.file_bytes
-
-
-def choose_codebooks(codec: Codec, channels: int, options: EncodeOptions) -> int:
-    """Return how many codebooks the options ask for. Raises NeucodecError for a number that the
-    codec has not.
-    """
-    card = codec.card
-    if options.codebooks is not None:
-        if problem := card.no_codebooks(options.codebooks):
-            raise NeucodecError(problem)
-        return options.codebooks
-    if options.bitrate is None:
-        return card.default_codebooks
-    return codebooks_for(card, channels, options.bitrate)
-
-
-def averages(card: Card, options: EncodeOptions, squeezed: bool) -> bool:
-    """Tell whether codebooks are to be chosen chunk by chunk, for the file to average a bitrate."""
-    if options.rate_mode not in (None, *RATE_MODES):
-        raise NeucodecError(f"rate mode {options.rate_mode!r}: give {' or '.join(RATE_MODES)}")
-    # A chunk's neighbours must have its codebooks, where decoding it takes their codes.
-    possible = not card.chunk_code_context and len(card.counts) > 1
-    if options.rate_mode is None:
-        return possible and squeezed and options.bitrate is not None
-    if options.rate_mode == "average":
-        if options.codebooks is not None:
-            raise NeucodecError("a fixed number of codebooks cannot average a bitrate: give either")
-        if not possible:
-            raise NeucodecError(
-                f"chunks of {card.name} all take the same codebooks: use --rate-mode nominal"
-            )
-    return options.rate_mode == "average"
-
-
-@dataclass(frozen=True)
-class _RateTarget:
-    """What the rate of a file is to be."""
-
-    codebooks: int
-    """Codebooks of every chunk, where they do not vary."""
-    bits_per_second: float
-    """The nominal or the average bitrate, of all channels together."""
-    is_average: bool
-    """Whether each chunk gets as many codebooks as the average takes."""
-
-    @classmethod
-    def of(
-        cls, card: Card, channels: int, options: EncodeOptions, codebooks: int, is_squeezed: bool
-    ) -> _RateTarget:
-        """Return what the options ask for, of which ``codebooks`` is what `choose_codebooks` gives.
-
-        Raises NeucodecError for what the codec cannot do.
-        """
-        nominal = card.bitrate(codebooks, channels)
-        average = averages(card, options, is_squeezed)
-        asked = options.bitrate if average and options.bitrate else nominal
-        return cls(codebooks, asked, average)
-
-    def rate(
-        self, card: Card, header: Header, entropy_model: EntropyModel | None, header_bytes: int
-    ) -> Rate:
-        """Return what chooses the codebooks of each chunk."""
-        if not self.is_average:
-            return NominalRate(self.codebooks)
-        most = entropy_model.codebooks if entropy_model else card.codebooks
-        return AverageRate(
-            [count for count in card.counts if count <= most],
-            # In the trailer a chunk has two bytes, and everything else of it takes about 24.
-            budget=self.bits_per_second / 8 * header.chunk_stride / header.sample_rate - 2,
-            book_bytes=header.raw_bytes(header.streams, 1, header.chunk_frames),
-            left=entropy_model.left if entropy_model else 1.0,
-            spent=header_bytes + 24,
-        )
 
 
 class _PieceCutter:
@@ -182,9 +111,9 @@ def encode(
     """
     options = options or EncodeOptions()
     card, channels = codec.card, 1 if options.mono else source.channels
-    codebooks = choose_codebooks(codec, channels, options)  # refuses before anything is fetched
+    refuse_unreachable(card, channels, options)  # before anything is fetched
     entropy_model = entropy_models.choose(card, options.entropy)
-    goal = _RateTarget.of(card, channels, options, codebooks, entropy_model is not None)
+    goal = RateTarget.of(card, channels, options, entropy_model is not None)
     cutter = _PieceCutter(source, card, options)
     header = _header(source, codec, options, entropy_model, goal)
     writer = NcfWriter(target, header)
@@ -192,7 +121,12 @@ def encode(
     encoder = ChunkEncoder(codec, header, rate, entropy_model)
     turns = encoder.with_state(cutter.pieces(header.gain_db or 0))
     used: Counter[int] = Counter()
-    for encoded in _in_parallel(encoder, turns, source, options):
+    if goal.has_waveforms:
+        waveform_rate = goal.waveform_rate(header, writer.header_bytes)
+        chunks = _with_waveforms(encoder, turns, source, options, waveform_rate)
+    else:
+        chunks = _spread(encoder, encoder, turns, source, options)
+    for encoded in chunks:
         writer.append(encoded.chunk, encoded.data)
         used[encoded.chunk.codebooks] += 1
         if progress:
@@ -216,7 +150,7 @@ def _header(
     codec: Codec,
     options: EncodeOptions,
     entropy_model: EntropyModel | None,
-    goal: _RateTarget,
+    goal: RateTarget,
 ) -> Header:
     """Return what the file says of itself."""
     card, model = codec.card, entropy_model
@@ -229,7 +163,7 @@ def _header(
         source_rate=source.sample_rate,
         channels=channels,
         streams=card.streams(channels),
-        codebooks=card.counts[-1] if goal.is_average else goal.codebooks,
+        codebooks=goal.max_codebooks,
         codebook_size=card.codebook_size,
         hop=card.hop,
         chunk_frames=card.chunk_frames,
@@ -242,23 +176,48 @@ def _header(
         nominal_bitrate=None if goal.is_average else bitrate,
         average_bitrate=bitrate if goal.is_average else None,
         gain_db=options.gain_db,
-        layer=LayerKind.MDCT if card.layer_gain and options.layer else LayerKind.NONE,
+        layer=goal.layer,
         channel_mask=None if options.mono else source.channel_mask,
         tags=dict(source.tags if options.tags is None else options.tags),
         encoder=f"neucodec {__version__}",
     )
 
 
-def _in_parallel(
-    encoder: ChunkEncoder, turns: Iterator[Turn], source: Source, options: EncodeOptions
+def _with_waveforms(
+    encoder: ChunkEncoder,
+    turns: Iterator[Turn],
+    source: Source,
+    options: EncodeOptions,
+    rate: WaveformRate,
 ) -> Iterator[EncodedChunk]:
-    """Encode in as many threads and batches as are worth their memory; give chunks in order."""
-    codec, geometry = encoder.codec, Geometry.of(encoder.codec.card)
-    piece_bytes = 4 * encoder.header.channels * geometry.width(geometry.frames)
+    """Encode chunks, and decode what they sound like; then find their waveform layers."""
+    sounding = _spread(SoundingEncoder(encoder), encoder, turns, source, options)
+    tasks = TaskMaker(encoder, rate).tasks(sounding)
+    threads = threads_within(options.threads, _piece_bytes(encoder))
+    return in_order(LayerFinder(encoder.header), tasks, threads)
+
+
+def _piece_bytes(encoder: ChunkEncoder) -> int:
+    """Return how much memory a piece of audio takes."""
+    geometry = Geometry.of(encoder.codec.card)
+    return 4 * encoder.header.channels * geometry.width(geometry.frames)
+
+
+def _spread(
+    function: Callable[[list[Turn]], list[T]],
+    encoder: ChunkEncoder,
+    turns: Iterator[Turn],
+    source: Source,
+    options: EncodeOptions,
+) -> Iterator[T]:
+    """Give what a function of batches of turns gives, in order, worked out in as many threads and
+    batches as are worth their memory.
+    """
+    piece_bytes = _piece_bytes(encoder)
     # What has no known end may be going on just now: then no chunk waits for another. And a choice
     # of codebooks may wait for chunks of the batch before, never of its own.
-    most = 1 if source.samples is None else codec.batch
+    most = 1 if source.samples is None else encoder.codec.batch
     most = min(most, max(1, 2**26 // piece_bytes))
     threads = threads_within(options.threads, piece_bytes)
     together = batches(turns, most, encoder.rate.delay)
-    return chain.from_iterable(in_order(encoder, together, threads))
+    return chain.from_iterable(in_order(function, together, threads))

@@ -25,10 +25,13 @@ def _tables(length: int) -> tuple[Numbers, npt.NDArray[np.complex64], npt.NDArra
     return rise, before, behind
 
 
-def _cosines(rows: Numbers) -> Numbers:
+def cosines(rows: Numbers) -> Numbers:
     """Compute the orthonormal cosine transform of the fourth type of rows [T, N], which is its own
-    inverse, by a Fourier transform of N / 2 complex numbers.
+    inverse, by a Fourier transform of N / 2 complex numbers, or for an odd N by its definition.
     """
+    if rows.shape[1] % 2:
+        product: Numbers = np.dot(rows, _cosine_table(rows.shape[1]))
+        return product
     _, before, behind = _tables(rows.shape[1])
     pairs = (rows[:, ::2] + 1j * rows[:, ::-2]) * before
     spectra = np.fft.fft(pairs, axis=1) * behind
@@ -36,6 +39,15 @@ def _cosines(rows: Numbers) -> Numbers:
     out[:, ::2] = spectra.real
     out[:, ::-2] = -spectra.imag
     return out
+
+
+@lru_cache(maxsize=4)
+def _cosine_table(length: int) -> Numbers:
+    """Return the matrix [N, N] of that transform."""
+    places = np.arange(length) + 0.5
+    table = np.cos(np.pi / length * np.outer(places, places)) * np.sqrt(2 / length)
+    narrowed: Numbers = table.astype(np.float32)
+    return narrowed
 
 
 def forward(audio: Numbers, length: int) -> Numbers:
@@ -50,14 +62,14 @@ def forward(audio: Numbers, length: int) -> Numbers:
     folded = np.empty_like(early)
     folded[:, :half] = -late[:, half - 1 :: -1] - late[:, half:]
     folded[:, half:] = early[:, :half] - early[:, : half - 1 : -1]
-    return _cosines(folded)
+    return cosines(folded)
 
 
 def backward(coefficients: Numbers, samples: int) -> Numbers:
     """Transform coefficients back into as many samples as they came from."""
     count, length = coefficients.shape
     rise, half = _tables(length)[0], length // 2
-    folded = _cosines(coefficients)
+    folded = cosines(coefficients)
     first, second = folded[:, :half], folded[:, half:]
     audio = np.zeros((count + 1, length), np.float32)
     audio[:-1, :half] += second * rise[:half]

@@ -12,8 +12,10 @@ import numpy as np
 
 from neucodec.formats import (
     Chunk,
+    ChunkWaveform,
     EntropyCoder,
     Header,
+    LayerKind,
     Look,
     NcfError,
     RangeDecoder,
@@ -21,6 +23,7 @@ from neucodec.formats import (
     StreamLayer,
     coded_streams,
     decode_layer,
+    decode_waveform,
     encode_intervals,
     pack_codes,
     payload_bytes,
@@ -119,18 +122,38 @@ def undecodable(chunks: Sequence[Chunk], header: Header, model: EntropyModel | N
     """Return the indices of those chunks whose payloads are not codes, or whose layers are none."""
     found = zip(chunks, codes_of(chunks, header, model), strict=True)
     return [
-        chunk.index for chunk, codes in found if codes is None or chunk_layer(chunk, header) is None
+        chunk.index
+        for chunk, codes in found
+        if codes is None or not _has_sound_layer(chunk, header)
     ]
 
 
-def chunk_layer(chunk: Chunk, header: Header) -> list[StreamLayer | None] | None:
-    """Return the layer of each stream of a chunk, empty where it has none; None where it cannot be
-    decoded.
-    """
+def _has_sound_layer(chunk: Chunk, header: Header) -> bool:
+    """Tell whether a chunk's layer, if it has one, can be decoded."""
     try:
-        return decode_layer(header, chunk.frames, chunk.layer)
+        chunk_tones(chunk, header)
+        chunk_waveform(chunk, header)
     except NcfError:
+        return False
+    return True
+
+
+def chunk_tones(chunk: Chunk, header: Header) -> list[StreamLayer | None]:
+    """Return the layer of tones of each stream of a chunk, empty where it has none. Raises NcfError
+    where it cannot be decoded.
+    """
+    if header.layer != LayerKind.MDCT:
+        return []
+    return decode_layer(header, chunk.frames, chunk.layer)
+
+
+def chunk_waveform(chunk: Chunk, header: Header) -> ChunkWaveform | None:
+    """Return the waveform layer of a chunk; None where it has none. Raises NcfError where it cannot
+    be decoded.
+    """
+    if header.layer != LayerKind.WAVEFORM or not chunk.layer:
         return None
+    return decode_waveform(header, chunk.frames, chunk.layer)
 
 
 def _unpacked(chunk: Chunk, header: Header) -> Codes | None:

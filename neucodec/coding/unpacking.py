@@ -8,14 +8,14 @@ from functools import partial
 
 import numpy as np
 
-from neucodec.formats import Chunk, Header, StreamLayer
+from neucodec.formats import Chunk, ChunkWaveform, Header, NcfError, StreamLayer
 from neucodec.models import State
 from neucodec.parallel.batches import in_batches
 from neucodec.parallel.ordered_work import in_order
 from neucodec.parallel.thread_counts import available_threads
 
 from .entropy import Codes, EntropyModel
-from .payloads import MAX_STREAMS, chunk_layer, decode_payloads
+from .payloads import MAX_STREAMS, chunk_tones, chunk_waveform, decode_payloads
 
 MAX_ENTROPY_THREADS = 4
 """Threads that decode payloads; each has a batch of chunks in work, and the memory for it."""
@@ -32,7 +32,9 @@ class UnpackedChunk:
     codes: Codes | None = None
     """[streams with codes, codebooks, before + frames + after]; None if lost or silent."""
     layer: Sequence[StreamLayer | None] = ()
-    """The layer of each stream, to be added; empty where there is none."""
+    """The layer of tones of each stream, to be added; empty where there is none."""
+    waveform: ChunkWaveform | None = None
+    """The waveform layer; None where there is none."""
     before: int = 0
     """Frames of the chunk before that stand in front of the chunk's own."""
     state: State = None
@@ -99,8 +101,11 @@ def _unpack(
         lost = UnpackedChunk(index, chunk.frames, None)
         if not _fits(chunk, header) or (chunk.codebooks and found is None):
             return lost
-        layer = chunk_layer(chunk, header)
-        return lost if layer is None else UnpackedChunk(index, chunk.frames, chunk, found, layer)
+        try:
+            tones, waveform = chunk_tones(chunk, header), chunk_waveform(chunk, header)
+        except NcfError:
+            return lost
+        return UnpackedChunk(index, chunk.frames, chunk, found, tones, waveform)
 
     return [unpack(index, chunk) for index, chunk in chunks]
 
