@@ -7,6 +7,9 @@ TORCH ?= torch==2.13.0
 FILE ?=
 BITRATE ?= 8kbps
 
+# Tests start hundreds of processes: each would compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test test-all lint types man check clean
 
 $(VENV)/installed: pyproject.toml

@@ -55,7 +55,7 @@ def write_files(folder: Path) -> None:
         audio = sound(name, 2.2, 2 * codec(name).card.channels)[0]
         (folder / f"{name}.ncf").write_bytes(to_ncf(load(name, folder), audio, codebooks=4))
     for name in NAMES:
-        np.save(folder / f"{name}.npy", sound(name, 3.2, 2 * codec(name).card.channels)[0].numpy())
+        np.save(folder / f"{name}.npy", sound(name, 1.6, 2 * codec(name).card.channels)[0].numpy())
 
 
 def files(folder: Path) -> Iterator[tuple[str, Path]]:

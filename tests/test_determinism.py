@@ -10,6 +10,7 @@ import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -72,10 +73,10 @@ def chunks_of(name: str, count: int, streams: int) -> list[AudioChunk]:
     ]  # fmt: skip
 
 
-def length(name: str) -> float:
-    """Return the seconds of two chunks and a part of a third."""
+def length(name: str, channels: int = 1) -> float:
+    """Return the seconds of two chunks and a part of a third; of six channels, of one less."""
     card = codec(name).card
-    return 2.6 * card.chunk_stride / card.sample_rate
+    return (1.6 if channels == 6 else 2.6) * card.chunk_stride / card.sample_rate
 
 
 def equal(one: CodeChunk, other: CodeChunk) -> bool:
@@ -88,11 +89,11 @@ def equal(one: CodeChunk, other: CodeChunk) -> bool:
 @pytest.mark.parametrize("name", APART)
 def test_a_chunk_does_not_depend_on_those_beside_it(name: str) -> None:
     found, rng = codec(name), np.random.default_rng(0)
-    chunks = [chunk for s, count in ((1, 3), (2, 2), (6, 1)) for chunk in chunks_of(name, count, s)]
+    chunks = [chunk for s, count in ((1, 3), (2, 1), (6, 1)) for chunk in chunks_of(name, count, s)]
     with torch.inference_mode(), threads(1):
         alone = [found.encode(chunk, 4)[0] for chunk in chunks]
         heard = [found.decode(chunk)[0] for chunk in alone]
-    for count, inside in ((2, 2), (3, 1), (5, 2)):
+    for count, inside in ((2, 2), (5, 2)):
         group = rng.permutation(len(chunks))[:count]
         with torch.inference_mode(), threads(inside):
             coded = encode_together(found, [chunks[k] for k in group], 4)
@@ -118,7 +119,7 @@ def test_a_stream_does_not_depend_on_those_beside_it(name: str) -> None:
 @EVERY
 def test_tensors_in_a_batch_are_coded_as_alone(name: str) -> None:
     model = neucodec.Model(codec(name))
-    audio = sound(name, 1.3, model.card.channels, batch=3)
+    audio = sound(name, min(1.3, length(name)), model.card.channels, batch=3)
     with threads(2):
         tokens = model.encode(audio, codebooks=4)
         decoded = model.decode(tokens)
@@ -145,22 +146,29 @@ class Read(ArraySource):
             at += length
 
 
+def encoded(name: str, channels: int, lengths: list[int], live: bool, count: int) -> bytes:
+    """Encode a signal that comes in blocks of these lengths, with so many threads."""
+    found, rate = codec(name), 22050  # another rate, so that there is something to resample
+    audio = signal(round(length(name, channels) * rate), rate, channels * found.card.channels)[0]
+    silent = round(1.2 * rate * found.card.chunk_stride / found.card.sample_rate)
+    audio[:1, :silent] = 0  # a stream without codes in a chunk
+    target, options = io.BytesIO(), EncodeOptions(threads=count, codebooks=4, entropy="none")
+    with threads(count):
+        encode(Read(audio.numpy().T, rate, lengths, live), target, found, options)
+    return target.getvalue()
+
+
+@lru_cache
+def file_of(name: str, channels: int) -> bytes:
+    """Encode the same signal at once, with one thread."""
+    return encoded(name, channels, [1 << 20], False, 1)
+
+
 @STREAMS
 def test_bytes_do_not_depend_on_how_samples_come_in(name: str, channels: int) -> None:
-    found = codec(name)
-    channels *= found.card.channels
-    # Another rate, so that there is something to resample.
-    audio = signal(round(length(name) * 22050), 22050, channels)[0].numpy().T
-
-    def encoded(lengths: list[int], live: bool, count: int) -> bytes:
-        target, options = io.BytesIO(), EncodeOptions(threads=count, codebooks=4, entropy="none")
-        with threads(count):
-            encode(Read(audio, 22050, lengths, live), target, found, options)
-        return target.getvalue()
-
-    whole = encoded([len(audio)], False, 1)
-    assert encoded([1, 7, 8191, 441], False, 2) == whole
-    assert encoded([999, 20000], True, 2) == whole
+    whole = file_of(name, channels)
+    assert encoded(name, channels, [1, 7, 8191, 441], False, 2) == whole
+    assert encoded(name, channels, [999, 20000], True, 2) == whole
 
 
 @STREAMS
@@ -169,20 +177,16 @@ def test_samples_do_not_depend_on_how_a_file_is_read(name: str, channels: int) -
         def seekable(self) -> bool:
             return False
 
-    found = codec(name)
-    audio = sound(name, length(name), channels * found.card.channels)[0]
-    audio[:1, : found.card.chunk_stride] = 0  # a stream without codes in a chunk
-    data = to_ncf(found, audio, codebooks=4, entropy="none")
+    found, data = codec(name), file_of(name, channels)
     with threads(1):
         whole = from_ncf(found, data, threads=1)
     with threads(2):
-        assert torch.equal(from_ncf(found, data, threads=2), whole)
-        piped = neucodec.decode(Pipe(data), model=neucodec.Model(found))[0]
-    assert np.array_equal(piped.T, whole.numpy())
-    rate, second = found.card.sample_rate, found.card.chunk_stride / found.card.sample_rate
-    for start, end in ((0.3 * second, 0.4 * second), (1.2345 * second, 9.0)):
-        part = from_ncf(found, data, start=start, end=end)
-        assert torch.equal(part, whole[:, round(start * rate) : round(end * rate)])
+        piped, rate = neucodec.decode(Pipe(data), model=neucodec.Model(found))
+        assert np.array_equal(piped.T, whole.numpy())
+        second = found.card.chunk_stride / found.card.sample_rate
+        for start, end in ((0.3 * second, 0.4 * second), (1.2345 * second, 9.0)):
+            part = from_ncf(found, data, start=start, end=end, threads=2)
+            assert torch.equal(part, whole[:, round(start * rate) : round(end * rate)])
 
 
 @pytest.mark.parametrize("name", EMBEDDED)
@@ -192,23 +196,24 @@ def test_average_rates_layers_and_squeezed_codes_are_the_same_in_any_grouping(
 ) -> None:
     """What everybody gets: levels, mid and side, layers, an entropy model, an average bitrate."""
     found, rate = codec(name), 48000
-    audio = signal(round(3.2 * rate), rate, channels)[0].numpy().T
+    audio = signal(round((2.2 if channels == 6 else 3.2) * rate), rate, channels)[0].numpy().T
     time = np.arange(rate) / rate
     audio[rate : 2 * rate] = 0.3 * np.sin(2 * np.pi * 3000 * time)[:, None]  # for a layer
     made = []
-    for live, count, lengths in ((False, 1, [9600]), (False, 2, [9600]), (True, 2, [5000, 77])):
+    ways = [(False, 1, [9600]), (True, 2, [5000, 77]), (False, 2, [9600])]
+    for live, count, lengths in ways[: 2 if channels == 6 else 3]:
         target, options = io.BytesIO(), EncodeOptions(threads=count, bitrate=4000.0 * channels)
         with threads(count):
             encode(Read(audio, rate, lengths, live), target, found, options)
         made.append(target.getvalue())
-    assert made[0] == made[1] == made[2]
+    assert len(set(made)) == 1
 
 
 def test_files_pipes_and_batches_give_the_same_bytes(run: Run, tmp_path: Path) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
     for channels in (1, 2, 6):
-        audio = signal(round(2.4 * 44100), 44100, channels)[0].numpy().T
+        audio = signal(round(1.3 * 44100), 44100, channels)[0].numpy().T
         soundfile.write(folder / f"{channels}.wav", audio, 44100, "FLOAT")
     options = ("-b", "6kbps")
     for jobs in (1, 2):
@@ -224,7 +229,7 @@ def test_files_pipes_and_batches_give_the_same_bytes(run: Run, tmp_path: Path) -
 
 def test_codes_do_not_depend_on_how_many_chunks_are_unpacked_together() -> None:
     found = codec("neu2-44khz")
-    data = to_ncf(found, sound("neu2-44khz", 2.2, 2)[0], codebooks=2, entropy="lm")
+    data = to_ncf(found, sound("neu2-44khz", 1.2, 2)[0], codebooks=2, entropy="lm")
     reader = NcfReader(io.BytesIO(data))
     chunks, model = list(reader), SHARED.of(reader.header)
     together = list(codes_of(chunks, reader.header, model))
