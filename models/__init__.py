@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .batching import decode_together, encode_together
     from .catalogue import weights_store
     from .catalogue.card import WINDOWS, Card, card_names, cards, entropy_cards, find_card
+    from .catalogue.card_text import card_text
     from .catalogue.download_progress import SILENT, Advance, Monitor
     from .catalogue.weights_entry import WeightsEntry
     from .codec import AudioChunk, Codec, CodeChunk, State
@@ -23,14 +24,23 @@ if TYPE_CHECKING:
     from .import_torch import start_torch
     from .lm.frequencies import FrequencyModel, Stepper, digest
     from .lm.load import build_entropy_model, fetch_entropy_model, load_entropy_model
-    from .load import build_codec, export_onnx, in_windows, load_codec, resolve
+    from .load import build_codec, choose_device, export_onnx, load_codec, resolve
     from .parts.precision import PRECISIONS, float32_by_default
     from .strategies import cancel
+    from .variants import (
+        PlainNetwork,
+        device_of,
+        dtype_of,
+        in_windows,
+        on_device,
+        on_whole_frames,
+    )
 
 _HOMES = {
     "batching": ("decode_together", "encode_together"),
     "catalogue": ("weights_store",),
     "catalogue.card": ("WINDOWS", "Card", "card_names", "cards", "entropy_cards", "find_card"),
+    "catalogue.card_text": ("card_text",),
     "catalogue.download_progress": ("SILENT", "Advance", "Monitor"),
     "catalogue.weights_entry": ("WeightsEntry",),
     "codec": ("AudioChunk", "CodeChunk", "Codec", "State"),
@@ -40,9 +50,17 @@ _HOMES = {
     "import_torch": ("start_torch",),
     "lm.frequencies": ("FrequencyModel", "Stepper", "digest"),
     "lm.load": ("build_entropy_model", "fetch_entropy_model", "load_entropy_model"),
-    "load": ("build_codec", "export_onnx", "in_windows", "load_codec", "resolve"),
+    "load": ("build_codec", "choose_device", "export_onnx", "load_codec", "resolve"),
     "parts.precision": ("PRECISIONS", "float32_by_default"),
     "strategies": ("cancel",),
+    "variants": (
+        "PlainNetwork",
+        "device_of",
+        "dtype_of",
+        "in_windows",
+        "on_device",
+        "on_whole_frames",
+    ),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -61,6 +79,7 @@ __all__ = [
     "FrequencyModel",
     "ModelError",
     "Monitor",
+    "PlainNetwork",
     "State",
     "Stepper",
     "WeightsEntry",
@@ -68,9 +87,13 @@ __all__ = [
     "build_entropy_model",
     "cancel",
     "card_names",
+    "card_text",
     "cards",
+    "choose_device",
     "decode_together",
+    "device_of",
     "digest",
+    "dtype_of",
     "encode_together",
     "entropy_cards",
     "export_onnx",
@@ -81,6 +104,8 @@ __all__ = [
     "in_windows",
     "load_codec",
     "load_entropy_model",
+    "on_device",
+    "on_whole_frames",
     "resolve",
     "start_torch",
     "weights_store",

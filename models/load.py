@@ -115,11 +115,6 @@ def build_codec(
     return codec
 
 
-def in_windows(codec: Codec, card: Card) -> Codec:
-    """Return a codec with the same network that decodes by a card that `Card.windows` gave."""
-    return family_of(card).in_windows(codec, card)
-
-
 def export_onnx(codec: Codec, folder: Path) -> tuple[Path, Path]:
     """Write a codec's encoder and decoder as ONNX graphs into a folder that is there.
 

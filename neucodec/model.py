@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import lru_cache, partial
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from neucodec.audio.samples import LOUDEST, Audio
-from neucodec.coding.bitrate import codebooks_for
-from neucodec.coding.chunks import ChunkSplitter, Geometry, OverlapAdder, Piece
-from neucodec.coding.levels import normalise
-from neucodec.models import Card
+from neucodec.coding.bitrate import codebooks_for, parse_bitrate
+from neucodec.models import (
+    Card,
+    Codec,
+    PlainNetwork,
+    choose_device,
+    device_of,
+    dtype_of,
+    load_codec,
+    on_device,
+)
 
 from .arguments import number, whole_number
 from .errors import GivenTypeError, GivenValueError
-from .tokens import Tokens, checked_tokens
+from .tensor_audio import batch_of, lengths_of, rate_of, resampled
+from .tokens import Tokens, apart, check_codes, checked_tokens, together, tokens_of
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    import torch
+    from torch import Tensor, nn
 
-    from neucodec.models import Codec, CodeChunk, State
+    from neucodec.coding.tensor_coder import TensorCoder
 
 
 class Model:
@@ -30,9 +35,9 @@ class Model:
     """
 
     def __init__(self, codec: Codec) -> None:
+        """Take a loaded codec; `neucodec.load_model` and `from_pretrained` load one."""
         self.codec = codec
         """What `neucodec.encode` and `neucodec.decode` run, chunk by chunk."""
-        self._geometry = Geometry.of(codec.card)
 
     @property
     def card(self) -> Card:
@@ -64,142 +69,192 @@ class Model:
         """Return the number of entries of each codebook; codes are below it."""
         return self.card.codebook_size
 
-    def encode(
-        self, audio: Tensor, *, bitrate: float | None = None, codebooks: int | None = None
-    ) -> Tokens:
-        """Audio [batch, channels, samples], floats at the model's rate with full scale 1, to codes.
+    @property
+    def network(self) -> nn.Module:
+        """Return the network of `embed`, `synthesise` and `reconstruct`, a copy of the codec's own.
 
-        A mono codec codes every channel as a stream of its own, a stereo codec two channels as
-        one. ``bitrate`` is nominal, in bit/s, of all channels together; without it and
-        ``codebooks`` the model's usual number is used. Raises NeucodecError for what cannot be.
+        None of its parameters requires gradients unless you say so.
+        """
+        return self._plain.network
+
+    @property
+    def device(self) -> torch.device:
+        """Return the device on which the network is."""
+        return device_of(self.codec)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Return the type of numbers of the network's weights."""
+        return dtype_of(self.codec)
+
+    def to(self, device: str | torch.device | None = None) -> Model:
+        """Return the model on a device, by torch's names for them; itself where it is there.
+
+        It is another one where that is another device: a model that others use stays where it is.
+        Weights stay float32, since codes depend on every bit. Raises NeucodecError for devices
+        that this machine lacks.
         """
         import torch
 
-        if not isinstance(audio, torch.Tensor):
-            raise GivenTypeError(
-                f"audio given as {type(audio).__name__}: give a tensor of floats "
-                "[batch, channels, samples]"
-            )
-        if audio.ndim != 3 or not audio.is_floating_point() or not audio.numel():
-            raise GivenValueError(
-                f"audio of shape {list(audio.shape)} and {audio.dtype}: give floats "
-                "[batch, channels, samples], at least one of each"
-            )
-        if not bool(torch.isfinite(audio).all()):
-            raise GivenValueError("audio with NaN or infinity in it: give finite samples")
-        if (most := float(audio.abs().max())) > LOUDEST:
-            raise GivenValueError(
-                f"samples up to {most:g}: give floats, full scale being 1 and {LOUDEST:g} the most"
-            )
-        batch, channels, samples = audio.shape
-        lacking = -channels % self.card.channels
+        if device is None or device is torch.float32:
+            return self
+        if not isinstance(device, (str, torch.device)):
+            raise GivenTypeError(f"to({device}): give a device; weights stay float32")
+        chosen = choose_device(str(device))
+        moved = on_device(self.codec, chosen)
+        return self if moved is self.codec else type(self)(moved)
+
+    def encode(
+        self,
+        audio: Any,
+        sample_rate: int | None = None,
+        *,
+        lengths: Any = None,
+        mask: Any = None,
+        bitrate: float | str | None = None,
+        codebooks: int | None = None,
+        uniform: bool = True,
+        one_level: bool = False,
+    ) -> Tokens:
+        """Encode audio [samples], [channels, samples] or [batch, channels, samples] to `Tokens`.
+
+        Audio is a tensor or an array of floats with full scale 1, or of int16, at ``sample_rate``
+        Hz, the model's unless given. ``lengths`` [batch], or a ``mask`` [batch, samples], say where
+        signals end that were padded; each is coded as it would be alone. ``bitrate`` is nominal, in
+        bit/s, of all channels together; without it and ``codebooks`` the model's usual number is
+        used. A mono codec codes every channel as a stream of its own, a stereo codec two channels
+        as one.
+
+        Codes are ``uniform`` [batch, codebooks, ceil(samples / hop)]; without that they are those
+        that an .ncf holds, see `Tokens`. With ``one_level`` a stream has one level throughout
+        instead of one for each chunk, for those whose models make codes and no levels; quiet
+        passages sound worse. Raises NeucodecError for what cannot be.
+        """
+        import torch
+
+        batch = batch_of(audio)
+        rate = rate_of(sample_rate, self.sample_rate)
+        ends = lengths_of(lengths, mask, batch)
+        channels = batch.shape[1]
         count = self._count(channels, bitrate, codebooks)
-        filled = torch.cat([audio, audio[:, -1:].expand(-1, lacking, -1)], dim=1)
-        signal = filled.detach().reshape(-1, samples).float().cpu().numpy()
-        codes, scales, state = [], [], None
-        for piece in self._pieces(signal):
-            chunk, scale, state = self._encode(piece, count, state)
-            codes.append(chunk.codes)
-            scales.append(scale)
-        whole = torch.cat(codes, dim=-1)
-        levels = [scale for scale in scales if scale is not None]
-        return Tokens(
-            whole.reshape(batch, -1, *whole.shape[1:]),
-            torch.stack(levels, dim=-1).reshape(batch, -1, len(levels)) if levels else None,
-            samples,
+        lacking = -channels % self.card.channels
+        filled = torch.cat([batch, batch[:, -1:].expand(-1, lacking, -1)], dim=1)
+        found: dict[int, Tokens] = {}
+        for end in sorted(set(ends)):
+            rows = [row for row, own in enumerate(ends) if own == end]
+            signal = filled[rows, :, :end].flatten(0, 1).float().cpu().numpy()
+            signal = resampled(signal, rate, self.sample_rate)
+            coded = self._coder.encode(signal, count, uniform=uniform, one_level=one_level)
+            codes, scales = (t if t is None else t.unflatten(0, (len(rows), -1)) for t in coded)
+            assert codes is not None
+            for k, row in enumerate(rows):
+                level = None if scales is None else scales[k]
+                found[row] = Tokens(codes[k], level, signal.shape[-1], uniform)
+        return together([found[row] for row in range(len(batch))]).to(batch.device)
+
+    def decode(self, tokens: Tokens | Any, sample_rate: int | None = None) -> Tensor:
+        """Decode tokens, or plain codes, to audio [batch, channels, samples], float32.
+
+        Plain codes are uniform ones, integers [codebooks, frames] or [batch, codebooks, frames] in
+        a tensor or an array, and are decoded at a level of 1: their RMS is about full scale, as
+        that of all audio is that the network sees. The audio is at ``sample_rate`` Hz, the model's
+        unless given. Raises GivenValueError, a ValueError, for what no encoder gives: codes outside
+        of their codebooks (-1 is one), scales that are not one for each chunk, more samples than
+        the codes have.
+        """
+        import torch
+
+        rate = rate_of(sample_rate, self.sample_rate)
+        given = tokens_of(tokens, self.card.hop)
+        check_codes(given.codes, self.card, uniform=given.uniform)
+        samples = checked_tokens(given, self.card, self._coder)
+        parts: list[Tensor] = []
+        for one in apart(given, samples, self.card.hop, self._coder):
+            codes = one.codes.flatten(0, -3).cpu().long()
+            levels = None if one.scales is None else one.scales.flatten(0, -2).cpu().float()
+            signal = self._coder.decode(codes, levels, one.samples, one.uniform)
+            whole = torch.from_numpy(resampled(signal, self.sample_rate, rate))
+            parts.append(whole.reshape(len(one.codes), -1, whole.shape[-1]))
+        longest = max(part.shape[-1] for part in parts)
+        padded = [torch.nn.functional.pad(part, (0, longest - part.shape[-1])) for part in parts]
+        return torch.cat(padded).to(given.codes.device)
+
+    def embed(self, codes: Tokens | Any) -> Tensor:
+        """Return the vectors that codes stand for, float32 [batch, frames, dimensions].
+
+        Each is the sum of its frame's entries, what the decoder's network is given and what a
+        language model may take in. Codes are as `decode` takes them. Gradients flow to the
+        parameters of `network` where these require them.
+        """
+        given = tokens_of(codes, self.card.hop)
+        check_codes(given.codes, self.card, uniform=given.uniform)
+        shape, device = given.codes.shape, given.codes.device
+        flat = given.codes.reshape(-1, *shape[-2:]).long()
+        return self._plain.embed(flat.to(self.device)).unflatten(0, shape[:-2]).to(device)
+
+    def synthesise(self, vectors: Tensor) -> Tensor:
+        """Decode vectors [batch, frames, dimensions], as `embed` gives them, to audio
+        [batch, channels, frames * hop] at a level of 1, in one piece.
+
+        Gradients flow to the vectors where these require them.
+        """
+        return self._plain.audio_of(vectors.to(self.device))
+
+    def reconstruct(self, audio: Tensor, codebooks: int | None = None) -> Tensor:
+        """Encode and decode audio [batch, channels, samples] at the model's rate, in one piece.
+
+        Gradients flow to the audio where it requires them, straight through the quantiser: as if
+        the codebooks had the very vector that was to be coded. The audio, floats with full scale 1,
+        has as many channels as the codec.
+        """
+        import torch.nn.functional as F
+
+        batch_of(audio)
+        count = self._count(self.card.channels, None, codebooks)
+        samples = audio.shape[-1]
+        padded = F.pad(audio, (0, -samples % self.card.hop)).to(self.device)
+        level: Any = 1.0
+        if self.card.level != "none":
+            level = padded.square().mean(dim=(1, 2), keepdim=True).sqrt().clamp_min(1e-8)
+        latent = self._plain.latent_of(padded / level)
+        quantised = self._plain.embed(self._plain.quantise(latent, count))
+        decoded = self._plain.audio_of(latent + (quantised - latent).detach()) * level
+        return decoded[..., :samples]
+
+    @cached_property
+    def _plain(self) -> PlainNetwork:
+        return PlainNetwork(self.codec)
+
+    @cached_property
+    def _coder(self) -> TensorCoder:
+        from neucodec.coding.tensor_coder import TensorCoder
+
+        return TensorCoder(self.codec)
+
+    def __repr__(self) -> str:
+        channels = {1: "mono", 2: "stereo"}.get(self.card.channels, f"{self.card.channels} ch")
+        return (
+            f"<Model {self.name!r}: {self.sample_rate} Hz, {channels}, {self.codebooks} codebooks "
+            f"of {self.codebook_size}, {self.frame_rate:.4g} frames/s, on {self.device}>"
         )
 
-    def decode(self, tokens: Tokens) -> Tensor:
-        """Codes to audio [batch, channels, samples], float32.
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle what the model is, not its weights: unpickling loads them anew, and checks them."""
+        return _loaded, (type(self), self.card, str(self.device))
 
-        Raises GivenValueError, a ValueError, for what no encoder gives: codes outside of their
-        codebooks (-1, as ``neucodec tokens`` writes where there are none, is one), scales that are
-        not one for each chunk, more samples than the codes have.
-        """
-        import torch
-
-        from neucodec.coding.chunk_decoder import window_of
-
-        card, g = self.card, self._geometry
-        samples = checked_tokens(tokens, card, g)
-        batch, streams = tokens.codes.shape[:2]
-        codes = tokens.codes.flatten(0, 1).cpu().long()
-        scales = None if tokens.scales is None else tokens.scales.flatten(0, 1).cpu().float()
-        window = lru_cache(maxsize=2)(partial(window_of, self.codec))
-        adder = OverlapAdder(g, batch * streams * card.channels, window)
-        parts: list[Audio] = []
-        state: State = None
-        starts = range(0, codes.shape[-1], g.frames)
-        for index, start in enumerate(starts):
-            own = min(g.frames, codes.shape[-1] - start)
-            before = min(start, g.code_context)
-            seen = codes[..., start - before : start + own + g.code_context]
-            level = None if scales is None else scales[:, index]
-            ends = index == 0, index == len(starts) - 1
-            audio, state = self._decode(seen, own, before, level, ends, state)
-            joined = audio.reshape(-1, audio.shape[-1]).numpy()
-            parts.append(adder.push(index, joined, own))
-        parts.append(adder.finish())
-        whole = torch.from_numpy(np.concatenate(parts, axis=1)[:, :samples].copy())
-        return whole.reshape(batch, streams * card.channels, -1)
-
-    def _count(self, channels: int, bitrate: float | None, codebooks: int | None) -> int:
+    def _count(self, channels: int, bitrate: float | str | None, codebooks: int | None) -> int:
         if codebooks is None:
             if bitrate is None:
                 return self.card.default_codebooks
+            if isinstance(bitrate, str):
+                return codebooks_for(self.card, channels, parse_bitrate(bitrate))
             return codebooks_for(self.card, channels, number("bitrate", bitrate))
         codebooks = whole_number("codebooks", codebooks, 1)
         if problem := self.card.no_codebooks(codebooks):
             raise GivenValueError(problem)
         return codebooks
 
-    def _pieces(self, signal: Audio) -> Iterator[Piece]:
-        splitter, step = ChunkSplitter(self._geometry, len(signal)), self.sample_rate
-        for start in range(0, signal.shape[1], step):
-            yield from splitter.push(signal[:, start : start + step])
-        yield from splitter.finish()
 
-    def _encode(
-        self, piece: Piece, codebooks: int, state: State
-    ) -> tuple[CodeChunk, Tensor | None, State]:
-        """Return the codes [streams of the batch, codebooks, frames] of a chunk, their scales, and
-        the state.
-        """
-        import torch
-
-        from neucodec.formats import byte_to_scale
-        from neucodec.models import AudioChunk
-
-        audio, scale = piece.audio, None
-        if self.card.level == "rms":
-            audio, levels = normalise(audio)
-            gains = [byte_to_scale(level) if level else 0.0 for level in levels]
-            scale = torch.tensor(gains, dtype=torch.float32)
-        streams = torch.from_numpy(audio.reshape(-1, self.card.channels, audio.shape[-1]))
-        chunk = AudioChunk(audio=streams, before=piece.before, frames=piece.frames, last=piece.last)
-        coded, state = self.codec.encode(chunk, codebooks, state)
-        return coded, coded.scales if scale is None else scale, state
-
-    def _decode(
-        self,
-        codes: Tensor,
-        own: int,
-        before: int,
-        scale: Tensor | None,
-        ends: tuple[bool, bool],
-        state: State,
-    ) -> tuple[Tensor, State]:
-        """Return the audio [streams of the batch, channels, width] of a chunk; ``ends`` says
-        whether it is the first, and whether the last.
-        """
-        from neucodec.models import CodeChunk
-
-        levelled = self.card.level == "rms"
-        chunk = CodeChunk(
-            codes=codes, frames=own, before=before, scales=None if levelled else scale,
-            first=ends[0], last=ends[1],
-        )  # fmt: skip
-        audio, state = self.codec.decode(chunk, state)
-        if levelled and scale is not None:
-            audio = audio * scale[:, None, None]
-        return audio, state
+def _loaded(kind: type[Model], card: Card, device: str) -> Model:
+    """Load a model that was pickled."""
+    return kind(load_codec(card, device))

@@ -27,7 +27,7 @@ FLOORS = (
     ("neucodec.audio",),
     ("neucodec.coding",),
     ("neucodec.arguments", "neucodec.damage", "neucodec.jobs"),
-    ("neucodec.tokens", "neucodec.opened_ncf"),
+    ("neucodec.tokens", "neucodec.tensor_audio", "neucodec.opened_ncf"),
     ("neucodec.file", "neucodec.model"),
     ("neucodec.interchange",),
     ("neucodec.api",),
@@ -57,7 +57,7 @@ FLOORS_OF_MODELS = (
     ),
     ("families.table", "families"),
     ("families.build", "families.recognition", "lm.load"),
-    ("local_checkpoint",),
+    ("local_checkpoint", "variants"),
     ("load",),
     ("",),
 )

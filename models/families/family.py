@@ -68,6 +68,10 @@ class Family:
         """
         raise NotImplementedError
 
+    def codec(self, card: Card, network: Any, device: torch.device) -> Codec:
+        """Put a network, as `network` builds it, behind the interface of all codecs."""
+        raise NotImplementedError
+
     def rename(self, card: Card, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """Return the tensors of a published checkpoint by the names that `network` has for them."""
         return tensors
@@ -87,6 +91,26 @@ class Family:
             "channels": 1,
             "chunk_strategy": self.strategies[0],
         }
+
+    def embed(self, network: Any, codes: Tensor) -> Tensor:
+        """Return the vectors [B, F, D] that codes [B, K, F] stand for."""
+        vectors: Tensor = network.quantiser.decode(codes)
+        return vectors
+
+    def quantise(self, network: Any, latent: Tensor, codebooks: int) -> Tensor:
+        """Return the codes [B, codebooks, F] of a latent [B, F, D]."""
+        codes: Tensor = network.quantiser.encode(latent, codebooks)
+        return codes
+
+    def latent_of(self, network: Any, audio: Tensor) -> Tensor:
+        """Encode audio [B, C, F * hop] to the latent [B, F, D]; gradients flow to the audio."""
+        latent: Tensor = network.encoder(audio)
+        return latent.transpose(1, 2)
+
+    def audio_of(self, network: Any, vectors: Tensor) -> Tensor:
+        """Decode vectors [B, F, D] to audio [B, C, F * hop]; gradients flow to the vectors."""
+        audio: Tensor = network.decoder(vectors.transpose(1, 2))
+        return audio
 
     def entropy_model(self, path: Path, name: str, frames: int) -> FrequencyModel:
         """Load an entropy model for chunks of up to ``frames`` frames. Raises ModelError."""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import MISSING, fields, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import load_file, save
@@ -14,6 +13,7 @@ from safetensors.torch import load_file, save
 from neucodec.errors import NeucodecError
 from neucodec.files.outfile import output_file
 from neucodec.models.catalogue.card import Card
+from neucodec.models.catalogue.card_text import card_text
 from neucodec.models.errors import ModelError
 
 from .checkpoint import AVERAGE, RECIPE, STATE
@@ -80,20 +80,3 @@ def export(
     with output_file(target, force, sources=[path]) as file:
         file.write(text.encode())
     return target
-
-
-def card_text(card: Card) -> str:
-    """Write the TOML of a card, without what is as it would be anyway."""
-    lines = []
-    for f in fields(card):
-        value = getattr(card, f.name)
-        default = f.default_factory() if f.default_factory is not MISSING else f.default
-        if f.name not in ("folder", "config", "sources") and value != default:
-            lines.append(f"{f.name} = {_toml(value)}")
-    lines += ["", "[config]", *(f"{key} = {_toml(value)}" for key, value in card.config.items())]
-    return "\n".join(lines) + "\n"
-
-
-def _toml(value: Any) -> str:
-    # JSON's numbers, booleans, lists and strings of one line are TOML's, too.
-    return json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)

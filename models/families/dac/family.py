@@ -36,13 +36,24 @@ class DacFamily(Family):
 
     def load(self, card: Card, path: Path, device: torch.device, precision: torch.dtype) -> Codec:
         """Load the codec of a card; see `Family.load`."""
-        from neucodec.models.strategies import ContextCodec
-
         from .network import Dac, DacConfig
 
         network = Dac.load(path, configured(card, DacConfig))
         network.precision = precision
+        return self.codec(card, network, device)
+
+    def codec(self, card: Card, network: Dac, device: torch.device) -> Codec:
+        """Put a network behind the interface of all codecs; see `Family.codec`."""
+        from neucodec.models.strategies import ContextCodec
+
         return ContextCodec(card, network, device)
+
+    def audio_of(self, network: Dac, vectors: Tensor) -> Tensor:
+        """Decode vectors; a stride of 5 gives too few samples, see `Dac.decode`."""
+        import torch.nn.functional as F
+
+        audio = super().audio_of(network, vectors)
+        return F.pad(audio, (0, vectors.shape[1] * network.config.hop - audio.shape[-1]))
 
     def rename(self, card: Card, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """Return a published checkpoint's tensors by this package's names."""

@@ -36,11 +36,14 @@ class EncodecFamily(Family):
 
     def load(self, card: Card, path: Path, device: torch.device, precision: torch.dtype) -> Codec:
         """Load the codec of a card; see `Family.load`."""
-        from neucodec.models.strategies import SegmentCodec, StreamCodec
-
         from .network import Encodec, EncodecConfig
 
-        network = Encodec.load(path, configured(card, EncodecConfig))
+        return self.codec(card, Encodec.load(path, configured(card, EncodecConfig)), device)
+
+    def codec(self, card: Card, network: Encodec, device: torch.device) -> Codec:
+        """Put a network behind the interface of all codecs; see `Family.codec`."""
+        from neucodec.models.strategies import SegmentCodec, StreamCodec
+
         if card.chunk_strategy == "stream":
             return StreamCodec(card, network, device)
         return SegmentCodec(card, network, device)
@@ -60,6 +63,20 @@ class EncodecFamily(Family):
             "chunk_strategy": "stream" if config.causal else "segments",
         }
         return {**found, "level": "codec"} if config.normalise else found
+
+    def latent_of(self, network: Encodec, audio: Tensor) -> Tensor:
+        """Encode audio to the latent; see `Family.latent_of`."""
+        from neucodec.models.parts.causal_state import Carry
+
+        latent: Tensor = network.encoder(audio, Carry())
+        return latent.transpose(1, 2)
+
+    def audio_of(self, network: Encodec, vectors: Tensor) -> Tensor:
+        """Decode vectors to audio; see `Family.audio_of`."""
+        from neucodec.models.parts.causal_state import Carry
+
+        audio: Tensor = network.decoder(vectors.transpose(1, 2), Carry())
+        return audio
 
     def entropy_model(self, path: Path, name: str, frames: int) -> FrequencyModel:
         """Load one of the entropy models that EnCodec's authors publish."""

@@ -35,12 +35,16 @@ class HifiCodecFamily(Family):
 
     def load(self, card: Card, path: Path, device: torch.device, precision: torch.dtype) -> Codec:
         """Load the codec of a card; see `Family.load`."""
+        from .network import HifiCodec, HifiCodecConfig
+
+        return self.codec(card, HifiCodec.load(path, configured(card, HifiCodecConfig)), device)
+
+    def codec(self, card: Card, network: HifiCodec, device: torch.device) -> Codec:
+        """Put a network behind the interface of all codecs; see `Family.codec`."""
         from neucodec.models.strategies import SegmentCodec
 
-        from .network import HifiCodec, HifiCodecConfig
         from .segments import SegmentNetwork
 
-        network = HifiCodec.load(path, configured(card, HifiCodecConfig))
         return SegmentCodec(card, SegmentNetwork(network), device)
 
     def rename(self, card: Card, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
@@ -48,6 +52,19 @@ class HifiCodecFamily(Family):
         from .network import rename
 
         return rename(tensors)
+
+    def quantise(self, network: HifiCodec, latent: Tensor, codebooks: int) -> Tensor:
+        """Return the codes of a latent; see `Family.quantise`."""
+        return network.quantise(latent, codebooks)
+
+    def embed(self, network: HifiCodec, codes: Tensor) -> Tensor:
+        """Return the vectors that codes stand for; see `Family.embed`."""
+        return network.embed(codes)
+
+    def audio_of(self, network: HifiCodec, vectors: Tensor) -> Tensor:
+        """Decode vectors to audio; see `Family.audio_of`."""
+        audio: Tensor = network.generator(vectors.transpose(1, 2))
+        return audio
 
     def inner_network(self, codec: Codec) -> HifiCodec:
         """Return the network within the one that fills up segments."""

@@ -191,10 +191,14 @@ class HifiCodec(nn.Module):
         number of codebooks is a multiple of the number of groups. A length that is no multiple
         of the hop loses its last, incomplete frame, as it does upstream.
         """
+        return self.quantise(self.encoder(audio).transpose(1, 2), codebooks)
+
+    def quantise(self, latent: Tensor, codebooks: int) -> Tensor:
+        """Return the codes [B, codebooks, F] of a latent [B, F, D], see `encode`."""
         groups = self.config.groups
         if codebooks % groups:
             raise ValueError(f"{codebooks} codebooks asked for, groups need a multiple of {groups}")
-        parts = self.encoder(audio).transpose(1, 2).chunk(groups, dim=-1)
+        parts = latent.chunk(groups, dim=-1)
         codes = [
             quantiser.encode(part, codebooks // groups)
             for quantiser, part in zip(self._groups(), parts, strict=True)
@@ -203,14 +207,17 @@ class HifiCodec(nn.Module):
 
     def decode(self, codes: Tensor) -> Tensor:
         """Decode codes [B, K, F] to audio [B, 1, F * hop]."""
+        audio: Tensor = self.generator(self.embed(codes).transpose(1, 2))
+        return audio
+
+    def embed(self, codes: Tensor) -> Tensor:
+        """Return the vectors [B, F, D] that codes [B, K, F] stand for, all groups side by side."""
         batch, _, frames = codes.shape
         parts = codes.reshape(batch, -1, self.config.groups, frames).unbind(2)
-        latent = torch.cat(
+        return torch.cat(
             [quantiser.decode(part) for quantiser, part in zip(self._groups(), parts, strict=True)],
             dim=-1,
         )
-        audio: Tensor = self.generator(latent.transpose(1, 2))
-        return audio
 
     def _groups(self) -> list[ResidualCodebooks]:
         return list(cast("Iterable[ResidualCodebooks]", self.quantisers))

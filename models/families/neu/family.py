@@ -11,9 +11,11 @@ from neucodec.models.families.family import Family, configured
 
 if TYPE_CHECKING:
     import torch
-    from torch import nn
+    from torch import Tensor, nn
 
     from neucodec.models.codec import Codec
+
+    from .network import Neu
 
 
 class NeuFamily(Family):
@@ -35,6 +37,23 @@ class NeuFamily(Family):
         from .codec import NeuCodec
 
         return NeuCodec.load(card, path, device)
+
+    def codec(self, card: Card, network: Neu, device: torch.device) -> Codec:
+        """Put a network behind the interface of all codecs; see `Family.codec`."""
+        from .codec import NeuCodec
+
+        return NeuCodec(card, network, device)
+
+    def latent_of(self, network: Neu, audio: Tensor) -> Tensor:
+        """Encode audio, beyond whose ends there is silence, to the latent."""
+        import torch.nn.functional as F
+
+        return network.analyse(F.pad(audio[:, 0], (network.context, network.context)))
+
+    def audio_of(self, network: Neu, vectors: Tensor) -> Tensor:
+        """Decode vectors to audio; see `Family.audio_of`."""
+        audio, hop = network.synthesise(vectors), network.hop
+        return audio[:, None, network.context : network.context + vectors.shape[1] * hop]
 
     def facts(self, network: nn.Module) -> Mapping[str, object]:
         """Return what a network is; a frame may be several hops of its spectrum."""
