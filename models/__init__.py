@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .import_torch import start_torch
     from .lm.frequencies import FrequencyModel, Stepper, digest
     from .lm.load import build_entropy_model, fetch_entropy_model, load_entropy_model
+    from .local_checkpoint import CARD, CONFIG, TENSORS, parse_card
     from .load import build_codec, choose_device, export_onnx, load_codec, resolve
     from .parts.precision import PRECISIONS, float32_by_default
     from .strategies import cancel
@@ -51,6 +52,7 @@ _HOMES = {
     "lm.frequencies": ("FrequencyModel", "Stepper", "digest"),
     "lm.load": ("build_entropy_model", "fetch_entropy_model", "load_entropy_model"),
     "load": ("build_codec", "choose_device", "export_onnx", "load_codec", "resolve"),
+    "local_checkpoint": ("CARD", "CONFIG", "TENSORS", "parse_card"),
     "parts.precision": ("PRECISIONS", "float32_by_default"),
     "strategies": ("cancel",),
     "variants": (
@@ -65,11 +67,14 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "CARD",
+    "CONFIG",
     "DECODER",
     "ENCODER",
     "FAMILIES",
     "PRECISIONS",
     "SILENT",
+    "TENSORS",
     "WINDOWS",
     "Advance",
     "AudioChunk",
@@ -106,6 +111,7 @@ __all__ = [
     "load_entropy_model",
     "on_device",
     "on_whole_frames",
+    "parse_card",
     "resolve",
     "start_torch",
     "weights_store",

@@ -43,21 +43,22 @@ def card_at(path: Path) -> Card:
     """
     if path.is_dir():
         if (path / CARD).is_file():
-            return _read(path / CARD)
+            return parse_card(path / CARD)
         if (path / CONFIG).is_file():
             return _from_transformers(path)
         raise ModelError(f"{path} holds neither {CARD} nor Transformers' {CONFIG}; {_HELP}")
     if not path.is_file():
         raise ModelError(f"no model is called {str(path)!r}, and there is no such file")
     if path.suffix == ".toml":
-        return _read(path)
+        return parse_card(path)
     beside = path.with_suffix(".toml")
     if beside.is_file():
-        return replace(_read(beside), weights=path.name)
+        return replace(parse_card(beside), weights=path.name)
     return _from_file(path)
 
 
-def _read(path: Path) -> Card:
+def parse_card(path: Path) -> Card:
+    """Read a card of one's own, whose weights lie beside it. Raises ModelError."""
     try:
         card = Card.parse(short_text(path), str(path))
     except UnicodeDecodeError:

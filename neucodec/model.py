@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from functools import cached_property
+from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neucodec.coding.bitrate import codebooks_for, parse_bitrate
@@ -10,6 +12,7 @@ from neucodec.models import (
     Card,
     Codec,
     PlainNetwork,
+    card_names,
     choose_device,
     device_of,
     dtype_of,
@@ -17,7 +20,7 @@ from neucodec.models import (
     on_device,
 )
 
-from .arguments import number, whole_number
+from .arguments import number, path_of, whole_number
 from .errors import GivenTypeError, GivenValueError
 from .tensor_audio import batch_of, lengths_of, rate_of, resampled
 from .tokens import Tokens, apart, check_codes, checked_tokens, together, tokens_of
@@ -103,6 +106,42 @@ class Model:
         chosen = choose_device(str(device))
         moved = on_device(self.codec, chosen)
         return self if moved is self.codec else type(self)(moved)
+
+    @classmethod
+    def from_pretrained(
+        cls, model: str | PathLike[Any], *, device: str = "auto", **download: Any
+    ) -> Model:
+        """Load a model from a folder that `save_pretrained` wrote, or from a repository on the
+        Hugging Face Hub, as in ``OWNER/NAME``; what Transformers has saved of EnCodec and DAC, and
+        the names of neucodec's own models, too.
+
+        ``download`` is what huggingface_hub takes: ``revision``, ``token``, ``cache_dir``,
+        ``local_files_only``, ``force_download``. Raises NeucodecError.
+        """
+        from .hub import folder_of
+
+        name = path_of(model)
+        return cls(load_codec(name if name in card_names() else str(folder_of(name, **download)), device))
+
+    def save_pretrained(self, folder: str | PathLike[Any], **choices: Any) -> str | None:
+        """Write weights, card and a model card for people to a folder.
+
+        ``choices`` are those of huggingface_hub's ``ModelHubMixin.save_pretrained``, as
+        ``push_to_hub=True`` and ``repo_id``. Raises NeucodecError.
+        """
+        from .hub import save
+
+        return save(self.codec, Path(path_of(folder)), **choices)
+
+    def push_to_hub(self, repository: str, **choices: Any) -> str:
+        """Push what `save_pretrained` writes to the Hugging Face Hub; return the commit's URL.
+
+        ``choices`` are those of huggingface_hub's ``ModelHubMixin.push_to_hub``: ``private``,
+        ``token``, ``branch``, ``commit_message``. Raises NeucodecError.
+        """
+        from .hub import push
+
+        return push(self.codec, repository, **choices)
 
     def encode(
         self,

@@ -27,7 +27,7 @@ FLOORS = (
     ("neucodec.audio",),
     ("neucodec.coding",),
     ("neucodec.arguments", "neucodec.damage", "neucodec.jobs"),
-    ("neucodec.tokens", "neucodec.tensor_audio", "neucodec.opened_ncf"),
+    ("neucodec.tokens", "neucodec.tensor_audio", "neucodec.hub", "neucodec.opened_ncf"),
     ("neucodec.file", "neucodec.model"),
     ("neucodec.interchange",),
     ("neucodec.api",),

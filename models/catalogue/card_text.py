@@ -8,21 +8,26 @@ from typing import Any
 
 from .card import Card
 from .weights_entry import WeightsEntry
+from .weights_source import WeightsSource
 
 _TABLES = ("folder", "config", "sources", "entropy")
 """Fields that are no line of their own: what no file says, and tables."""
 
 
 def card_text(card: Card) -> str:
-    """Write the TOML of a card, without what is as it would be anyway, and without its sources."""
+    """Write the TOML of a card, without what is as it would be anyway, and without the sources of
+    its weights."""
     lines = _lines(card)
     if card.entropy:
         lines += ["", "[entropy]", *_lines(card.entropy)]
-    lines += ["", "[config]", *(f"{key} = {_toml(value)}" for key, value in card.config.items())]
+        for source in card.entropy.sources:
+            lines += ["", "[[entropy.sources]]", *_lines(source)]
+    lines += ["", "[config]"]
+    lines += [f"{key} = {_toml(value)}" for key, value in card.config.items() if value is not None]
     return "\n".join(lines) + "\n"
 
 
-def _lines(entry: WeightsEntry) -> list[str]:
+def _lines(entry: WeightsEntry | WeightsSource) -> list[str]:
     lines = []
     for f in fields(entry):
         value = getattr(entry, f.name)
