@@ -24,17 +24,19 @@ if TYPE_CHECKING:
     from .import_torch import start_torch
     from .lm.frequencies import FrequencyModel, Stepper, digest
     from .lm.load import build_entropy_model, fetch_entropy_model, load_entropy_model
-    from .local_checkpoint import CARD, CONFIG, TENSORS, parse_card
     from .load import build_codec, choose_device, export_onnx, load_codec, resolve
+    from .local_checkpoint import CARD, CONFIG, TENSORS, parse_card
     from .parts.precision import PRECISIONS, float32_by_default
     from .strategies import cancel
     from .variants import (
         PlainNetwork,
+        codec_of,
         device_of,
         dtype_of,
         in_windows,
         on_device,
         on_whole_frames,
+        weights_of,
     )
 
 _HOMES = {
@@ -57,11 +59,13 @@ _HOMES = {
     "strategies": ("cancel",),
     "variants": (
         "PlainNetwork",
+        "codec_of",
         "device_of",
         "dtype_of",
         "in_windows",
         "on_device",
         "on_whole_frames",
+        "weights_of",
     ),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -95,6 +99,7 @@ __all__ = [
     "card_text",
     "cards",
     "choose_device",
+    "codec_of",
     "decode_together",
     "device_of",
     "digest",
@@ -114,6 +119,7 @@ __all__ = [
     "parse_card",
     "resolve",
     "start_torch",
+    "weights_of",
     "weights_store",
 ]
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import copy
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from .families.table import family_of
 
@@ -32,7 +33,7 @@ def on_whole_frames(codec: Codec) -> Codec:
         return codec
     other: Any = copy(codec)
     other.card = replace(card, chunk_stride=card.chunk_stride // card.hop * card.hop)
-    return other  # type: ignore[no-any-return]
+    return cast("Codec", other)
 
 
 def device_of(codec: Codec) -> torch.device:
@@ -49,7 +50,25 @@ def on_device(codec: Codec, device: torch.device) -> Codec:
     """Return a codec with a copy of the network on another device; itself if it is there."""
     if device_of(codec) == device:
         return codec
-    return family_of(codec.card).codec(codec.card, _copy(codec), device)
+    return codec_of(codec.card, weights_of(codec), device)
+
+
+def codec_of(card: Card, weights: Mapping[str, Tensor], device: torch.device) -> Codec:
+    """Make a codec of a card and the state of its network."""
+    from .parts.precision import float32_by_default
+    from .parts.single_thread import single_thread
+
+    family = family_of(card)
+    with single_thread(), float32_by_default():
+        network = family.network(card)
+        network.load_state_dict(weights)
+        return family.codec(card, network, device)
+
+
+def weights_of(codec: Codec) -> dict[str, Tensor]:
+    """Return the state of a codec's network, on the CPU, which `codec_of` takes."""
+    tensors = _network_of(codec).state_dict()
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
 
 
 class PlainNetwork:
@@ -61,7 +80,8 @@ class PlainNetwork:
 
     def __init__(self, codec: Codec) -> None:
         self._family = family_of(codec.card)
-        self.network = _copy(codec).to(device_of(codec)).eval().requires_grad_(False)
+        copied = codec_of(codec.card, weights_of(codec), device_of(codec))
+        self.network = _network_of(copied)
         """The network. Gradients flow to its parameters where these require them."""
 
     def embed(self, codes: Tensor) -> Tensor:
@@ -84,16 +104,6 @@ class PlainNetwork:
     def audio_of(self, vectors: Tensor) -> Tensor:
         """Decode vectors [B, F, D], as `embed` gives them, to audio [B, C, F * hop]."""
         return self._family.audio_of(self.network, vectors)
-
-
-def _copy(codec: Codec) -> nn.Module:
-    from .parts.precision import float32_by_default
-    from .parts.single_thread import single_thread
-
-    with single_thread(), float32_by_default():
-        network = family_of(codec.card).network(codec.card)
-        network.load_state_dict(_network_of(codec).state_dict())
-    return network
 
 
 def _network_of(codec: Codec) -> nn.Module:

@@ -50,8 +50,8 @@ def load_model(name: str | PathLike[Any] = DEFAULT_MODEL, device: str = "auto") 
     >>> import torch
     >>> model = load_model("neu2-44khz")
     >>> tokens = model.encode(torch.zeros(2, 1, model.sample_rate), codebooks=4)
-    >>> tokens.codes.shape  # [batch, streams, codebooks, frames]
-    torch.Size([2, 1, 4, 89])
+    >>> tokens.codes.shape  # [batch, codebooks, frames]
+    torch.Size([2, 4, 87])
     >>> model.decode(tokens).shape
     torch.Size([2, 1, 44100])
     """

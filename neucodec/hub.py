@@ -24,9 +24,9 @@ from neucodec.models import (
     TENSORS,
     Card,
     ModelError,
-    PlainNetwork,
     card_text,
     parse_card,
+    weights_of,
     weights_store,
 )
 from neucodec.version import __version__
@@ -80,11 +80,11 @@ class HubCheckpoint(ModelHubMixin, library_name=LIBRARY, tags=["audio", "codec"]
         _write(save_directory / CARD, card_text(saved).encode())
 
     @classmethod
-    def _from_pretrained(cls, *, model_id: str, **download: Any) -> HubCheckpoint:  # type: ignore[override]
+    def _from_pretrained(cls, *, model_id: str, **download: Any) -> HubCheckpoint:
         """Find a folder, or fetch what a repository has of a model."""
         if Path(model_id).is_dir():
             return cls(Path(model_id))
-        options = {name: download.get(name) for name in _OPTIONS}
+        options: Any = {name: download.get(name) for name in _OPTIONS}
 
         def fetched(name: str) -> Path:
             return Path(hf_hub_download(model_id, name, **options))
@@ -144,8 +144,7 @@ def _weights(codec: Codec) -> tuple[bytes, str]:
         data = found.path.read_bytes()
         if hashlib.sha256(data).hexdigest() == codec.card.sha256:
             return data, found.path.name
-    tensors = PlainNetwork(codec).network.state_dict()
-    return as_bytes({name: t.cpu().contiguous() for name, t in tensors.items()}), TENSORS[0]
+    return as_bytes(weights_of(codec)), TENSORS[0]
 
 
 def _of_transformers(repository: str, fetched: Any) -> Path:

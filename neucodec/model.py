@@ -3,145 +3,26 @@
 from __future__ import annotations
 
 from functools import cached_property
-from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neucodec.coding.bitrate import codebooks_for, parse_bitrate
-from neucodec.models import (
-    Card,
-    Codec,
-    PlainNetwork,
-    card_names,
-    choose_device,
-    device_of,
-    dtype_of,
-    load_codec,
-    on_device,
-)
 
-from .arguments import number, path_of, whole_number
-from .errors import GivenTypeError, GivenValueError
+from .arguments import number, whole_number
+from .errors import GivenValueError
+from .loaded_model import LoadedModel
 from .tensor_audio import batch_of, lengths_of, rate_of, resampled
 from .tokens import Tokens, apart, check_codes, checked_tokens, together, tokens_of
 
 if TYPE_CHECKING:
-    import torch
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from neucodec.coding.tensor_coder import TensorCoder
 
 
-class Model:
+class Model(LoadedModel):
     """Codes tensors. Safe to share between threads; results do not depend on what else is in a
     batch.
     """
-
-    def __init__(self, codec: Codec) -> None:
-        """Take a loaded codec; `neucodec.load_model` and `from_pretrained` load one."""
-        self.codec = codec
-        """What `neucodec.encode` and `neucodec.decode` run, chunk by chunk."""
-
-    @property
-    def card(self) -> Card:
-        """Return all that is to be known about the model, its licence included."""
-        return self.codec.card
-
-    @property
-    def name(self) -> str:
-        """Return the name that files carry."""
-        return self.card.name
-
-    @property
-    def sample_rate(self) -> int:
-        """Return the sample rate in Hz of the audio that goes in and comes out."""
-        return self.card.sample_rate
-
-    @property
-    def frame_rate(self) -> float:
-        """Return the number of frames of codes per second."""
-        return self.card.sample_rate / self.card.hop
-
-    @property
-    def codebooks(self) -> int:
-        """Return the largest number of codebooks."""
-        return self.card.codebooks
-
-    @property
-    def codebook_size(self) -> int:
-        """Return the number of entries of each codebook; codes are below it."""
-        return self.card.codebook_size
-
-    @property
-    def network(self) -> nn.Module:
-        """Return the network of `embed`, `synthesise` and `reconstruct`, a copy of the codec's own.
-
-        None of its parameters requires gradients unless you say so.
-        """
-        return self._plain.network
-
-    @property
-    def device(self) -> torch.device:
-        """Return the device on which the network is."""
-        return device_of(self.codec)
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """Return the type of numbers of the network's weights."""
-        return dtype_of(self.codec)
-
-    def to(self, device: str | torch.device | None = None) -> Model:
-        """Return the model on a device, by torch's names for them; itself where it is there.
-
-        It is another one where that is another device: a model that others use stays where it is.
-        Weights stay float32, since codes depend on every bit. Raises NeucodecError for devices
-        that this machine lacks.
-        """
-        import torch
-
-        if device is None or device is torch.float32:
-            return self
-        if not isinstance(device, (str, torch.device)):
-            raise GivenTypeError(f"to({device}): give a device; weights stay float32")
-        chosen = choose_device(str(device))
-        moved = on_device(self.codec, chosen)
-        return self if moved is self.codec else type(self)(moved)
-
-    @classmethod
-    def from_pretrained(
-        cls, model: str | PathLike[Any], *, device: str = "auto", **download: Any
-    ) -> Model:
-        """Load a model from a folder that `save_pretrained` wrote, or from a repository on the
-        Hugging Face Hub, as in ``OWNER/NAME``; what Transformers has saved of EnCodec and DAC, and
-        the names of neucodec's own models, too.
-
-        ``download`` is what huggingface_hub takes: ``revision``, ``token``, ``cache_dir``,
-        ``local_files_only``, ``force_download``. Raises NeucodecError.
-        """
-        from .hub import folder_of
-
-        name = path_of(model)
-        return cls(load_codec(name if name in card_names() else str(folder_of(name, **download)), device))
-
-    def save_pretrained(self, folder: str | PathLike[Any], **choices: Any) -> str | None:
-        """Write weights, card and a model card for people to a folder.
-
-        ``choices`` are those of huggingface_hub's ``ModelHubMixin.save_pretrained``, as
-        ``push_to_hub=True`` and ``repo_id``. Raises NeucodecError.
-        """
-        from .hub import save
-
-        return save(self.codec, Path(path_of(folder)), **choices)
-
-    def push_to_hub(self, repository: str, **choices: Any) -> str:
-        """Push what `save_pretrained` writes to the Hugging Face Hub; return the commit's URL.
-
-        ``choices`` are those of huggingface_hub's ``ModelHubMixin.push_to_hub``: ``private``,
-        ``token``, ``branch``, ``commit_message``. Raises NeucodecError.
-        """
-        from .hub import push
-
-        return push(self.codec, repository, **choices)
 
     def encode(
         self,
@@ -184,7 +65,9 @@ class Model:
             signal = filled[rows, :, :end].flatten(0, 1).float().cpu().numpy()
             signal = resampled(signal, rate, self.sample_rate)
             coded = self._coder.encode(signal, count, uniform=uniform, one_level=one_level)
-            codes, scales = (t if t is None else t.unflatten(0, (len(rows), -1)) for t in coded)
+            codes, scales = (
+                t if t is None else t.reshape(len(rows), -1, *t.shape[1:]) for t in coded
+            )
             assert codes is not None
             for k, row in enumerate(rows):
                 level = None if scales is None else scales[k]
@@ -229,7 +112,8 @@ class Model:
         check_codes(given.codes, self.card, uniform=given.uniform)
         shape, device = given.codes.shape, given.codes.device
         flat = given.codes.reshape(-1, *shape[-2:]).long()
-        return self._plain.embed(flat.to(self.device)).unflatten(0, shape[:-2]).to(device)
+        vectors = self._plain.embed(flat.to(self.device))
+        return vectors.reshape(*shape[:-2], *vectors.shape[1:]).to(device)
 
     def synthesise(self, vectors: Tensor) -> Tensor:
         """Decode vectors [batch, frames, dimensions], as `embed` gives them, to audio
@@ -257,29 +141,14 @@ class Model:
             level = padded.square().mean(dim=(1, 2), keepdim=True).sqrt().clamp_min(1e-8)
         latent = self._plain.latent_of(padded / level)
         quantised = self._plain.embed(self._plain.quantise(latent, count))
-        decoded = self._plain.audio_of(latent + (quantised - latent).detach()) * level
+        decoded: Tensor = self._plain.audio_of(latent + (quantised - latent).detach()) * level
         return decoded[..., :samples]
-
-    @cached_property
-    def _plain(self) -> PlainNetwork:
-        return PlainNetwork(self.codec)
 
     @cached_property
     def _coder(self) -> TensorCoder:
         from neucodec.coding.tensor_coder import TensorCoder
 
         return TensorCoder(self.codec)
-
-    def __repr__(self) -> str:
-        channels = {1: "mono", 2: "stereo"}.get(self.card.channels, f"{self.card.channels} ch")
-        return (
-            f"<Model {self.name!r}: {self.sample_rate} Hz, {channels}, {self.codebooks} codebooks "
-            f"of {self.codebook_size}, {self.frame_rate:.4g} frames/s, on {self.device}>"
-        )
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle what the model is, not its weights: unpickling loads them anew, and checks them."""
-        return _loaded, (type(self), self.card, str(self.device))
 
     def _count(self, channels: int, bitrate: float | str | None, codebooks: int | None) -> int:
         if codebooks is None:
@@ -292,8 +161,3 @@ class Model:
         if problem := self.card.no_codebooks(codebooks):
             raise GivenValueError(problem)
         return codebooks
-
-
-def _loaded(kind: type[Model], card: Card, device: str) -> Model:
-    """Load a model that was pickled."""
-    return kind(load_codec(card, device))

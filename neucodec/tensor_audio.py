@@ -33,7 +33,7 @@ def batch_of(audio: Any) -> Tensor:
         raise GivenValueError(f"audio of shape {shape} and {kind}: give {SHAPES}, with samples")
     if not tensor.is_floating_point():
         if str(kind) not in _FULL_SCALE:
-            raise GivenTypeError(f"audio of {kind}: give floats, full scale being 1, or int16")
+            raise GivenTypeError(_no_audio(kind))
         tensor = (tensor.double() / _FULL_SCALE[str(kind)]).float()
     batch = tensor.reshape((1,) * (3 - tensor.ndim) + tuple(shape))
     if batch.shape[1] > _MAX_CHANNELS:
@@ -98,7 +98,9 @@ def _tensor_of(audio: Any) -> Tensor:
     try:
         array = np.asarray(audio)
         if array.dtype.kind not in "fi":
-            raise GivenTypeError(f"audio of {array.dtype}: give floats, full scale being 1, or int16")
+            raise GivenTypeError(
+                f"audio of {array.dtype}: give floats, full scale being 1, or int16"
+            )
         native = array.astype(array.dtype.newbyteorder("="))
         return torch.from_numpy(native if native.dtype != np.longdouble else native.astype(float))
     except GivenTypeError:
@@ -107,6 +109,10 @@ def _tensor_of(audio: Any) -> Tensor:
         raise GivenTypeError(
             f"audio given as {type(audio).__name__}: give a tensor or an array {SHAPES}"
         ) from None
+
+
+def _no_audio(kind: object) -> str:
+    return f"audio of {kind}: give floats, full scale being 1, or int16"
 
 
 def _check_samples(batch: Tensor) -> None:

@@ -50,9 +50,10 @@ class Tokens:
 
     def to(self, device: str | torch.device) -> Tokens:
         """Return the same tokens on a device."""
-        named = ("codes", "scales", "lengths", "mask")
-        tensors = {name: getattr(self, name) for name in named}
-        return replace(self, **{n: None if t is None else t.to(device) for n, t in tensors.items()})
+        tensors = (self.scales, self.lengths, self.mask)
+        scales, lengths, mask = (None if t is None else t.to(device) for t in tensors)
+        codes = self.codes.to(device)
+        return replace(self, codes=codes, scales=scales, lengths=lengths, mask=mask)
 
 
 def together(parts: Sequence[Tokens]) -> Tokens:
@@ -76,9 +77,7 @@ def together(parts: Sequence[Tokens]) -> Tokens:
     if bool((lengths != samples).any()):
         ends = torch.tensor([part.codes.shape[-1] for part in parts])
         mask = torch.arange(frames) < ends[:, None]
-    return Tokens(
-        whole, scales, samples, parts[0].uniform, None if mask is None else lengths, mask
-    )
+    return Tokens(whole, scales, samples, parts[0].uniform, None if mask is None else lengths, mask)
 
 
 def tokens_of(given: Any, hop: int) -> Tokens:
@@ -174,7 +173,9 @@ def _check_scales(scales: Any, shape: tuple[int, ...], card: Card) -> None:
     if not isinstance(scales, torch.Tensor) or tuple(scales.shape) != shape:
         given = list(scales.shape) if isinstance(scales, torch.Tensor) else type(scales).__name__
         axes = "[batch, streams, chunks]" if len(shape) == 3 else "[batch, chunks]"
-        raise GivenValueError(f"scales of {given}: give {axes}, that is {list(shape)} here, or None")
+        raise GivenValueError(
+            f"scales of {given}: give {axes}, that is {list(shape)} here, or None"
+        )
     if not bool((torch.isfinite(scales) & (scales >= 0)).all()):
         raise GivenValueError("scales that are negative or not finite: give 0 or more")
 

@@ -50,7 +50,7 @@ def model() -> Model:
 
 @pytest.fixture(scope="module")
 def tokens(model: Model, noise: np.ndarray) -> Tokens:
-    return model.encode(torch.from_numpy(noise)[None, None], codebooks=3)
+    return model.encode(torch.from_numpy(noise)[None, None], codebooks=3, uniform=False)
 
 
 class BytesPath:
@@ -154,12 +154,14 @@ def test_tokens_that_no_encoder_gives_are_refused(model: Model, tokens: Tokens) 
 
 def test_tensors_that_are_no_audio_are_refused(model: Model) -> None:
     for audio, message in (
-        (np.zeros((1, 1, 9), np.float32), "audio given as ndarray"),
-        (torch.zeros(0, 1, 9), "at least one of each"),
+        ("song.wav", "audio of <U8: give floats"),
+        (np.zeros((1, 1, 9), np.uint8), "audio of uint8: give floats"),
+        (np.zeros((44100, 2), np.float32), "44100 channels.*samples last"),
+        (torch.zeros(0, 1, 9), "with samples"),
         (torch.full((1, 1, 9), float("nan")), "NaN or infinity"),
     ):
         with pytest.raises(NeucodecError, match=message):
-            model.encode(audio)  # type: ignore[arg-type]
+            model.encode(audio)
 
 
 def test_chunks_that_there_are_not_are_no_damaged_ones(damaged: bytes) -> None:

@@ -28,6 +28,7 @@ FLOORS = (
     ("neucodec.coding",),
     ("neucodec.arguments", "neucodec.damage", "neucodec.jobs"),
     ("neucodec.tokens", "neucodec.tensor_audio", "neucodec.hub", "neucodec.opened_ncf"),
+    ("neucodec.loaded_model",),
     ("neucodec.file", "neucodec.model"),
     ("neucodec.interchange",),
     ("neucodec.api",),

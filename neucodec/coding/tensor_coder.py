@@ -80,7 +80,8 @@ class TensorCoder:
                 audio = audio * level[:, None, None]
             parts.append(adder.push(index, audio.reshape(-1, audio.shape[-1]).numpy(), own))
         parts.append(adder.finish())
-        return np.concatenate(parts, axis=1)[:, :samples].copy()
+        whole: Audio = np.concatenate(parts, axis=1)[:, :samples].copy()
+        return whole
 
     def chunk_spans(self, frames: int, uniform: bool) -> list[tuple[int, int]]:
         """Return the chunks of codes with so many frames, see `chunk_spans`."""
@@ -139,5 +140,3 @@ def _gains(scale_bytes: tuple[int, ...]) -> Audio:
     """Return the factors that scale bytes stand for; 0 for silence."""
     gains = [byte_to_scale(byte) if byte else 0.0 for byte in scale_bytes]
     return np.array(gains, dtype=np.float64).astype(np.float32)
-
-
