@@ -20,31 +20,43 @@ from typing import TYPE_CHECKING, Any
 from .version import __version__
 
 if TYPE_CHECKING:
-    from .api import decode, encode, load_model, open
+    from .api import decode, encode, info, load_model, open, read, write
     from .errors import NcfDamageWarning, NeucodecError
     from .file import NcfFile
+    from .interchange.tokens import read_tokens
     from .model import Model
+    from .ncf_info import NcfInfo
     from .tokens import Tokens
+    from .writer import NcfWriter
 
 __all__ = [
     "Model",
     "NcfDamageWarning",
     "NcfFile",
+    "NcfInfo",
+    "NcfWriter",
     "NeucodecError",
     "Tokens",
     "__version__",
     "decode",
     "encode",
+    "info",
     "load_model",
     "open",
+    "read",
+    "read_tokens",
+    "write",
 ]
 
 _HOMES = {
     "Model": "model",
     "NcfDamageWarning": "errors",
     "NcfFile": "file",
+    "NcfInfo": "ncf_info",
+    "NcfWriter": "writer",
     "NeucodecError": "errors",
     "Tokens": "tokens",
+    "read_tokens": "interchange.tokens",
 }
 
 

@@ -2,158 +2,75 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Iterator, Mapping
-from functools import lru_cache
-from operator import index
-from os import PathLike
-from pathlib import Path
-from threading import Lock
-from typing import TYPE_CHECKING, Any, BinaryIO, TypedDict, cast
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypedDict, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from neucodec.audio.loudness import gain_to
 from neucodec.audio.samples import Audio
-from neucodec.coding.bitrate import parse_bitrate
 from neucodec.coding.decoder import Decoder
-from neucodec.coding.default_model import DEFAULT_MODEL
-from neucodec.coding.encoder import encode as encode_source
+from neucodec.coding.default_model import AUTO
 from neucodec.coding.entropy_models import SHARED, EntropyModels
 from neucodec.coding.file_codec import card_for
-from neucodec.coding.options import DecodeOptions, EncodeOptions
+from neucodec.coding.options import DecodeOptions
 from neucodec.formats import NcfReader
 from neucodec.interchange.peers import as_ncf
-from neucodec.models import Card, Codec, load_codec
+from neucodec.models import Card, Codec
 
-from .arguments import Given, is_path, number, opened, path_of, samples_of, tags_of, whole_number
+from .arguments import Given, is_path, opened_to_read, path_of, whole_number
 from .damage import warn_of_damage
+from .encode_choices import ArraySource, Progress, counting
+from .encoding import Target, encode, write
 from .errors import GivenTypeError, GivenValueError
 from .file import NcfFile
-from .model import Model
+from .loading import ModelGiven, load_model, own_codec
+from .ncf_info import NcfInfo, info_of
+from .writer import NcfWriter
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-_loaded = lru_cache(maxsize=2)(load_codec)
-_loading = Lock()
+__all__ = ["ArraySource", "decode", "encode", "info", "load_model", "open", "read", "write"]
 
 
-def load_model(name: str | PathLike[Any] = DEFAULT_MODEL, device: str = "auto") -> Model:
-    """A model by its name, or by the path of a checkpoint of one's own.
-
-    What is not here is fetched once and checked. The last two models stay loaded, so that asking
-    again costs nothing; to hold more, keep what this gives. Raises NeucodecError where there is
-    none, or it cannot be had.
-
-    >>> import torch
-    >>> model = load_model("neu2-44khz")
-    >>> tokens = model.encode(torch.zeros(2, 1, model.sample_rate), codebooks=4)
-    >>> tokens.codes.shape  # [batch, codebooks, frames]
-    torch.Size([2, 4, 87])
-    >>> model.decode(tokens).shape
-    torch.Size([2, 1, 44100])
-    """
-    if not is_path(name):
-        raise GivenTypeError(f"model {name!r}: give its name, or a path")
-    with _loading:
-        return Model(_loaded(path_of(name), str(device)))
-
-
-class ArraySource:
-    """Dresses an array [n] or [n, channels] as an opened sound file."""
-
-    def __init__(
-        self, array: npt.ArrayLike, samplerate: int, tags: Mapping[str, object] | None = None
-    ) -> None:
-        audio = samples_of(array)
-        try:
-            rate = index(samplerate)  # of NumPy's integers, too
-        except TypeError:
-            rate = 0
-        if rate < 1:
-            raise GivenValueError(f"a sample rate of {samplerate!r}: give whole Hz above 0")
-        self._audio = audio
-        self.sample_rate = rate
-        self.tags: Mapping[str, str] = tags_of(tags)
-        self.samples: int | None = len(audio)
-        self.channels: int = audio.shape[1]
-        self.channel_mask: int | None = None
-
-    def blocks(self, blocksize: int = 65536) -> Iterator[Audio]:
-        """Give the array in float32 blocks [n, channels]."""
-        for start in range(0, len(self._audio), blocksize):
-            yield self._audio[start : start + blocksize].astype(np.float32)
-
-
-class EncodeChoices(TypedDict, total=False):
-    """Says what `encode` may be told beside the audio, as keywords."""
-
-    bitrate: str | float | None
-    """Bitrate of all channels together, in bit/s or as text (``"8kbps"``)."""
-    codebooks: int | None
-    """Number of codebooks, instead of a bitrate."""
-    entropy: str
-    """How codes are squeezed: ``"lm"`` by a model of the codec's codes, ``"adaptive"`` by what each
-    second has shown so far, ``"none"``; ``"auto"``, which it is unless given, the first of the
-    former two that there is."""
-    rate_mode: str | None
-    """What ``bitrate`` means: the ``"average"`` of the whole file or, where codes are not squeezed,
-    the ``"nominal"`` one of codes as they are."""
-    layer: bool
-    """Whether seconds that are tones or clicks above all may have some of their MDCT coefficients
-    beside their codes, or instead of them; without it codes are all that there is."""
-
-
-def encode(
-    audio: npt.ArrayLike,
-    samplerate: int,
-    *,
-    model: str | PathLike[Any] | Model = DEFAULT_MODEL,
-    tags: Mapping[str, object] | None = None,
-    normalize_loudness: bool = False,
-    **choices: Unpack[EncodeChoices],
-) -> bytes:
-    """Encode floats [samples] or [samples, channels] at ``samplerate`` Hz into an .ncf.
-
-    ``normalize_loudness`` brings the audio to -16 LUFS before encoding, as DAC's own code does,
-    and decoding brings it back. The other choices, all with defaults, are ``bitrate``,
-    ``codebooks``, ``entropy``, ``rate_mode`` and ``layer``, see `EncodeChoices`.
-
-    Raises NeucodecError for what cannot be encoded.
-
-    >>> import numpy as np
-    >>> tone = 0.1 * np.sin(2 * np.pi * 440 * np.arange(48000) / 48000)
-    >>> data = encode(tone, 48000, bitrate="4kbps", tags={"TITLE": "A"})
-    >>> data[:4]
-    b'\x89NCF'
-    """
-    codec = _codec(model)
-    if unknown := sorted(choices.keys() - EncodeChoices.__annotations__.keys()):
-        raise TypeError(f"encode() got an unexpected keyword argument {unknown[0]!r}")
-    if isinstance(choices.get("bitrate"), str):
-        choices["bitrate"] = parse_bitrate(str(choices["bitrate"]))
-    if choices.get("bitrate") is not None:
-        choices["bitrate"] = number("bitrate", choices["bitrate"])
-    if choices.get("codebooks") is not None:
-        choices["codebooks"] = whole_number("codebooks", choices["codebooks"], 1)
-    source, target = ArraySource(audio, samplerate, tags), io.BytesIO()
-    gain = gain_to(source) if normalize_loudness else None
-    options = EncodeOptions(**cast("dict[str, Any]", choices), gain_db=gain)
-    encode_source(source, target, codec, options)
-    return target.getvalue()
-
-
+@overload
 def open(
-    file: Given, *, model: str | PathLike[Any] | Model | None = None, strict: bool = False
-) -> NcfFile:
+    file: Given,
+    mode: Literal["r"] = "r",
+    *,
+    model: ModelGiven | None = None,
+    strict: bool = False,
+) -> NcfFile: ...
+@overload
+def open(
+    file: Target,
+    mode: Literal["w"],
+    samplerate: int,
+    channels: int,
+    *,
+    model: ModelGiven | None = None,
+    **how: Any,
+) -> NcfWriter: ...
+def open(
+    file: Any,
+    mode: str = "r",
+    samplerate: int | None = None,
+    channels: int | None = None,
+    *,
+    model: ModelGiven | None = None,
+    strict: bool = False,
+    **how: Any,
+) -> NcfFile | NcfWriter:
     """Open an .ncf, given as bytes, path or open file, in the manner of ``soundfile.SoundFile``.
 
     ``model`` is the checkpoint of one's own that it was made with; else it names its model. What is
     damaged is silent, and reading it warns with `NcfDamageWarning`; with ``strict`` it raises.
-    Raises NeucodecError for what is no .ncf, OSError for what cannot be opened.
 
+    With the mode "w" a file is written: give ``samplerate`` and ``channels``, and what `NcfWriter`
+    takes. Raises NeucodecError for what is no .ncf or cannot be opened.
+
+    >>> import io
     >>> data = encode(0.1 * np.sin(0.1 * np.arange(24000)), 8000)
     >>> with open(io.BytesIO(data)) as file:
     ...     file.samplerate, file.channels, file.frames
@@ -164,42 +81,104 @@ def open(
     (800, 1)
     (1, 5, 86)
     """
-    return NcfFile(file, None if model is None else _codec(model), strict=strict)
+    if mode == "w":
+        if samplerate is None or channels is None:
+            raise GivenTypeError("to write, give samplerate and channels")
+        return NcfWriter(file, samplerate, channels, model=AUTO if model is None else model, **how)
+    if mode != "r":
+        raise GivenValueError(f"mode {mode!r}: give 'r' or 'w'")
+    if how:
+        raise TypeError(f"open() got an unexpected keyword argument {sorted(how)[0]!r}")
+    return NcfFile(file, own_codec(model), strict=strict)
+
+
+def info(file: Given) -> NcfInfo:
+    """Say what an .ncf, given as bytes, path or open file, says of itself, without decoding it.
+
+    Files of checkpoints of one's own are taken, too. Raises NeucodecError.
+
+    >>> info(encode(0.1 * np.sin(0.1 * np.arange(24000)), 8000)).duration
+    3.0
+    """
+    name = path_of(file) if is_path(file) else str(getattr(file, "name", ""))  # type: ignore[arg-type]
+    with opened_to_read(file, seekable=True) as there:
+        return info_of(there, name)
+
+
+class ReadChoices(TypedDict, total=False):
+    """Says what `read` may be told beside what ``soundfile.read`` may."""
+
+    model: ModelGiven | None
+    """The checkpoint of one's own that the file was made with; else the file names its model."""
+    strict: bool
+    """Whether damage raises; without it what is damaged is silent, and warned of."""
+
+
+def read(
+    file: Given,
+    frames: int = -1,
+    start: int = 0,
+    stop: int | None = None,
+    dtype: str = "float64",
+    always_2d: bool = False,
+    **how: Unpack[ReadChoices],
+) -> tuple[npt.NDArray[Any], int]:
+    """Decode an .ncf, or a part of it, as ``soundfile.read``: (audio, Hz).
+
+    Samples from ``start`` on are read, ``frames`` of them or up to ``stop``; negative positions
+    count from the end. ``dtype`` is float64, float32, int32 or int16. Mono audio is [samples]
+    unless ``always_2d``, all other [samples, channels]. .ecdc and .dac files are taken, too. What
+    is damaged is silent, with an `NcfDamageWarning`; ``strict=True`` raises instead. Raises
+    NeucodecError.
+
+    >>> audio, samplerate = read(encode([[0.0, 0.1]] * 24000, 24000), start=-4000, dtype="int16")
+    >>> audio.shape, audio.dtype, samplerate
+    ((4000, 2), dtype('int16'), 24000)
+    """
+    if unknown := sorted(how.keys() - ReadChoices.__annotations__.keys()):
+        raise TypeError(f"read() got an unexpected keyword argument {unknown[0]!r}")
+    codec = own_codec(how.get("model"))
+    with opened_to_read(file, seekable=True) as there:
+        ncf = as_ncf(there, _loader(codec), None if codec is None else codec.card)
+        with NcfFile(ncf, codec, strict=bool(how.get("strict"))) as opened:
+            first, last, _ = slice(_position("start", start), stop).indices(opened.frames)
+            if stop is not None and frames != -1:
+                raise GivenValueError("both frames and stop: give either")
+            wanted = whole_number("frames", frames, -1)
+            opened.seek(first)
+            count = max(0, last - first) if wanted < 0 else wanted
+            opened.stacklevel += 1
+            audio = opened.read(count, dtype=dtype, always_2d=always_2d)
+            return audio, opened.samplerate
 
 
 def decode(
-    file: Given, *, model: str | PathLike[Any] | Model | None = None, strict: bool = False
+    file: Given,
+    *,
+    model: ModelGiven | None = None,
+    strict: bool = False,
+    progress: Progress | None = None,
 ) -> tuple[Audio, int]:
     """Decode an .ncf, given as bytes, path or open file: (audio [samples, channels], Hz).
 
     The files of the packages encodec and descript-audio-codec, .ecdc and .dac, are taken, too.
     ``model`` is for what was made with a checkpoint of one's own, and for a .dac that several
     models could have made. The audio has the source's rate, channels and length; what is damaged
-    is silent, with an `NcfDamageWarning` that has the spans; with ``strict`` it raises. Raises
-    NeucodecError for what cannot be decoded, OSError for what cannot be opened.
+    is silent, with an `NcfDamageWarning` that has the spans; with ``strict`` it raises.
+    ``progress`` is called with the seconds of audio done and the seconds of all of it. Raises
+    NeucodecError for what cannot be decoded or opened.
 
     >>> audio, samplerate = decode(encode([[0.0, 0.1]] * 24000, 24000))
     >>> audio.shape, audio.dtype, samplerate
     ((24000, 2), dtype('float32'), 24000)
     """
-    if isinstance(file, (str, PathLike)):
-        with Path(path_of(file)).open("rb") as there:
-            return _decode(there, model, strict)
-    return _decode(opened(file), model, strict)
-
-
-def _decode(
-    raw: BinaryIO, model: str | PathLike[Any] | Model | None, strict: bool
-) -> tuple[Audio, int]:
-    codec = None if model is None else _codec(model)
-
-    def load_card(card: Card) -> Codec:
-        return codec or load_model(card.name).codec
-
-    decoder, audio = decode_opened(
-        raw, load_card, None if codec is None else codec.card, strict=strict
-    )
-    warn_of_damage(decoder, stacklevel=4)
+    codec = own_codec(model)
+    with opened_to_read(file) as raw:
+        decoder, audio = decode_opened(
+            raw, _loader(codec), None if codec is None else codec.card,
+            strict=strict, progress=progress,
+        )  # fmt: skip
+    warn_of_damage(decoder, stacklevel=3)
     return audio, decoder.sample_rate
 
 
@@ -210,6 +189,7 @@ def decode_opened(
     entropy_models: EntropyModels = SHARED,
     *,
     strict: bool = False,
+    progress: Progress | None = None,
 ) -> tuple[Decoder, Audio]:
     """Decode an open .ncf, .ecdc or .dac with what ``load_card`` and ``entropy_models`` give.
 
@@ -220,13 +200,15 @@ def decode_opened(
     codec = load_card(card_for(reader.header, model))
     options = DecodeOptions(strict=strict)
     decoder = Decoder(reader, codec, options, entropy_models=entropy_models)
+    total = None if decoder.samples is None else decoder.samples / decoder.sample_rate
     empty = np.zeros((0, decoder.channels), np.float32)
-    return decoder, np.concatenate([empty, *decoder.blocks()])
+    return decoder, np.concatenate([empty, *decoder.blocks(counting(progress, total))])
 
 
-def _codec(model: str | PathLike[Any] | Model) -> Codec:
-    if isinstance(model, Model):
-        return model.codec
-    if not is_path(model):
-        raise GivenTypeError(f"model {model!r}: give its name, a path, or what load_model gave")
-    return load_model(model).codec
+def _loader(codec: Codec | None) -> Callable[[Card], Codec]:
+    """Return what loads the codec of a card: the given one, or else by the card's name."""
+    return lambda card: codec or load_model(card.name).codec
+
+
+def _position(name: str, value: object) -> int:
+    return whole_number(name, value, -(1 << 63))

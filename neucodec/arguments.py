@@ -8,21 +8,24 @@ from __future__ import annotations
 import io
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from operator import index
 from os import PathLike
+from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from neucodec.audio.samples import LOUDEST
+from neucodec.audio.samples import LOUDEST, Audio
 
-from .errors import GivenTypeError, GivenValueError
+from .errors import GivenTypeError, GivenValueError, file_error
 
 Content = bytes | bytearray | memoryview
 Given = Content | str | PathLike[Any] | BinaryIO
 """An .ncf: itself in bytes, its name, or opened."""
+_TYPES = ("float32", "float64", "int16", "int32")
 _FILE = "give bytes, a path, or a file opened in binary mode"
 
 
@@ -63,6 +66,58 @@ def is_path(value: object) -> bool:
     return isinstance(value, (str, PathLike))
 
 
+def is_sound_file(value: object) -> bool:
+    """Tell whether something is a sound file, by its name, in bytes or opened, rather than an
+    array."""
+    if isinstance(value, memoryview):
+        return value.format == "B" and value.ndim == 1
+    return isinstance(value, (str, PathLike, bytes, bytearray)) or callable(
+        getattr(value, "read", None)
+    )
+
+
+def content_of(value: Any) -> Any:
+    """Return what bytes hold as a file of its own, and an open file as it is."""
+    return io.BytesIO(value) if isinstance(value, Content) else value
+
+
+def file_to_write(file: Any) -> BinaryIO:
+    """Return a file that is open to write. Raises GivenTypeError for anything else."""
+    if isinstance(file, io.TextIOBase) or not callable(getattr(file, "write", None)):
+        raise GivenTypeError(
+            f"an output given as {_shown(file)}: give a path, or a file opened in binary mode"
+        )
+    return cast(BinaryIO, file)
+
+
+@contextmanager
+def opened_to_read(file: Given, *, seekable: bool = False) -> Iterator[BinaryIO]:
+    """Open an .ncf given in any way; what is given open stays open.
+
+    With ``seekable`` a pipe is read into memory. Raises GivenFileError where it cannot be opened,
+    GivenTypeError for what is none.
+    """
+    if is_path(file):
+        with opened_by_name(path_of(file)) as there:  # type: ignore[arg-type]
+            yield _seekable(there) if seekable else there
+        return
+    there = opened(file)  # type: ignore[arg-type]
+    yield _seekable(there) if seekable else there
+
+
+def opened_by_name(name: str) -> BinaryIO:
+    """Open a file to read. Raises GivenFileError."""
+    try:
+        return Path(name).open("rb")
+    except OSError as error:
+        raise file_error(name, error) from None
+
+
+def _seekable(file: BinaryIO) -> BinaryIO:
+    can = getattr(file, "seekable", None)
+    return file if can is not None and can() else io.BytesIO(file.read())
+
+
 def opened(file: Content | BinaryIO) -> BinaryIO:
     """Return bytes as a file, or the file that was given.
 
@@ -82,6 +137,8 @@ def opened(file: Content | BinaryIO) -> BinaryIO:
 def samples_of(array: npt.ArrayLike) -> npt.NDArray[np.floating[Any]]:
     """Return audio as an array of floats [samples, channels], none beyond `samples.LOUDEST`.
 
+    Integers of 16 and 32 bits become floats with full scale 1.
+
     Raises GivenTypeError and GivenValueError.
     """
     try:
@@ -96,8 +153,12 @@ def samples_of(array: npt.ArrayLike) -> npt.NDArray[np.floating[Any]]:
             f"an array of shape {np.shape(audio)}: give [samples] or [samples, channels], "
             "1 to 255 channels"
         )
+    if audio.dtype.kind == "i" and audio.dtype.itemsize in (2, 4):
+        audio = audio / np.float64(2 ** (8 * audio.dtype.itemsize - 1))
     if not np.issubdtype(audio.dtype, np.floating):
-        raise GivenTypeError(f"an array of {audio.dtype}: give floats, full scale being 1")
+        raise GivenTypeError(
+            f"an array of {audio.dtype}: give floats, full scale being 1, or int16"
+        )
     if not np.isfinite(audio).all():
         raise GivenValueError("an array with NaN or infinity in it: give finite samples")
     if audio.size and (most := float(np.abs(audio).max())) > LOUDEST:
@@ -105,6 +166,26 @@ def samples_of(array: npt.ArrayLike) -> npt.NDArray[np.floating[Any]]:
             f"samples up to {most:g}: give floats, full scale being 1 and {LOUDEST:g} the most"
         )
     return audio
+
+
+def as_type(audio: Audio, dtype: str) -> npt.NDArray[Any]:
+    """Return float32 samples as another of the types that soundfile has; integers clip.
+
+    Raises GivenValueError for other types.
+    """
+    try:
+        name = np.dtype(dtype).name
+    except TypeError:
+        name = ""
+    if name not in _TYPES:
+        raise GivenValueError(f"dtype {_shown(dtype)}: give {', '.join(_TYPES)}")
+    if name == "float32":
+        return audio
+    if name == "float64":
+        return audio.astype(np.float64)
+    bits = 8 * np.dtype(name).itemsize - 1
+    scaled = np.rint(audio.astype(np.float64) * 2.0**bits)
+    return np.clip(scaled, -(2.0**bits), 2.0**bits - 1).astype(name)
 
 
 def tags_of(tags: Mapping[str, object] | None) -> dict[str, str]:

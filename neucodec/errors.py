@@ -17,6 +17,26 @@ class GivenIndexError(NeucodecError, IndexError):
     """Raised where nothing has the number that was given."""
 
 
+class GivenFileError(NeucodecError, OSError):
+    """Raised where a file cannot be opened."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class GivenFileNotFoundError(GivenFileError, FileNotFoundError):
+    """Raised where there is no such file."""
+
+
+def file_error(name: str, error: OSError) -> GivenFileError:
+    """Return the error of a file that cannot be opened, with the number that the system gave."""
+    missing = isinstance(error, FileNotFoundError)
+    reason = "there is no such file" if missing else error.strerror or type(error).__name__
+    found = (GivenFileNotFoundError if missing else GivenFileError)(f"{name}: {reason}")
+    found.errno, found.filename = error.errno, name
+    return found
+
+
 class NcfDamageWarning(UserWarning):
     """Warns that a file is damaged: some of its audio is decoded as silence, or is missing."""
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from neucodec.audio.samples import Audio
 from neucodec.coding.decoder import Decoder
@@ -17,7 +18,7 @@ from neucodec.coding.options import DecodeOptions
 from neucodec.models import Codec, load_codec
 from neucodec.terminal.timecode import format_spans
 
-from .arguments import Given, whole_number
+from .arguments import Given, as_type, whole_number
 from .errors import GivenValueError, NcfDamageWarning
 from .opened_ncf import OpenedNcf
 
@@ -53,6 +54,8 @@ class NcfFile(OpenedNcf):
         ``strict``, damage raises where it would be silent and warn.
         """
         self._running: _Running | None = None
+        self.stacklevel = 3
+        """Whose line warnings of damage name, as `warnings.warn` counts: that of whoever reads."""
         super().__init__(file, codec, entropy_models, strict=strict)
         self._warned = set[int]()
         self._codec, self._device = codec, device
@@ -81,11 +84,19 @@ class NcfFile(OpenedNcf):
         self._position = position
         return self._position
 
-    def read(self, frames: int = -1) -> Audio:
-        """Return the next samples [n, channels], float32; all that are left where ``frames`` is -1.
+    def read(
+        self, frames: int = -1, dtype: str = "float32", always_2d: bool = True
+    ) -> npt.NDArray[Any]:
+        """Return the next samples [n, channels]; all that are left where ``frames`` is -1.
 
-        What is damaged is silent; that is warned of as it is read.
+        ``dtype`` is float32, float64, int32 or int16; integers clip. Without ``always_2d`` mono
+        audio is [n]. What is damaged is silent; that is warned of as it is read.
         """
+        audio = as_type(self._read(frames), dtype)
+        self._warn()
+        return audio[:, 0] if audio.shape[1] == 1 and not always_2d else audio
+
+    def _read(self, frames: int) -> Audio:
         self._check_open()
         wanted = whole_number("frames", frames, -1)
         left = self.frames - self._position
@@ -102,16 +113,20 @@ class NcfFile(OpenedNcf):
             have += len(block)
         joined = np.concatenate(parts)
         self._position += count
-        self._warn(running.decoder)
         self._running = running._replace(position=self._position, held=joined[count:])
         return joined[:count]
 
-    def blocks(self, blocksize: int, overlap: int = 0) -> Iterator[Audio]:
+    def blocks(
+        self, blocksize: int, overlap: int = 0, dtype: str = "float32", always_2d: bool = True
+    ) -> Iterator[npt.NDArray[Any]]:
         """Give blocks [blocksize, channels] from here to the end, each sharing ``overlap`` samples
         with the one before it; the last may be shorter.
         """
         size = whole_number("blocksize", blocksize, 1)
-        return self._blocks(size, whole_number("overlap", overlap, 0, size - 1))
+        shared = whole_number("overlap", overlap, 0, size - 1)
+        flat = self.channels == 1 and not always_2d
+        blocks = (as_type(block, dtype) for block in self._blocks(size, shared))
+        return (block[:, 0] for block in blocks) if flat else blocks
 
     def _blocks(self, blocksize: int, overlap: int) -> Iterator[Audio]:
         held = self._none()
@@ -128,8 +143,11 @@ class NcfFile(OpenedNcf):
         decoder = Decoder(self.reader, self.codec, options, self._entropy_models)
         return _Running(self._position, decoder, decoder.blocks(), self._none())
 
-    def _warn(self, decoder: Decoder) -> None:
+    def _warn(self) -> None:
         """Say what was damaged of what has been decoded, each chunk once; and of the file's end."""
+        if self._running is None:
+            return
+        decoder = self._running.decoder
         # Decoding is a little ahead of what is read.
         stride = self.header.chunk_stride / self.header.sample_rate
         heard = [k for k in decoder.lost_chunks if k * stride * self.samplerate < self._position]
@@ -143,7 +161,21 @@ class NcfFile(OpenedNcf):
         self._unsaid = ""
         text = f"{self.name or 'an .ncf'}: {'; '.join(problems)} (strict=True raises instead)"
         cut_off = not self.reader.complete
-        warnings.warn(NcfDamageWarning(text, spans, cut_off), stacklevel=3)
+        warnings.warn(NcfDamageWarning(text, spans, cut_off), stacklevel=self.stacklevel)
+
+    def _repr_html_(self) -> str:
+        """Show a player in a notebook, of the first minute, and what the file says of itself."""
+        from .notebook import player
+
+        if self.closed:
+            return ""
+        place = self._position
+        try:
+            self._position = 0
+            audio = self._read(min(self.frames, 60 * self.samplerate))
+        finally:
+            self._position = place
+        return player(self.name, audio, self.samplerate, self.frames, self.tags)
 
     def close(self) -> None:
         """Close the file if it was opened by name."""

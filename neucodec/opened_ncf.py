@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from os import PathLike
-from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
@@ -16,10 +15,10 @@ from neucodec.coding.entropy_models import SHARED, EntropyModels
 from neucodec.coding.file_codec import card_for
 from neucodec.coding.integrity import length_of, surplus_of
 from neucodec.coding.payloads import chunk_codes, codes_of
-from neucodec.formats import Chunk, Header, NcfReader
-from neucodec.models import Codec
+from neucodec.formats import Chunk, EntropyCoder, Header, NcfReader
+from neucodec.models import Card, Codec, card_names
 
-from .arguments import Given, opened, path_of, whole_number
+from .arguments import Given, opened, opened_by_name, path_of, whole_number
 from .closing import ClosesItself
 from .errors import GivenIndexError, GivenValueError, NeucodecError
 
@@ -46,14 +45,16 @@ class OpenedNcf(ClosesItself):
         self._path = ""
         if isinstance(file, (str, PathLike)):
             self._path = path_of(file)
-            self._file: BinaryIO = Path(self._path).open("rb")  # noqa: SIM115 - closed by close()
+            self._file: BinaryIO = opened_by_name(self._path)
         else:
             self._file = opened(file)
         try:
             self.reader = NcfReader(self._file)
             if not self.reader.seekable:
                 raise NeucodecError("not seekable: read it with Decoder, or copy it to a file")
-            self.card = card_for(self.reader.header, codec.card if codec else None)
+            self._own_card = codec.card if codec else None
+            if self._own_card or self.reader.header.codec in card_names():
+                card_for(self.reader.header, self._own_card)  # which checks the header
             self.reader.locate()
             self._check_end()
         except BaseException:
@@ -74,6 +75,12 @@ class OpenedNcf(ClosesItself):
     def seekable(self) -> bool:
         """Return True: opening refuses what is not."""
         return self.reader.seekable
+
+    @cached_property
+    def card(self) -> Card:
+        """Return the card of the codec. Raises NeucodecError for a checkpoint of one's own that was
+        not given, without which codes can be read and no audio."""
+        return card_for(self.header, self._own_card)
 
     @property
     def header(self) -> Header:
@@ -137,6 +144,8 @@ class OpenedNcf(ClosesItself):
     @cached_property
     def entropy(self) -> EntropyModel | None:
         """Return what the file's codes were squeezed with."""
+        if self.header.entropy != EntropyCoder.LM:
+            return self._entropy_models.of(self.header)
         return self._entropy_models.of(self.header, self.card)
 
     def _check_open(self) -> None:

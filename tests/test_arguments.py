@@ -15,7 +15,7 @@ import pytest
 import torch
 
 import neucodec
-import neucodec.api
+import neucodec.loading
 from neucodec import Model, NcfDamageWarning, NeucodecError, Tokens
 from neucodec.coding.entropy_models import SHARED
 
@@ -232,13 +232,13 @@ def test_strict_raises_where_something_is_damaged(damaged: bytes, song: bytes) -
 @pytest.fixture(params=[torch.float64, torch.bfloat16, torch.float16], ids=str)
 def default(request: pytest.FixtureRequest) -> Iterator[torch.dtype]:
     """A default that a program has set, with nothing loaded yet."""
-    neucodec.api._loaded.cache_clear()
+    neucodec.loading.loaded.cache_clear()
     kept = dict(SHARED._loaded)
     SHARED._loaded.clear()
     torch.set_default_dtype(request.param)
     yield request.param
     torch.set_default_dtype(torch.float32)
-    neucodec.api._loaded.cache_clear()
+    neucodec.loading.loaded.cache_clear()
     SHARED._loaded.clear()
     SHARED._loaded.update(kept)
 
