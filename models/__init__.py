@@ -24,7 +24,14 @@ if TYPE_CHECKING:
     from .import_torch import start_torch
     from .lm.frequencies import FrequencyModel, Stepper, digest
     from .lm.load import build_entropy_model, fetch_entropy_model, load_entropy_model
-    from .load import build_codec, choose_device, export_onnx, load_codec, resolve
+    from .load import (
+        build_codec,
+        choose_device,
+        export_onnx,
+        export_portable,
+        load_codec,
+        resolve,
+    )
     from .local_checkpoint import CARD, CONFIG, TENSORS, parse_card
     from .parts.precision import PRECISIONS, float32_by_default
     from .strategies import cancel
@@ -53,7 +60,14 @@ _HOMES = {
     "import_torch": ("start_torch",),
     "lm.frequencies": ("FrequencyModel", "Stepper", "digest"),
     "lm.load": ("build_entropy_model", "fetch_entropy_model", "load_entropy_model"),
-    "load": ("build_codec", "choose_device", "export_onnx", "load_codec", "resolve"),
+    "load": (
+        "build_codec",
+        "choose_device",
+        "export_onnx",
+        "export_portable",
+        "load_codec",
+        "resolve",
+    ),
     "local_checkpoint": ("CARD", "CONFIG", "TENSORS", "parse_card"),
     "parts.precision": ("PRECISIONS", "float32_by_default"),
     "strategies": ("cancel",),
@@ -107,6 +121,7 @@ __all__ = [
     "encode_together",
     "entropy_cards",
     "export_onnx",
+    "export_portable",
     "family_of",
     "fetch_entropy_model",
     "find_card",

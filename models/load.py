@@ -128,5 +128,29 @@ def export_onnx(codec: Codec, folder: Path) -> tuple[Path, Path]:
     return family.export_onnx(codec, folder)
 
 
+def export_portable(
+    model: str | Card, *, offline: str = "", monitor: Monitor = SILENT
+) -> tuple[Card, bytes]:
+    """Return a model's card and the bytes of its file of weights for the portable decoder.
+
+    That file also has the model's entropy model, where it has one. Options are as in `load_codec`.
+    Raises ModelError, also for families that the portable decoder lacks.
+    """
+    from neucodec.models.parts.flat_weights import flat_weights
+
+    card = resolve(model)
+    family = family_of(card)
+    if not family.portable:
+        able = ", ".join(each.name for each in FAMILIES.values() if each.portable)
+        raise ModelError(f"{card.name}: the portable decoder has the family {able} alone")
+    found = weights_store.fetch(card, offline=offline, monitor=monitor)
+    card, entropy_path = replace(card, sha256=weights_store.check(found)), None
+    if card.entropy is not None:
+        entropy = weights_store.fetch(card.entropy, offline=offline, monitor=monitor)
+        weights_store.check(entropy)
+        entropy_path = entropy.path
+    return card, flat_weights(family.portable_tensors(card, found.path, entropy_path))
+
+
 def _is_path(text: str) -> bool:
     return Path(text).name != text or Path(text).exists()

@@ -16,7 +16,9 @@ from neucodec.models.catalogue.card import Card
 from neucodec.models.errors import ModelError
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
+    from numpy.typing import NDArray
     from torch import Tensor, nn
 
     from neucodec.models.codec import Codec
@@ -50,6 +52,8 @@ class Family:
     """Whether Transformers has the family under the same name, with a ``config.json``."""
     onnx: bool = False
     """Whether `export_onnx` can write its networks."""
+    portable: bool = False
+    """Whether the portable decoder has its networks, and `portable_tensors` gives their weights."""
     system: str = ""
     """Class in ``neucodec.training.codecs`` that trains the family; empty if nothing does."""
     peer: str = ""
@@ -126,6 +130,17 @@ class Family:
         """Write a codec's encoder and decoder as ONNX graphs into a folder; return their paths.
 
         Only for families that have `onnx`. Raises ModelError where packages are missing.
+        """
+        raise NotImplementedError
+
+    def portable_tensors(
+        self, card: Card, path: Path, entropy_path: Path | None
+    ) -> dict[str, NDArray[np.generic]]:
+        """Return what the portable decoder's file of weights holds, arrays by their names.
+
+        ``path`` is the codec's weights file, ``entropy_path`` that of its entropy model, None where
+        there is none. Only for families that are `portable`. Raises ModelError where files and card
+        do not fit.
         """
         raise NotImplementedError
 

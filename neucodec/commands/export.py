@@ -10,10 +10,11 @@ import click
 
 from neucodec.coding.default_model import DEFAULT_MODEL
 from neucodec.errors import NeucodecError
+from neucodec.files.outfile import output_file
 from neucodec.terminal.console import Console, shown
 from neucodec.terminal.standard_streams import tell
 
-from .codec_loader import Codecs
+from .codec_loader import OFFLINE, Codecs, Downloads
 from .options import File, Folder, Model, offline_option, verbosity_options
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ Examples:
   neucodec export runs/voice voice-16khz          voice-16khz.safetensors and .toml, here
   neucodec encode -m voice-16khz.toml talk.wav
   neucodec export --onnx -o graphs/               encoder.onnx and decoder.onnx in there
+  neucodec export --portable neu-16khz            neu-16khz.ncfw, for the decoder in C
 """
 
 
@@ -44,12 +46,21 @@ Examples:
     "them.",
 )
 @click.option(
+    "--portable",
+    type=Model(),
+    is_flag=False,
+    flag_value=DEFAULT_MODEL,
+    metavar="[MODEL]",
+    help="Not a run but a model's decoder as one file, MODEL.ncfw, for the portable decoder in C; "
+    f"{DEFAULT_MODEL} unless one of its family is named. docs/portable.md tells how to build it.",
+)
+@click.option(
     "-o",
     "--output",
     metavar="FOLDER",
     default=".",
     type=Folder(file_okay=False, path_type=Path),
-    help="Where card and weights, or the graphs, go, made if it is not there; else here.",
+    help="Where card and weights, graphs or portable file go, made if need be; else here.",
 )
 @click.option(
     "--recipe",
@@ -70,6 +81,7 @@ def export(
     run: Path | None,
     name: str | None,
     graphs: Card | None,
+    portable: Card | None,
     output: Path,
     recipe: Path | None,
     title: str,
@@ -91,8 +103,15 @@ def export(
             raise click.UsageError("--onnx takes a model's name, not a run; give one of the two")
         _export_graphs(graphs, output, force, Codecs("cpu", offline), console)
         return
+    if portable is not None:
+        if run or name:
+            raise click.UsageError("--portable takes a model's name, not a run; give one of the two")
+        _export_portable(portable, output, force, OFFLINE if offline else "", console)
+        return
     if run is None or name is None:
-        raise click.UsageError("give a run's folder and a name for the model, or --onnx")
+        raise click.UsageError(
+            "give a run's folder and a name for the model, or --onnx, or --portable"
+        )
     if not run.is_dir():
         raise click.UsageError(f"{shown(str(run))}: there is no such folder of a run")
     _make(output)
@@ -142,3 +161,21 @@ def _export_graphs(card: Card, folder: Path, force: bool, codecs: Codecs, consol
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     made = export_onnx(codecs.get(card, console), folder)
     console.report(f"{card.name}: {' and '.join(shown(str(path)) for path in made)}")
+
+
+def _export_portable(
+    card: Card, folder: Path, force: bool, offline: str, console: Console
+) -> None:
+    """Write a codec's file of weights for the portable decoder into a folder.
+
+    Raises NeucodecError where it is there already, unless ``force``, and ModelError for a codec
+    that the portable decoder lacks.
+    """
+    from neucodec.models import export_portable
+
+    card, data = export_portable(card, offline=offline, monitor=Downloads(console))
+    _make(folder)
+    path = folder / f"{card.name}.ncfw"
+    with output_file(path, force) as file:
+        file.write(data)
+    console.report(f"{card.name}: {shown(str(path))}, for the portable decoder")

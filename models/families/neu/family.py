@@ -10,7 +10,9 @@ from neucodec.models.catalogue.card import Card
 from neucodec.models.families.family import Family, configured
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
+    from numpy.typing import NDArray
     from torch import Tensor, nn
 
     from neucodec.models.codec import Codec
@@ -24,6 +26,7 @@ class NeuFamily(Family):
     name = "neu"
     strategies = ("overlap",)
     onnx = True
+    portable = True
     system = "NeuSystem"
 
     def network(self, card: Card) -> nn.Module:
@@ -64,3 +67,11 @@ class NeuFamily(Family):
         from .onnx import export_onnx
 
         return export_onnx(codec, folder)
+
+    def portable_tensors(
+        self, card: Card, path: Path, entropy_path: Path | None
+    ) -> dict[str, NDArray[np.generic]]:
+        """Return the arrays of a file for the portable decoder; see `Family.portable_tensors`."""
+        from .portable import portable_tensors
+
+        return portable_tensors(card, path, entropy_path)

@@ -1,0 +1,189 @@
+/* For tests: reads many .ncf files from standard input and prints what integers are in each, to be
+ * compared with another reader.
+ *
+ * A case is a byte (0: one pass as from a pipe, 1: one pass through a file, 2: chunks at random), a
+ * u32 with a length and that many bytes, and a u32 with a number of frequencies and that many u32:
+ * these stand for the entropy model, the same for every code; without them ARGUMENT's file of weights
+ * is used. A line tells whether the file was refused; else the chunk count, the samples, whether it
+ * is complete and something follows, how many chunks are intact, and CRC-32s over the indices of
+ * those, over those of chunks that cannot be unpacked, over all codes, and over all layers. */
+#include "internal.h"
+
+#include <stdio.h>
+
+typedef struct {
+    frequency_model face;
+    const uint32_t *row;
+} constant;
+
+static void *begin(const frequency_model *model, uint32_t lanes, const uint32_t *books)
+{
+    (void)lanes;
+    (void)books;
+    return (void *)(uintptr_t)model;
+}
+
+static void do_nothing(void *state, const uint32_t *lanes, uint32_t count)
+{
+    (void)state;
+    (void)lanes;
+    (void)count;
+}
+
+static void rows(
+    void *state, uint32_t book, const uint32_t *lanes, uint32_t count, uint32_t *frequencies)
+{
+    const constant *model = state;
+    (void)book;
+    (void)lanes;
+    for (uint32_t k = 0; k < count; k++)
+        memcpy(frequencies + (size_t)k * model->face.codebook_size, model->row,
+               model->face.codebook_size * sizeof *model->row);
+}
+
+static void given(void *state, uint32_t book, uint32_t lane, uint32_t code)
+{
+    (void)state;
+    (void)book;
+    (void)lane;
+    (void)code;
+}
+
+static void end(void *state)
+{
+    (void)state;
+}
+
+typedef struct {
+    uint64_t intact;
+    uint32_t indices, lost, codes, layers;
+} sums;
+
+static uint32_t sum_of(uint32_t crc, int64_t value)
+{
+    uint8_t bytes[8];
+    for (int k = 0; k < 8; k++)
+        bytes[k] = (uint8_t)((uint64_t)value >> 8 * k);
+    return ncf_crc32(crc, bytes, 8);
+}
+
+/* Unpacks a chunk and adds what it holds to the sums. */
+static void add(
+    const ncf_info *info, const frequency_model *model, const ncf_chunk *chunk, sums *s)
+{
+    uint32_t streams = info->streams, lost = 0;
+    s->intact++;
+    s->indices = sum_of(s->indices, chunk->index);
+    if (chunk->scales && info->scale_kind == NCF_SCALES_LOG)
+        for (uint32_t k = 0; k < info->streams; k++)
+            streams -= !chunk->scales[k];
+    size_t count = (size_t)streams * chunk->codebooks * chunk->frames;
+    uint16_t *codes = calloc(count + 1, sizeof *codes);
+    stream_layer *layers = calloc(info->streams, sizeof *layers);
+    payload_job job = {chunk->payload, chunk->payload_length, chunk->codebooks, chunk->frames,
+                       streams, chunk->raw, codes, 0};
+    if (!codes || !layers)
+        exit(9);
+    if (chunk->codebooks && ncf_unpack(info, model, &job, 1))
+        lost = 1;
+    lost |= (uint32_t)job.lost;
+    if (chunk->layer_length &&
+        ncf_layer_decode(info, chunk->frames, chunk->layer, chunk->layer_length, layers) < 1)
+        lost = 1;
+    if (lost)
+        s->lost = sum_of(s->lost, chunk->index);
+    for (size_t k = 0; chunk->codebooks && !lost && k < count; k++) {
+        uint8_t two[2] = {(uint8_t)codes[k], (uint8_t)(codes[k] >> 8)};
+        s->codes = ncf_crc32(s->codes, two, 2);
+    }
+    for (uint32_t k = 0; chunk->layer_length && !lost && k < info->streams; k++) {
+        s->layers = sum_of(s->layers, layers[k].present);
+        if (layers[k].present)
+            s->layers = sum_of(sum_of(s->layers, layers[k].size), layers[k].step);
+        for (uint32_t i = 0; i < layers[k].count; i++)
+            s->layers = sum_of(sum_of(s->layers, layers[k].places[i]), layers[k].values[i]);
+    }
+    ncf_layer_free(layers, info->streams);
+    free(layers);
+    free(codes);
+}
+
+typedef struct {
+    const uint8_t *bytes;
+    size_t count, at;
+} pipe_end;
+
+static ptrdiff_t read_pipe(void *context, void *bytes, size_t count)
+{
+    pipe_end *p = context;
+    size_t left = p->count - p->at;
+    count = count < 61 ? count : 61;
+    count = count < left ? count : left;
+    memcpy(bytes, p->bytes + p->at, count);
+    p->at += count;
+    return (ptrdiff_t)count;
+}
+
+static void dump(int how, const uint8_t *bytes, size_t length, const frequency_model *model)
+{
+    ncf *file;
+    ncf_chunk chunk;
+    sums s = {0, 0, 0, 0, 0};
+    pipe_end p = {bytes, length, 0};
+    ncf_io io = {&p, read_pipe, NULL, 0, NULL};
+    ncf_status status = how ? ncf_open_memory(bytes, length, &file, NULL) : ncf_open(io, &file, NULL);
+    if (status) {
+        printf("refused\n");
+        return;
+    }
+    const ncf_info *info = ncf_get_info(file);
+    if (how < 2)
+        while (ncf_next_chunk(file, &chunk) == 1)
+            add(info, model, &chunk, &s);
+    for (int64_t k = 0; how == 2 && k < ncf_chunk_count(file); k++)
+        if (ncf_read_chunk(file, k, &chunk) == 1)
+            add(info, model, &chunk, &s);
+    printf("%lld %lld %d %d %llu %08x %08x %08x %08x\n", (long long)ncf_chunk_count(file),
+           (long long)ncf_source_frames(file), ncf_is_complete(file), ncf_has_surplus(file),
+           (unsigned long long)s.intact, (unsigned)s.indices, (unsigned)s.lost, (unsigned)s.codes,
+           (unsigned)s.layers);
+    ncf_close(file);
+}
+
+static uint32_t read_u32(void)
+{
+    uint8_t bytes[4] = {0};
+    if (fread(bytes, 1, 4, stdin) != 4)
+        exit(8);
+    return ncf_u32(bytes);
+}
+
+int main(int count, char **arguments)
+{
+    ncf_model *model = NULL;
+    char why[NCF_MESSAGE];
+    int how;
+    if (count > 1 && ncf_model_open_file(arguments[1], &model, why)) {
+        fprintf(stderr, "dump: %s\n", why);
+        return 1;
+    }
+    while ((how = getchar()) != EOF) {
+        uint32_t length = read_u32();
+        uint8_t *bytes = malloc(length + 1u);
+        if (!bytes || fread(bytes, 1, length, stdin) != length)
+            return 8;
+        uint32_t size = read_u32();
+        uint32_t *row = malloc((size + 1) * sizeof *row);
+        if (!row)
+            return 9;
+        for (uint32_t k = 0; k < size; k++)
+            row[k] = read_u32();
+        constant stand_in = {{63, size, 1u << 26, begin, do_nothing, rows, given, end}, row};
+        dump(how, bytes, length, size ? &stand_in.face : model ? model->entropy : NULL);
+        fflush(stdout);
+        free(bytes);
+        free(row);
+    }
+    ncf_model_close(model);
+    return 0;
+}
