@@ -6,11 +6,14 @@ BIN := $(VENV)/bin
 TORCH ?= torch==2.13.0
 FILE ?=
 BITRATE ?= 8kbps
+# Of the decoder in C; any C99 compiler will do.
+CC ?= cc
+CFLAGS ?= -std=c99 -O3 -ffp-contract=fast -fno-math-errno -fno-trapping-math -Wall -Wextra
 
 # Tests start hundreds of processes: each would compile all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-all lint types man check clean
+.PHONY: demo test test-all lint types man check portable clean
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -38,6 +41,20 @@ types: $(VENV)/installed
 # The manual page, whenever a command has changed.
 man: $(VENV)/installed
 	$(BIN)/neucodec man > docs/neucodec.1
+
+# The decoder in C, docs/portable.md: needs no Python.
+PORTABLE := $(addprefix portable/,container.c reader.c entropy.c transformer.c layer.c weights.c \
+    network.c fourier.c kernels.c decoder.c)
+portable: build/ncfdec build/libncf.a
+
+build/libncf.a: $(PORTABLE) $(wildcard portable/*.h)
+	mkdir -p build/portable
+	cd build/portable && $(CC) $(CFLAGS) -c $(addprefix ../../,$(PORTABLE))
+	rm -f $@
+	ar rcs $@ build/portable/*.o
+
+build/ncfdec: portable/ncfdec.c build/libncf.a
+	$(CC) $(CFLAGS) -o $@ portable/ncfdec.c build/libncf.a -lm
 
 check: lint types test-all
 

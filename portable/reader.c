@@ -207,7 +207,8 @@ static int extend(ncf *file, survey *s, window *w, size_t stretch)
     size_t starts = there - base < stretch ? there - base : stretch;
     /* What the window has left behind is no longer asked for. */
     size_t gone = place_of(s, w->offset);
-    memmove(s->intact, s->intact + gone, (s->count - gone) * sizeof *s->intact);
+    if (gone)
+        memmove(s->intact, s->intact + gone, (s->count - gone) * sizeof *s->intact);
     s->count -= gone;
     for (size_t k = base; k < base + starts; k++)
         if (is_intact(file, s, w, k) && !note_intact(s, w->offset + k)) {

@@ -3,7 +3,6 @@
 #define _POSIX_C_SOURCE 200809L
 #include "internal.h"
 
-#include <math.h>
 #include <stdio.h>
 
 #if !defined(NCF_NO_FILES) && (defined(__unix__) || defined(__APPLE__))
@@ -95,20 +94,25 @@ int ncf_find(const weights *file, const char *name, int kind, uint32_t dims, con
     return 0;
 }
 
-static float from_half(uint16_t half)
+/* Turns a float16 into a float, by moving its bits and multiplying by 2^112, which is exact and right
+ * for the smallest numbers, too; infinities become more than 65504. */
+static float from_half(uint32_t half)
 {
-    uint32_t sign = (uint32_t)(half & 0x8000) << 16, rest = half & 0x7FFF, bits;
-    if (rest >= 0x7C00) {
-        bits = sign | 0x7F800000u | (rest & 0x3FF) << 13;
-    } else if (rest >= 0x400) {
-        bits = sign | ((rest << 13) + (112u << 23));
-    } else {
-        float small = (float)rest / 16777216.0f; /* 2^24: the unit of the smallest numbers */
-        return sign ? -small : small;
-    }
+    uint32_t bits = (half & 0x8000) << 16 | (half & 0x7FFF) << 13;
     float value;
     memcpy(&value, &bits, 4);
-    return value;
+    return value * 5192296858534827628530496329220096.0f;
+}
+
+static uint32_t half_at(const uint8_t *bytes)
+{
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    uint16_t half; /* which compilers load many at a time */
+    memcpy(&half, bytes, 2);
+    return half;
+#else
+    return bytes[0] | (uint32_t)bytes[1] << 8;
+#endif
 }
 
 float *ncf_floats(const weights *file, const char *name, uint32_t dims, const uint32_t *shape)
@@ -118,16 +122,21 @@ float *ncf_floats(const weights *file, const char *name, uint32_t dims, const ui
         (found.kind != TENSOR_F16 && found.kind != TENSOR_F32))
         return NULL;
     float *values = malloc((found.count + 1) * sizeof *values);
+    float most = found.kind == TENSOR_F16 ? 65504.0f : 1e30f;
+    int good = 1;
     if (!values)
         return NULL;
-    for (size_t k = 0; k < found.count; k++) {
-        values[k] = found.kind == TENSOR_F32
-                        ? ncf_f32(found.data + 4 * k)
-                        : from_half((uint16_t)(found.data[2 * k] | found.data[2 * k + 1] << 8));
-        if (!(fabsf(values[k]) <= 1e30f)) {
-            free(values);
-            return NULL;
-        }
+    if (found.kind == TENSOR_F16)
+        for (size_t k = 0; k < found.count; k++)
+            values[k] = from_half(half_at(found.data + 2 * k));
+    else
+        for (size_t k = 0; k < found.count; k++)
+            values[k] = ncf_f32(found.data + 4 * k);
+    for (size_t k = 0; k < found.count; k++)
+        good &= values[k] <= most && values[k] >= -most;
+    if (!good) { /* infinite, or no numbers at all */
+        free(values);
+        return NULL;
     }
     return values;
 }
