@@ -37,6 +37,16 @@ MAX_ENCODER_BYTES = 255
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
 # Vorbis comment names: printable ASCII without "="; lower case is folded before.
+_UNPRINTABLE = frozenset(
+    chr(code)
+    for first, last in (
+        (0x0000, 0x001F), (0x007F, 0x009F), (0x200B, 0x200F), (0x2028, 0x202E), (0x2060, 0x206F),
+        (0xFEFF, 0xFEFF), (0xFFF9, 0xFFFB),
+    )
+    for code in range(first, last + 1)
+)  # fmt: skip
+"""Characters that control a terminal or the direction of text. Which others are printable changes
+with every version of Unicode, and what a header may hold must not."""
 _TAG_NAME = re.compile(r"[ -<>-`{-}]+")
 
 
@@ -176,7 +186,7 @@ class Header:
         if self.entropy == EntropyCoder.LM and not named:
             raise NcfError("entropy coder LM without the name of its model")
         if len(_utf8("encoder", self.encoder)) > MAX_ENCODER_BYTES or not (
-            self.encoder.isprintable()
+            _UNPRINTABLE.isdisjoint(self.encoder)
         ):
             raise NcfError("encoder: at most 255 bytes of printable text fit")
         for name, text in self.tags.items():

@@ -22,9 +22,9 @@ def to_mid_side(audio: Audio) -> Audio:
 
 
 def from_mid_side(audio: Audio) -> Audio:
-    """Turn mid and side [2, n] into left and right."""
-    mid, side = audio
-    return np.stack([mid + side, mid - side])
+    """Turn mid and side, the first two of channels [channels, n], into left and right."""
+    mid, side, *others = audio
+    return np.stack([mid + side, mid - side, *others])
 
 
 def prefers_mid_side(audio: Audio) -> bool:

@@ -112,7 +112,7 @@ def _unpack(
 
 def _fits(chunk: Chunk, header: Header) -> bool:
     """Tell whether mid and side can be made left and right again."""
-    return not chunk.mid_side or header.streams == header.channels == 2
+    return not chunk.mid_side or header.streams == header.channels
 
 
 def _with_context(

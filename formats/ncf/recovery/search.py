@@ -63,9 +63,10 @@ class Survey:
         start = self._window.offset + length
         while self._until < start + PEEK_BYTES and self._extend():
             pass
-        row = bisect_left(self._intact, start)
+        row, stop = (bisect_left(self._intact, place) for place in (start, start + PEEK_BYTES))
         words = []
-        for offset in self._intact[row : row + PEEK_COUNT]:
+        # What happens to have been searched further on must not count.
+        for offset in self._intact[row : min(stop, row + PEEK_COUNT)]:
             at = offset - self._window.offset
             words.append(int.from_bytes(self._window.data[at : at + 2], "little"))
         return words
