@@ -1,14 +1,15 @@
-"""Two readers, one format: the decoder in C and the package find the same integers in damaged files.
+"""Two readers, one format: the decoder in C and the package find the same in damaged files.
 
     python benchmarks/fuzz_portable.py bytes --cases 1000000    the container, codes and layers
     python benchmarks/fuzz_portable.py decode --cases 20000     whole decodes, by the embedded codec
     python benchmarks/fuzz_portable.py bytes --only 1234567     one case again
 
-A case is a function of its number, the same as that of `fuzz.py`. Of each file both say whether they
-refuse it; else how many chunks it has, which of them are intact, which of those cannot be unpacked,
-and what all codes and layers are. ``bytes`` compares that for a pipe, for one pass through a file,
-and for chunks at random. ``decode`` compares what is silent and, within docs/determinism.md's bound,
-samples. ``--sanitize`` compiles with AddressSanitizer and UndefinedBehaviorSanitizer.
+A case is a function of its number, the same as that of `fuzz.py`. Of each file both say whether
+they refuse it; else how many chunks it has, which of them are intact, which of those cannot be
+unpacked, and what all codes and layers are. ``bytes`` compares that for a pipe, for one pass
+through a file, and for chunks at random. ``decode`` compares what is lost and, within the bound of
+docs/determinism.md, samples. ``--sanitize`` compiles with AddressSanitizer and
+UndefinedBehaviorSanitizer.
 """
 
 from __future__ import annotations
@@ -33,9 +34,14 @@ import numpy as np
 from fuzz import as_neu2, small_files
 from fuzz_model import Lopsided, model_of
 
+from neucodec.api import load_model
+from neucodec.audio.samples import Audio
+from neucodec.coding.decoder import Decoder
+from neucodec.coding.options import DecodeOptions
 from neucodec.coding.payloads import chunk_layer, codes_of
 from neucodec.errors import NeucodecError
 from neucodec.formats import Chunk, Header, NcfError, NcfReader, StreamLayer
+from neucodec.models import Codec, export_portable
 
 FOLDER = Path(__file__).parents[1] / "portable"
 LIBRARY = (
@@ -48,13 +54,15 @@ SANITIZED = (
     "-O1", "-g", "-fno-omit-frame-pointer", "-fsanitize=address,undefined",
     "-fno-sanitize-recover=all",
 )  # fmt: skip
-PIPE, PASS, RANDOM = range(3)
+PIPE, PASS, RANDOM, DECODE_PIPE, DECODE_FILE = range(5)
 """How a reader goes through a file."""
+BOUND = 1e-4
+"""Of a file's peak: how far samples may be apart, see docs/determinism.md."""
+MOST_SAMPLES = 2**21
+"""Samples of a file that are compared, over all channels."""
 
 
-def compiled(
-    program: str, folder: Path, flags: Sequence[str] = FAST, compiler: str = ""
-) -> Path:
+def compiled(program: str, folder: Path, flags: Sequence[str] = FAST, compiler: str = "") -> Path:
     """Compile ``program``.c of the portable decoder into a folder, and return the program.
 
     Raises RuntimeError where there is no C compiler; subprocess.CalledProcessError where it fails.
@@ -82,6 +90,23 @@ class Portable:
         self._process.stdin.write(struct.pack("<BI", how, len(data)) + data + rows)
         self._process.stdin.flush()
         return self._process.stdout.readline().decode().strip()
+
+    def decode(self, how: int, data: bytes, most: int) -> tuple[list[int], Audio] | None:
+        """Return the indices of lost chunks, and samples [n, channels], ``most`` of them at most.
+
+        None where the file is refused.
+        """
+        line = self.ask(how, data, [most])
+        if line == "refused":
+            return None
+        if not line:
+            raise BrokenPipeError
+        status, count, channels, *lost = map(int, line.split())
+        if status:
+            raise RuntimeError(f"decoding failed with status {status}")
+        assert self._process.stdout
+        held = self._process.stdout.read(4 * count * channels)
+        return lost, np.frombuffer(held, "<f4").reshape(count, channels)
 
     def close(self) -> None:
         """End the program."""
@@ -189,6 +214,44 @@ def differences(portable: Portable, data: bytes) -> list[str]:
     return found
 
 
+def decoded(
+    how: int, data: bytes, codec: Codec, most: int, start: float | None = None
+) -> tuple[list[int], Audio] | None:
+    """Decode a file by the package as `Portable.decode` does, at the codec's rate."""
+    file = io.BytesIO(data) if how == DECODE_FILE else Pipe(data)
+    rate = codec.card.sample_rate
+    options = DecodeOptions(rate=rate, start=start, end=(start or 0) + most / rate, threads=1)
+    try:
+        decoder = Decoder(NcfReader(file), codec, options)
+        blocks = list(decoder.blocks())
+    except (NcfError, NeucodecError):
+        return None
+    empty = np.zeros((0, decoder.channels), np.float32)
+    return decoder.lost_chunks, np.concatenate([empty, *blocks])
+
+
+def decode_differences(portable: Portable, data: bytes, codec: Codec) -> list[str]:
+    """Say in which ways decoded samples differ."""
+    header, found = header_of(data), []
+    most = MOST_SAMPLES // (header.channels if header else 1)
+    for how, name in ((DECODE_PIPE, "pipe"), (DECODE_FILE, "file")):
+        want, got = decoded(how, data, codec, most), portable.decode(how, data, most)
+        if want is None or got is None:
+            if want is not got:
+                found.append(f"{name}: {'portable' if want else 'package'} alone refuses it")
+            continue
+        if want[0] != got[0]:
+            found.append(f"{name}: package loses {want[0][:9]}, portable {got[0][:9]}")
+        if want[1].shape != got[1].shape:
+            found.append(f"{name}: package gives {want[1].shape}, portable {got[1].shape}")
+        elif want[1].size:
+            peak = float(np.abs(want[1]).max())
+            apart = float(np.abs(want[1] - got[1]).max())
+            if not apart <= BOUND * peak:
+                found.append(f"{name}: samples of up to {peak:g} are {apart:g} apart")
+    return found
+
+
 class ByteCases:
     """Small files of all kinds, damaged."""
 
@@ -204,7 +267,7 @@ class DecodeCases:
     """Files of the embedded codec, damaged."""
 
     def __init__(self) -> None:
-        from neucodec.api import ArraySource, load_model
+        from neucodec.api import ArraySource
         from neucodec.coding.encoder import encode
         from neucodec.coding.options import EncodeOptions
 
@@ -249,11 +312,19 @@ def main() -> int:
 def run(args: argparse.Namespace, numbers: range, program: Path) -> int:
     cases = ByteCases() if args.target == "bytes" else DecodeCases()
     outcomes, began, said = Counter[str](), time.monotonic(), time.monotonic()
-    portable = Portable(program)
+    codec, arguments = None, []
+    if args.target == "decode":
+        codec, weights = load_model().codec, program.with_name("weights.ncfw")
+        weights.write_bytes(export_portable(codec.card)[1])
+        arguments = [str(weights)]
+    portable = Portable(program, *arguments)
     for number in numbers:
         data = cases(number)
         try:
-            found = differences(portable, data)
+            if codec is None:
+                found = differences(portable, data)
+            else:
+                found = decode_differences(portable, data, codec)
         except BrokenPipeError:
             found = ["the portable decoder has ended"]
         outcomes["differ" if found else "alike"] += 1
@@ -262,7 +333,7 @@ def run(args: argparse.Namespace, numbers: range, program: Path) -> int:
             (args.keep / f"{args.target}-{number}.ncf").write_bytes(data)
             print(f"{number}: {'; '.join(found)}", flush=True)
             if any("ended" in line for line in found):
-                portable = Portable(program)
+                portable = Portable(program, *arguments)
         if time.monotonic() - said > 60:
             said = time.monotonic()
             print(f"{number}: {dict(outcomes)}", flush=True)

@@ -1,10 +1,13 @@
 /* For tests: reads many .ncf files from standard input and prints what integers are in each, to be
  * compared with another reader.
  *
- * A case is a byte (0: one pass as from a pipe, 1: one pass through a file, 2: chunks at random), a
+ * A case is a byte (0: one pass as from a pipe, 1: one pass through a file, 2: chunks at random; 3, 4:
+ * decode it from a pipe, from a file), a
  * u32 with a length and that many bytes, and a u32 with a number of frequencies and that many u32:
  * these stand for the entropy model, the same for every code; without them ARGUMENT's file of weights
- * is used. A line tells whether the file was refused; else the chunk count, the samples, whether it
+ * is used. Of a whole decode the line has how many samples and channels there are and the lost chunks,
+ * and the samples follow as f32; the first frequency then is how many there are to be at most, per
+ * channel. Else a line tells whether the file was refused; else the chunk count, the samples, whether it
  * is complete and something follows, how many chunks are intact, and CRC-32s over the indices of
  * those, over those of chunks that cannot be unpacked, over all codes, and over all layers. */
 #include "internal.h"
@@ -150,6 +153,40 @@ static void dump(int how, const uint8_t *bytes, size_t length, const frequency_m
     ncf_close(file);
 }
 
+/* Decodes a file and prints which chunks are lost, and its samples. */
+static void decode(
+    int from_file, const uint8_t *bytes, size_t length, const ncf_model *model, uint32_t most)
+{
+    ncf *file;
+    pipe_end p = {bytes, length, 0};
+    ncf_io io = {&p, read_pipe, NULL, 0, NULL};
+    ncf_status status = from_file ? ncf_open_memory(bytes, length, &file, NULL)
+                                  : ncf_open(io, &file, NULL);
+    if (!status && ncf_use_model(file, model, NULL)) {
+        ncf_close(file);
+        status = NCF_ERROR_MODEL;
+    }
+    if (status) {
+        printf("refused\n");
+        return;
+    }
+    uint32_t channels = ncf_get_info(file)->channels, done = 0;
+    float *samples = malloc(((size_t)most + 1) * channels * sizeof *samples);
+    int64_t got = samples ? 1 : 0;
+    while (got > 0 && done < most) { /* in pieces of odd lengths */
+        uint32_t wanted = most - done < 7777 ? most - done : 7777;
+        got = ncf_read(file, samples + (size_t)done * channels, wanted);
+        done += got > 0 ? (uint32_t)got : 0;
+    }
+    printf("%d %u %u", got < 0 ? (int)got : 0, (unsigned)done, (unsigned)channels);
+    for (size_t k = 0; k < ncf_lost_count(file); k++)
+        printf(" %lld", (long long)ncf_lost_chunk(file, k));
+    printf("\n");
+    fwrite(samples, sizeof *samples * channels, done, stdout);
+    free(samples);
+    ncf_close(file);
+}
+
 static uint32_t read_u32(void)
 {
     uint8_t bytes[4] = {0};
@@ -176,10 +213,14 @@ int main(int count, char **arguments)
         uint32_t *row = malloc((size + 1) * sizeof *row);
         if (!row)
             return 9;
+        row[0] = 0;
         for (uint32_t k = 0; k < size; k++)
             row[k] = read_u32();
         constant stand_in = {{63, size, 1u << 26, begin, do_nothing, rows, given, end}, row};
-        dump(how, bytes, length, size ? &stand_in.face : model ? model->entropy : NULL);
+        if (how > 2 && model)
+            decode(how - 3, bytes, length, model, row[0]);
+        else
+            dump(how, bytes, length, size ? &stand_in.face : model ? model->entropy : NULL);
         fflush(stdout);
         free(bytes);
         free(row);

@@ -105,7 +105,9 @@ def export(
         return
     if portable is not None:
         if run or name:
-            raise click.UsageError("--portable takes a model's name, not a run; give one of the two")
+            raise click.UsageError(
+                "--portable takes a model's name, not a run; give one of the two"
+            )
         _export_portable(portable, output, force, OFFLINE if offline else "", console)
         return
     if run is None or name is None:
@@ -163,9 +165,7 @@ def _export_graphs(card: Card, folder: Path, force: bool, codecs: Codecs, consol
     console.report(f"{card.name}: {' and '.join(shown(str(path)) for path in made)}")
 
 
-def _export_portable(
-    card: Card, folder: Path, force: bool, offline: str, console: Console
-) -> None:
+def _export_portable(card: Card, folder: Path, force: bool, offline: str, console: Console) -> None:
     """Write a codec's file of weights for the portable decoder into a folder.
 
     Raises NeucodecError where it is there already, unless ``force``, and ModelError for a codec
