@@ -69,20 +69,6 @@ def test_excluded_files_and_directories(run: Run, clip: MakeClip, tmp_path: Path
     assert names(tmp_path / "out") == ["a.ncf", "sub/c.ncf"]
 
 
-def test_files_that_cannot_be_read_are_not_left_out_in_silence(
-    run: Run, clip: MakeClip, tmp_path: Path
-) -> None:
-    clip("in/a.wav")
-    (tmp_path / "in/b.m4a").touch()
-    (tmp_path / "in/c.m4a").touch()
-    ran = run("encode", "-q", tmp_path / "in")
-    assert ran.code == 0
-    assert ran.err == (
-        f"neucodec: {tmp_path / 'in'}: warning: 2 .m4a files passed over: cannot be read here; "
-        "convert to wav or flac first\n"
-    )
-
-
 def test_a_directory_without_audio_is_a_failure(run: Run, tmp_path: Path) -> None:
     ran = run("encode", tmp_path)
     assert ran.code == 1

@@ -2,7 +2,8 @@
 
 The same bytes give the same audio by name and from a pipe. PCM in a WAV or without a header is
 decoded here, as it comes in; any other format is decoded by libsndfile, from a pipe through a
-temporary file. `sound_parts` finds beforehand what libsndfile would not see.
+temporary file. `sound_parts` finds beforehand what libsndfile would not see. What libsndfile does
+not know is read by FFmpeg's libraries, or by an ffmpeg (`media`).
 
 A sample that cannot be audio (NaN, infinite, beyond `samples.LOUDEST`) is read as 0 and counted.
 Damage inside a file ends `AudioSource.blocks` with a NeucodecError after the blocks before it.
@@ -29,6 +30,8 @@ from neucodec.files.urls import is_remote
 from neucodec.terminal.standard_streams import PIPE
 
 from . import wav_header
+from .media import can_read_media, open_media
+from .media_kinds import kind_of_media
 from .pcm import RawFormat
 from .samples import Audio
 from .sound_parts import PcmPart, SoundParts, find_parts
@@ -102,6 +105,8 @@ def _open_binary(file: BinaryIO, name: str, raw: RawFormat | None) -> AudioSourc
 
 def _open_section(section: Section, name: str) -> AudioSource:
     """Open the audio of a file that can seek."""
+    if kind_of_media(section):
+        return open_media(section, name)
     try:
         found = find_parts(section)
         if isinstance(found, SoundParts):
@@ -109,9 +114,12 @@ def _open_section(section: Section, name: str) -> AudioSource:
     except NeucodecError as error:
         raise NeucodecError(f"{name}: {error}") from None
     except soundfile.SoundFileError as error:
+        if section.size and can_read_media():
+            return open_media(section, name)
         raise NeucodecError(
             f"{name}: empty, or no audio that libsndfile reads (WAV, FLAC, Ogg Vorbis, Opus, MP3, "
-            f"AIFF, CAF, AU, W64 ...); headerless PCM needs its format said (--raw)"
+            f"AIFF, CAF, AU, W64 ...); other formats need PyAV (pip install av) or ffmpeg on the "
+            f"PATH, headerless PCM needs its format said (--raw)"
         ) from error
     return _open_pcm(found, name)
 

@@ -48,6 +48,11 @@ _LAYOUT_TAGS = {
     141: "C L R Ls Rs Cs", 142: "C L R Ls Rs Cs LFE", 143: "C L R Ls Rs Rls Rrs",
     144: "C L R Ls Rs Rls Rrs Cs", 148: "L R Ls Rs C Lc Rc",
 }  # fmt: skip
+_FFMPEG_NAMES = (
+    "FL", "FR", "FC", "LFE", "BL", "BR", "FLC", "FRC", "BC", "SL", "SR", "TC", "TFL", "TFC", "TFR",
+    "TBL", "TBC", "TBR",
+)  # fmt: skip
+"""FFmpeg's names of the speakers, by the bits of WAV's mask."""
 _BY_DESCRIPTIONS, _BY_BITMAP = 0, 1 << 16
 _MOST_DESCRIPTIONS = 255
 _REAR = {33: 4, 34: 5}  # labels to bits; with them the surrounds (5, 6) stand at the sides
@@ -122,6 +127,19 @@ def _by_labels(labels: list[int]) -> Layout:
             return NOTHING_SAID
     if len(set(bits)) < len(bits):
         return NOTHING_SAID
+    order = tuple(sorted(range(len(bits)), key=bits.__getitem__))
+    mask = sum(1 << bit for bit in bits)
+    return Layout(mask, None if order == tuple(range(len(bits))) else order)
+
+
+def named_layout(names: list[str]) -> Layout:
+    """Return the layout of channels with FFmpeg's names: FL, FR, FC, LFE and so on.
+
+    Where one of them is no speaker of WAV's the channels keep their order, and have no mask.
+    """
+    if len(set(names)) < len(names) or not set(names) <= set(_FFMPEG_NAMES):
+        return NOTHING_SAID
+    bits = [_FFMPEG_NAMES.index(name) for name in names]
     order = tuple(sorted(range(len(bits)), key=bits.__getitem__))
     mask = sum(1 << bit for bit in bits)
     return Layout(mask, None if order == tuple(range(len(bits))) else order)

@@ -59,6 +59,8 @@ class Batch:
     jobs: int | None = None
     """Files at once; None to go by how many there are."""
     fail_fast: bool = False
+    strict_inputs: bool = False
+    """Whether media files that a directory has and that cannot be read make the run fail."""
     report: str | None = None
     scheduler: str | None = None
     """Address of that of a Dask cluster, if the files are for one."""
@@ -94,8 +96,9 @@ def run_batch(
         fine = run_jobs(
             jobs, search.failures, work, console,
             runner=runner, fail_fast=batch.fail_fast, report=report,
+            passed_over=search.unreadable.total(),
         )  # fmt: skip
-    if not fine:
+    if not fine or (batch.strict_inputs and search.unreadable):
         click.get_current_context().exit(1)
 
 
@@ -136,8 +139,8 @@ def _warn_of_what_is_left_out(search: Search, console: Console) -> None:
     for (name, unreadable), count in sorted(search.unreadable.items()):
         console.warn(
             name,
-            f"{counted(count, f'{unreadable} file')} passed over: cannot be read here; convert to "
-            "wav or flac first",
+            f"{counted(count, f'{unreadable} file')} passed over: that takes PyAV (pip install av) "
+            "or ffmpeg on the PATH",
         )
     for name, count in sorted(search.links.items()):
         if count:

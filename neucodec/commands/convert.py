@@ -28,13 +28,13 @@ from .batch_run import (
 )
 from .codec_loader import Codecs
 from .options import (
-    Model,
     batch_options,
     device_options,
     inputs_argument,
     output_options,
     verbosity_options,
 )
+from .parameter_types import Model
 
 if TYPE_CHECKING:
     from neucodec.interchange.ncf_codes import Load

@@ -19,9 +19,6 @@ from .codec_loader import Codecs
 from .decode_file import Decoding, clip_of
 from .gather import gathered
 from .options import (
-    COUNT,
-    TIME,
-    Model,
     batch_options,
     console_of,
     inputs_argument,
@@ -29,6 +26,7 @@ from .options import (
     output_options,
     verbosity_options,
 )
+from .parameter_types import COUNT, TIME, Model
 
 if TYPE_CHECKING:
     from neucodec.models import Card

@@ -9,7 +9,7 @@ import click
 from neucodec.coding.default_model import AUTO, choose_model
 from neucodec.coding.options import ENTROPY_MODES, RATE_MODES, EncodeOptions
 from neucodec.errors import NeucodecError
-from neucodec.jobs.input_kinds import AUDIO, RAW
+from neucodec.jobs.input_kinds import RAW, audio_kind
 from neucodec.terminal.console import Console
 
 from .batch_run import Batch, Outputs, run_batch
@@ -17,10 +17,6 @@ from .codec_loader import Codecs
 from .encode_file import Encoding, TagChanges
 from .gather import gathered
 from .options import (
-    BITRATE,
-    COUNT,
-    TAG,
-    ModelOrAuto,
     batch_options,
     console_of,
     inputs_argument,
@@ -28,6 +24,7 @@ from .options import (
     output_options,
     verbosity_options,
 )
+from .parameter_types import BITRATE, COUNT, TAG, ModelOrAuto
 
 if TYPE_CHECKING:
     from neucodec.audio.input import RawFormat
@@ -148,9 +145,9 @@ def encode(
 ) -> None:
     """Compress audio to .ncf files.
 
-    INPUT is any file that libsndfile reads (WAV, FLAC, Ogg, Opus, MP3, AIFF, CAF, ...), a
-    directory of them, or '-' for standard input. The .ncf is written beside it unless -o says
-    where.
+    INPUT is any audio file (WAV, FLAC, Ogg, Opus, MP3, AIFF, CAF, ...; with PyAV or ffmpeg also
+    M4A, MP4, MKV, WebM, WMA and so on), a directory of them, or '-' for standard input. The .ncf
+    is written beside it unless -o says where.
     """
     named = _checked_model(model, options)
     work = Encoding(
@@ -158,7 +155,10 @@ def encode(
         outputs=outputs, raw_format=raw_format, tag_changes=tag_changes,
         normalize_loudness=normalize_loudness, strict=strict,
     )  # fmt: skip
-    run_batch(inputs, RAW if raw_format else AUDIO, batch, outputs, ".ncf", work, console)
+    from neucodec.audio.media import can_read_media
+
+    kind = RAW if raw_format else audio_kind(media=can_read_media())
+    run_batch(inputs, kind, batch, outputs, ".ncf", work, console)
 
 
 def _checked_model(model: Card | None, options: EncodeOptions) -> Card | None:

@@ -19,7 +19,8 @@ from neucodec.terminal.signals import interruptible
 from neucodec.terminal.standard_streams import tell
 
 from .codec_loader import OFFLINE, Downloads
-from .options import COUNT, Folder, Model, Parsed, device_options, verbosity_options
+from .options import device_options, verbosity_options
+from .parameter_types import COUNT, Folder, Model, Parsed
 
 if TYPE_CHECKING:
     from neucodec.evaluation.clips import Clip

@@ -15,7 +15,8 @@ from neucodec.terminal.console import Console, shown
 from neucodec.terminal.standard_streams import tell
 
 from .codec_loader import OFFLINE, Codecs, Downloads
-from .options import File, Folder, Model, offline_option, verbosity_options
+from .options import offline_option, verbosity_options
+from .parameter_types import File, Folder, Model
 
 if TYPE_CHECKING:
     from neucodec.models import Card

@@ -16,7 +16,8 @@ from neucodec.terminal.signals import interruptible
 from neucodec.terminal.standard_streams import tell
 
 from .codec_loader import Downloads
-from .options import File, Weights, verbosity_options
+from .options import verbosity_options
+from .parameter_types import File, Weights
 
 EPILOG = """
 \b

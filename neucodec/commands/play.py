@@ -23,7 +23,8 @@ from neucodec.terminal.signals import interruptible
 
 from .batch_run import open_input
 from .codec_loader import Codecs
-from .options import TIME, Model, device_options, inputs_argument, verbosity_options
+from .options import device_options, inputs_argument, verbosity_options
+from .parameter_types import TIME, Model
 
 if TYPE_CHECKING:
     from neucodec.models import Card, Codec

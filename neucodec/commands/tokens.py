@@ -35,13 +35,13 @@ from .batch_run import (
 )
 from .codec_loader import Codecs
 from .options import (
-    COUNT,
     batch_options,
     inputs_argument,
     offline_option,
     output_options,
     verbosity_options,
 )
+from .parameter_types import COUNT
 from .token_files import opened_codes, result_of, warn_of_layers
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ import click
 
 from neucodec.terminal.console import WARNINGS, Console, shown
 
-from .options import COUNT, File, Folder, verbosity_options
+from .options import verbosity_options
+from .parameter_types import COUNT, File, Folder
 
 if TYPE_CHECKING:
     from neucodec.training.recipe import Recipe

@@ -13,12 +13,13 @@ import numpy as np
 import soundfile
 
 from neucodec.audio.input import open_audio
+from neucodec.audio.media import can_read_media
 from neucodec.audio.samples import Audio
 from neucodec.errors import NeucodecError
 from neucodec.files.paths import is_special, open_to_seek
 from neucodec.interchange.peers import kind_of
 from neucodec.jobs.input_files import find_inputs
-from neucodec.jobs.input_kinds import AUDIO
+from neucodec.jobs.input_kinds import audio_kind
 from neucodec.terminal.console import Console
 
 from .metrics import SHORTEST
@@ -53,7 +54,8 @@ def find_clips(
     """
     if not Path(folder).is_dir():
         raise NeucodecError(f"{folder} is no directory; give one with the recordings in it")
-    search = find_inputs([folder], AUDIO, console or Console())
+    kind = audio_kind(media=can_read_media())
+    search = find_inputs([folder], kind, console or Console())
     if search.failures:
         name, reason = search.failures[0]
         raise NeucodecError(f"{name}: {reason}")

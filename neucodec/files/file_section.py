@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import BinaryIO, cast
 
 from .byte_streams import read_up_to
@@ -35,6 +36,18 @@ class Section(io.RawIOBase):
     def size(self) -> int:
         """Return how many bytes the section has."""
         return self._size
+
+    @property
+    def path(self) -> str | None:
+        """Return the path of the file, if the section is all of one that has a name; else None."""
+        name = getattr(self._file, "name", None)
+        if not isinstance(name, str) or self._start or self._patches:
+            return None
+        try:
+            same = os.path.samestat(os.fstat(self._file.fileno()), Path(name).stat())
+        except (OSError, AttributeError, ValueError):
+            return None
+        return name if same and self._size == Path(name).stat().st_size else None
 
     def part(
         self, start: int, end: int | None = None, patches: Mapping[int, bytes] | None = None

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import click
 
-from neucodec.terminal.console import Console, explain
+from neucodec.terminal.console import Console, counted, explain
 from neucodec.terminal.signals import end_if_told
 
 from .job import Job
@@ -81,11 +81,13 @@ def run_jobs(
     runner: Runner = one_by_one,
     fail_fast: bool = False,
     report: ReportWriter = NO_REPORT,
+    passed_over: int = 0,
 ) -> bool:
     """Run all jobs, going on after failures; return whether none failed.
 
     ``failures`` are inputs that could not become jobs, and why. With several files the console gets
-    a line that counts the outcomes. With ``fail_fast`` no job is begun after the first failure.
+    a line that counts the outcomes, and the files that were ``passed_over`` in directories. With
+    ``fail_fast`` no job is begun after the first failure.
     """
     counts = Counter(failed=len(failures))
     for name, reason in failures:
@@ -103,8 +105,9 @@ def run_jobs(
         report.write(job.source, job.target, result)
     total = len(jobs) + len(failures)
     not_begun = total - counts.total()
-    if total > 1:
+    if total > 1 or passed_over:
         ended = [f"{counts[k.value]} {k.value}" for k in Outcome if counts[k.value]]
         ended += [f"{not_begun} not begun"] if not_begun else []
-        console.report(f"{total} files: {', '.join(ended)}")
+        ended += [f"{passed_over} passed over"] if passed_over else []
+        console.report(f"{counted(total + passed_over, 'file')}: {', '.join(ended)}")
     return not counts["failed"]
