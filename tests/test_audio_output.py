@@ -265,7 +265,7 @@ def test_flac_holds_rates_of_every_kind(tmp_path: Path, rate: int) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"container": "mp3"}, "cannot write 'mp3': choose from wav, flac, raw"),
+        ({"container": "aac"}, "cannot write 'aac': choose from wav, flac, opus, ogg, mp3"),
         ({"subtype": "PCM_12"}, "wav cannot hold PCM_12: choose from PCM_U8, PCM_16"),
         ({"container": "flac", "subtype": "FLOAT"}, "flac cannot hold FLOAT: .* PCM_16, PCM_24"),
         ({"container": "raw", "subtype": "alaw"}, "raw cannot hold alaw: choose from .*s16be"),

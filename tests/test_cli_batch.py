@@ -110,9 +110,12 @@ def test_the_same_input_twice_is_done_once(run: Run, clip: MakeClip, tmp_path: P
 def test_no_output_replaces_an_input(run: Run, clip: MakeClip, force: list[str]) -> None:
     path = clip()
     before = path.read_bytes()
-    ran = run("encode", path, "-o", path, *force)
+    assert run("encode", path, "-o", path, *force).code == 2  # by its name, no .ncf
+    odd = path.rename(path.with_suffix(".sound"))
+    ran = run("encode", odd, "-o", odd, *force)
     assert ran.code == 2
     assert "is an input" in ran.err
+    path = odd
     assert path.read_bytes() == before
 
 
@@ -122,7 +125,7 @@ def test_several_inputs_need_a_directory(run: Run, clip: MakeClip, tmp_path: Pat
         ran = run("encode", one, two, "-o", output)
         assert ran.code == 2
         assert "several inputs need a directory" in ran.err
-    ran = run("encode", one, "-")
+    ran = run("encode", "-", one)
     assert ran.code == 2
     assert "cannot be mixed with other inputs" in ran.err
 

@@ -174,10 +174,10 @@ def test_what_is_no_ncf_is_refused(run: Run, clip: MakeClip) -> None:
         (["--start", "soon"], "'soon' is no time: write it as 61.5, 1:01.5 or 1:00:00"),
         (["--start", "1:75"], "'1:75' is no time"),
         (["--start", "2", "--end", "1.5"], "--end 0:01.50 is not after --start 0:02.00"),
-        (["-o", "out.mp3"], "cannot write .mp3 files; use .wav, .flac or .raw"),
+        (["-o", "out.aac"], "out.aac: decode writes .wav, .wave, .flac, .opus, .ogg"),
         (["-o", "out.flac", "--subtype=FLOAT"], "flac cannot hold FLOAT; it can hold PCM_16"),
         (["--clip=none"], "--clip none needs room above full scale, which PCM_16 lacks"),
-        (["--format=mp3"], "'mp3' is not one of 'wav', 'flac', 'raw'"),
+        (["--format=aac"], "'aac' is not one of 'wav', 'flac', 'opus', 'ogg', 'mp3', 'raw'"),
     ],
 )
 def test_usage_errors(run: Run, options: list[str], complaint: str) -> None:

@@ -1,4 +1,4 @@
-"""Audio to files and pipes: WAV, FLAC and headerless PCM.
+"""Audio to files and pipes: WAV, FLAC, Opus, Vorbis, MP3 and headerless PCM.
 
 Samples are rounded to integers in one place (`pcm.quantise`), so that every container and every
 way out holds the same values. A full scale of 1.0 becomes the largest integer there is; samples
@@ -23,6 +23,7 @@ from neucodec.files.outfile import output_file
 from neucodec.files.pipes import standard_output
 
 from .flac_writer import FlacWriter
+from .lossy_writer import LOSSY, LossyWriter
 from .output_format import OutputFormat
 from .pcm import PcmWriter
 from .samples import Audio
@@ -187,6 +188,8 @@ def open_sink(
         def make_writer(samples: int | None) -> _Writer:
             if form.container == "flac":
                 return FlacWriter(file, form.sample_rate, form.channels, form.subtype, form.tags)
+            if form.container in LOSSY:
+                return LossyWriter(file, form.container, form.sample_rate, form.channels, form.tags)
             if form.container == "raw":
                 return PcmWriter(file, form.sample_format)
             known = form.samples if samples is None else samples

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from neucodec.errors import NeucodecError
 
 from . import flac_writer, pcm, wav_writer
+from .lossy_writer import LOSSY
 
 _RAW_FORMS = wav_writer.SUBTYPES | {
     name: form for name, form in pcm.SAMPLE_FORMATS.items() if form.kind not in ("alaw", "mulaw")
@@ -15,6 +16,7 @@ _RAW_FORMS = wav_writer.SUBTYPES | {
 SUBTYPES: dict[str, tuple[str, ...]] = {
     "wav": tuple(wav_writer.SUBTYPES),
     "flac": tuple(flac_writer.BITS),
+    **{container: (lossy.subtype,) for container, lossy in LOSSY.items()},
     "raw": tuple(_RAW_FORMS),
 }
 """The sample formats of each container, by libsndfile's names; raw also by names such as s16be."""
@@ -34,7 +36,7 @@ class OutputFormat:
     """Samples per second and channel."""
     channels: int
     container: str = "wav"
-    """One of `SUBTYPES`: "wav", "flac" or "raw"."""
+    """One of `SUBTYPES`: "wav", "flac", "opus", "ogg" (Vorbis), "mp3" or "raw"."""
     subtype: str = "PCM_16"
     """The sample format, by a name that `SUBTYPES` has for the container."""
     samples: int | None = None
@@ -71,13 +73,13 @@ class OutputFormat:
 
     @property
     def sample_format(self) -> pcm.SampleFormat:
-        """Return how one sample is stored; FLAC's are stored compressed."""
+        """Return how one sample is stored, of all but lossy formats; FLAC's are compressed."""
         return _RAW_FORMS[self.subtype]
 
     @property
     def is_float(self) -> bool:
         """Return whether samples are floating-point numbers, which hold values beyond 1.0."""
-        return self.sample_format.kind == "float"
+        return self.container not in LOSSY and self.sample_format.kind == "float"
 
     @property
     def clipping(self) -> str:
@@ -87,4 +89,8 @@ class OutputFormat:
     @property
     def max_level(self) -> float:
         """Return the largest sample that is not clipped: 1.0 in floats, the largest integer."""
-        return 1.0 if self.is_float else 1.0 - 2.0 ** (1 - self.sample_format.bits)
+        return (
+            1.0
+            if self.is_float or self.container in LOSSY
+            else 1.0 - 2.0 ** (1 - self.sample_format.bits)
+        )

@@ -74,6 +74,13 @@ NOTHING_SAID = Layout()
 """The layout of a container that says nothing of speakers."""
 
 
+def holds_speakers(container: str, channels: int, mask: int | None) -> bool:
+    """Return whether a container that is written says for which speakers the channels are."""
+    if mask is None or container == "wav":
+        return True
+    return container == "flac" and mask in FLAC_MASKS.get(channels, ())
+
+
 def kept_mask(mask: int | None, channels: int) -> int | None:
     """Return the mask to keep with the audio; None where the number of channels says the same."""
     if mask is None or mask == DEFAULT_MASKS.get(channels, 0):
@@ -86,6 +93,15 @@ def kept_mask(mask: int | None, channels: int) -> int | None:
 def xiph_layout(channels: int) -> Layout:
     """Return the layout of Vorbis, and of Opus in mapping families 0 and 1."""
     return Layout(DEFAULT_MASKS.get(channels), _XIPH_ORDERS.get(channels))
+
+
+def xiph_channels(channels: int) -> list[int] | None:
+    """Return for each channel of Vorbis and Opus its number in WAV's order; None where these agree.
+
+    It turns `xiph_layout` around, for writing.
+    """
+    order = _XIPH_ORDERS.get(channels)
+    return None if order is None else [order.index(number) for number in range(channels)]
 
 
 def core_audio_layout(chunk: bytes, channels: int) -> Layout:

@@ -6,10 +6,10 @@ That is: going from inputs to jobs, and opening what jobs name.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePath
 from typing import BinaryIO
 
 import click
@@ -21,7 +21,7 @@ from neucodec.files.urls import is_remote
 from neucodec.jobs.input_files import Search, Selection, find_inputs
 from neucodec.jobs.input_kinds import Kind
 from neucodec.jobs.job import Job
-from neucodec.jobs.output_names import plan_jobs
+from neucodec.jobs.output_names import names_file, plan_jobs, second_as_output
 from neucodec.jobs.report import open_report
 from neucodec.jobs.runner import Runner, Work, one_by_one, run_jobs
 from neucodec.parallel.thread_counts import available_threads, memory_bytes
@@ -100,6 +100,24 @@ def run_batch(
         )  # fmt: skip
     if not fine or (batch.strict_inputs and search.unreadable):
         click.get_current_context().exit(1)
+
+
+def with_output(
+    inputs: Sequence[str], outputs: Outputs, suffixes: Collection[str]
+) -> tuple[Sequence[str], Outputs]:
+    """Take the second of two inputs as the output where it is meant so; see `second_as_output`.
+
+    Raises UsageError where it is not there, and no name for an output with one of the suffixes.
+    """
+    first, output = second_as_output(inputs, outputs.output, suffixes)
+    if first is not inputs and output is not None and names_file(first, output):
+        suffix = PurePath(output).suffix.lower()
+        if suffix and suffix not in suffixes:
+            raise click.UsageError(
+                f"{shown(output)} is not there, and as an output its name must end in "
+                f"{', '.join(suffixes)}"
+            )
+    return first, replace(outputs, output=output)
 
 
 def _runner(batch: Batch, count: int, outputs: Outputs, console: Console) -> Runner:

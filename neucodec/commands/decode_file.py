@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from neucodec.audio.speakers import FLAC_MASKS
+from neucodec.audio.speakers import holds_speakers
 from neucodec.coding.options import DecodeOptions
 from neucodec.errors import NeucodecError
 from neucodec.files.paths import size as size_of
@@ -79,7 +79,8 @@ class Decoding:
         from neucodec.coding.decoder import Decoder
 
         codec, models = self._codec(reader.header, console), self.codecs.entropy_models(console)
-        decoder = Decoder(reader, codec, self.options, models)
+        options = replace(self.options, rate=self._rate(reader.header))
+        decoder = Decoder(reader, codec, options, models)
         expected = None if decoder.samples is None else decoder.samples / decoder.sample_rate
         console.detail(_opened(job, reader.header.codec, decoder, expected))
         frames, began = 0, time.perf_counter()
@@ -109,7 +110,7 @@ class Decoding:
         console.report(
             f"{shown(job.source)}: {format_time(seconds, 3)} to {target_name(job)}, "
             f"{decoder.sample_rate} Hz, {counted(decoder.channels, 'channel')}, "
-            f"{self.container} {self.subtype}, {speed:.0f} x real time"
+            f"{self._kind}, {speed:.0f} x real time"
         )
         size = size_of(job.source)
         return replace(
@@ -119,6 +120,13 @@ class Decoding:
             audio_seconds=seconds,
             kbps=size * 8 / 1000 / seconds if size and seconds and self._all else None,
         )
+
+    @property
+    def _kind(self) -> str:
+        """Return what is written, for messages: wav PCM_16, or mp3."""
+        from neucodec.audio.lossy_writer import LOSSY
+
+        return self.container if self.container in LOSSY else f"{self.container} {self.subtype}"
 
     @property
     def _all(self) -> bool:
@@ -136,8 +144,11 @@ class Decoding:
         if decoder.surplus:
             console.warn(name, f"{decoder.surplus}: not decoded; --strict refuses such files")
         mask = decoder.channel_mask
-        if mask and self.container == "flac" and mask not in FLAC_MASKS.get(decoder.channels, ()):
-            console.warn(name, f"FLAC has no place for its speakers (mask {mask:#x}); WAV has")
+        if mask and not holds_speakers(self.container, decoder.channels, mask):
+            container = self.container if self.container == "raw" else self.container.upper()
+            console.warn(
+                name, f"{container} has no place for its speakers (mask {mask:#x}); WAV has"
+            )
         if sink.clipped and (self.clip or clip_of(self.subtype)) != "none":
             self._warn_of_clipping(name, sink, console)
 
@@ -147,10 +158,9 @@ class Decoding:
         if self.clip == "rescale":
             console.warn(name, f"made softer, its peak was {peak}")
         else:
-            console.warn(
-                name,
-                f"{samples} clipped, peak {peak}; --clip rescale or --subtype FLOAT avoid that",
-            )
+            lossless = self.container in ("wav", "raw")
+            way_out = "rescale or --subtype FLOAT avoid" if lossless else "rescale avoids"
+            console.warn(name, f"{samples} clipped, peak {peak}; --clip {way_out} that")
 
     def _codec(self, header: Header, console: Console) -> Codec:
         from neucodec.coding.file_codec import card_for
@@ -162,21 +172,31 @@ class Decoding:
             )
         return self.codecs.get(card_for(header, self.model), console)
 
+    def _rate(self, header: Header) -> int | None:
+        """Return the sample rate to decode to: what was asked for; else one that the output can
+        have, where that is not any; None for the source's.
+        """
+        from neucodec.audio.lossy_writer import LOSSY
+
+        if self.options.rate is not None or self.container not in LOSSY:
+            return self.options.rate
+        nearest = LOSSY[self.container].nearest_rate(header.source_rate)
+        return None if nearest == header.source_rate else nearest
+
     def _is_whole(self, job: Job, reader: NcfReader) -> bool:
         """Tell whether the output is what decoding would give, as far as its form tells."""
         from neucodec.audio import pcm, wav_writer
         from neucodec.coding.integrity import is_whole_audio, samples_to_come
 
-        frames = samples_to_come(reader, self.options.rate, self.options.start, self.options.end)
+        rate = self._rate(reader.header) or reader.header.source_rate
+        frames = samples_to_come(reader, rate, self.options.start, self.options.end)
         if frames is None:
             return False
         channels = 1 if self.options.mono else reader.header.channels
         if self.container == "raw":
             form = wav_writer.SUBTYPES.get(self.subtype) or pcm.sample_format(self.subtype)
             return size_of(job.target) == frames * channels * form.width
-        return is_whole_audio(
-            job.target, self.options.rate or reader.header.source_rate, channels, frames
-        )
+        return is_whole_audio(job.target, rate, channels, frames)
 
 
 def _opened(job: Job, codec: str, decoder: Decoder, seconds: float | None) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 import click
@@ -9,17 +11,19 @@ import click
 from neucodec.coding.default_model import AUTO, choose_model
 from neucodec.coding.options import ENTROPY_MODES, RATE_MODES, EncodeOptions
 from neucodec.errors import NeucodecError
-from neucodec.jobs.input_kinds import RAW, audio_kind
-from neucodec.terminal.console import Console
+from neucodec.jobs.input_kinds import FOREIGN, RAW, audio_kind
+from neucodec.jobs.output_names import names_file
+from neucodec.terminal.console import Console, shown
 
-from .batch_run import Batch, Outputs, run_batch
+from .batch_run import Batch, Outputs, run_batch, with_output
 from .codec_loader import Codecs
+from .decode import FORMATS
 from .encode_file import Encoding, TagChanges
 from .gather import gathered
 from .options import (
     batch_options,
     console_of,
-    inputs_argument,
+    inputs_and_output_argument,
     machine_options,
     output_options,
     verbosity_options,
@@ -34,7 +38,7 @@ EPILOG = """
 \b
 Examples:
   neucodec encode song.wav                        song.ncf, at the model's usual bitrate
-  neucodec encode -b 6kbps song.flac -o small.ncf
+  neucodec encode -b 6kbps song.flac small.ncf
   neucodec encode -o archive/ recordings/         a tree, mirrored below archive
   neucodec encode -j 4 --skip-existing -o archive/ recordings/
                                                   and again, only what is new, four at once
@@ -68,7 +72,7 @@ def _raw_format(
 
 
 @click.command(epilog=EPILOG)
-@inputs_argument
+@inputs_and_output_argument
 @click.option("-b", "--bitrate", type=BITRATE, help="As in 8kbps, 8k, 8000 or 1.5kbps.")
 @click.option("-n", "--codebooks", type=COUNT, help="Codebooks, instead of a bitrate.")
 @click.option(
@@ -130,7 +134,7 @@ def _raw_format(
 @gathered("tag_changes", TagChanges)
 @gathered("console", console_of)
 def encode(
-    inputs: tuple[str, ...],
+    inputs: Sequence[str],
     model: Card | None,
     options: EncodeOptions,
     outputs: Outputs,
@@ -147,9 +151,11 @@ def encode(
 
     INPUT is any audio file (WAV, FLAC, Ogg, Opus, MP3, AIFF, CAF, ...; with PyAV or ffmpeg also
     M4A, MP4, MKV, WebM, WMA and so on), a directory of them, or '-' for standard input. The .ncf
-    is written beside it unless -o says where.
+    is written beside it unless -o or OUTPUT says where: encode in.wav out.ncf.
     """
     named = _checked_model(model, options)
+    inputs, outputs = with_output(inputs, outputs, (".ncf",))
+    _refuse_other_kinds(inputs, outputs.output)
     work = Encoding(
         model=named, codecs=Codecs(device, offline, half="encoder"), options=options,
         outputs=outputs, raw_format=raw_format, tag_changes=tag_changes,
@@ -159,6 +165,19 @@ def encode(
 
     kind = RAW if raw_format else audio_kind(media=can_read_media())
     run_batch(inputs, kind, batch, outputs, ".ncf", work, console)
+
+
+def _refuse_other_kinds(inputs: Sequence[str], output: str | None) -> None:
+    """Raise UsageError where the output is one file whose name says that it is no .ncf."""
+    if output is None or not names_file(inputs, output):
+        return
+    suffix = PurePath(output).suffix.lower()
+    if suffix in audio_kind(media=True).suffixes | FOREIGN.suffixes:
+        ncf = PurePath(output).with_suffix(".ncf").name
+        raise click.UsageError(
+            f"{shown(output)} is no name for what encode writes; name it {shown(ncf)}, of which "
+            f"neucodec decode then makes {suffix if suffix in FORMATS else 'audio'}"
+        )
 
 
 def _checked_model(model: Card | None, options: EncodeOptions) -> Card | None:

@@ -19,8 +19,17 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 def inputs_argument(command: Command) -> Command:
     """Add the argument for one input or more: files, directories or ``-``."""
+    return _inputs("INPUT...", command)
+
+
+def inputs_and_output_argument(command: Command) -> Command:
+    """Add the argument for one input or more, or for an input and its output."""
+    return _inputs("INPUT... [OUTPUT]", command)
+
+
+def _inputs(metavar: str, command: Command) -> Command:
     path = click.Path(path_type=str, allow_dash=True)
-    return click.argument("inputs", metavar="INPUT...", nargs=-1, required=True, type=path)(command)
+    return click.argument("inputs", metavar=metavar, nargs=-1, required=True, type=path)(command)
 
 
 def output_options(command: Command) -> Command:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import lru_cache
+from itertools import count
 from pathlib import PurePath
 
 from neucodec.errors import NeucodecError
 from neucodec.files import paths
 from neucodec.files.pipes import as_output, has_no_name
+from neucodec.files.urls import is_remote
 from neucodec.terminal.console import shown
 from neucodec.terminal.standard_streams import PIPE
 
@@ -25,6 +27,32 @@ def is_folder(output: str) -> bool:
 def names_file(inputs: Sequence[str], output: str) -> bool:
     """Return whether an output names one file: there is one input, and neither is a directory."""
     return len(inputs) == 1 and not paths.is_folder(inputs[0]) and not is_folder(output)
+
+
+def second_as_output(
+    inputs: Sequence[str], output: str | None, suffixes: Collection[str]
+) -> tuple[Sequence[str], str | None]:
+    """Return inputs and output as meant by one who writes the output behind the input.
+
+    That is so with two names and no ``output``, where the second is ``-``, ends in one of the
+    suffixes of outputs, or is not there while the first is.
+    """
+    if output is not None or len(inputs) != 2:
+        return inputs, output
+    first, second = inputs
+    named = second == PIPE or PurePath(second).suffix.lower() in suffixes
+    if not named and not is_remote(second):
+        first_is_there = is_remote(first) or first == PIPE or os.path.lexists(first)
+        named = bool(second) and first_is_there and not os.path.lexists(second)
+    return ((first,), second) if named else (inputs, output)
+
+
+def free_name(name: str) -> str:
+    """Return a name like ``name`` that no file has: song-decoded.wav, song-decoded-2.wav, ..."""
+    path = PurePath(name)
+    endings = ("-decoded" if number == 1 else f"-decoded-{number}" for number in count(1))
+    names = (paths.sibling(name, f"{path.stem}{ending}{path.suffix}") for ending in endings)
+    return next(other for other in names if not os.path.lexists(other))
 
 
 def plan_jobs(
