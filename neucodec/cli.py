@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from neucodec.commands.play import play
 from neucodec.commands.tokens import tokens
 from neucodec.commands.train import train
 from neucodec.commands.verify import verify
+from neucodec.terminal.console import shown
 from neucodec.terminal.signals import PIPE_GONE, Ended
 
 from .version import __version__
@@ -43,6 +45,15 @@ class Group(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names, as they were added."""
         return list(self.commands)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, or name the one that was meant."""
+        near = get_close_matches(args[0], list(self.commands), n=1) if args else []
+        if near and args[0] not in self.commands and not args[0].startswith("-"):
+            ctx.fail(f"no command is called '{shown(args[0])}': did you mean {near[0]}?")
+        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the chosen command; click itself would make a broken pipe a common failure."""

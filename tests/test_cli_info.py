@@ -42,7 +42,7 @@ def test_info_for_people(run: Run, song: Path) -> None:
         str(song),
         "  codec    neu2-44khz, 3 codebooks of 1024 entries, weights F",
         "  audio    16000 Hz, 2 channels, 0:03.500 (56000 samples)",
-        f"  bitrate  5.29 kbps nominal, {size * 8 / 3500:.2f} in the file",
+        f"  bitrate  {size * 8 / 3500:.2f} kbps, 5.29 of codes as they are",
         f"  size     {size} bytes, {224000 / size:.1f}x smaller than 16-bit PCM",
         "  chunks   4 of 0.975 s",
         "  entropy  none",
@@ -128,12 +128,21 @@ def test_verify_goes_on_and_sums_up(run: Run, song: Path) -> None:
     assert total == "3 files: 1 done, 2 failed"
 
 
-def test_models_are_listed(run: Run) -> None:
+def test_models_are_listed_in_80_columns_the_default_first(run: Run) -> None:
     for args in (["models"], ["models", "list"]):
-        head, *rows = run(*args).out.decode().splitlines()
-        assert head.split()[:3] == ["NAME", "RATE", "CHANNELS"]
-        (row,) = (row for row in rows if row.startswith("neu2-44khz "))
-        assert re.search(r"44100 Hz +mono +0\.882 to 14\.1 +1\d\.\d MB +MIT +built in +Neu", row)
+        lines = run(*args).out.decode().splitlines()
+        assert max(map(len, lines)) <= 80
+        assert lines[0].split() == ["NAME", "KHZ", "FRAMES", "KBPS", "HERE", "BEST", "FOR"]
+        assert re.fullmatch(
+            r"\* neu2-44khz +44\.1 +86\.13 +0\.882-14\.1 +built in +any sound", lines[1]
+        )
+        assert not any(line.startswith("*") for line in lines[2:])
+
+
+def test_models_are_listed_with_licences_and_sizes(run: Run) -> None:
+    head, row, *_ = run("models", "list", "-l").out.decode().splitlines()
+    assert head.split()[:3] == ["NAME", "RATE", "CHANNELS"]
+    assert re.search(r"44100 Hz +mono +0\.882 to 14\.1 +1\d\.\d MB +MIT +built in +Neu", row)
 
 
 def test_models_for_scripts(run: Run) -> None:
@@ -187,4 +196,4 @@ def test_version_and_no_command(run: Run) -> None:
     assert "Examples:" in ran.err
     ran = run("enocde")
     assert ran.code == 2
-    assert ran.err.startswith("neucodec: No such command 'enocde'")
+    assert ran.err.startswith("neucodec: no command is called 'enocde': did you mean encode?")

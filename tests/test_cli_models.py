@@ -277,7 +277,7 @@ def test_a_dac_file_says_itself_what_it_is(run: Run, clip: MakeClip, tmp_path: P
     weights, path = dac_file(tmp_path / "my own" / "best (3).pth"), clip(rate=8000)
     ran = run("encode", "-m", weights, path)
     assert ran.code == 0
-    assert ": best-3, 3 codebooks, 30.00 kbps nominal, " in ran.err
+    assert ": best-3, 3 codebooks, " in ran.err
     ncf, wav = path.with_suffix(".ncf"), path.with_name("back.wav")
     assert run("decode", ncf, "-o", wav).err == (
         f"neucodec: {ncf}: made with best-3, which is no model of this version; if it is a "

@@ -110,8 +110,10 @@ def test_tags_must_fit_into_a_mebibyte() -> None:
     ("data", "message"),
     [
         (b"", r"not an \.ncf file \(it is empty\)"),
-        (b"RIFF\x24\0\0\0WAVE", r"not an \.ncf file \(starts with b'RIFF\$"),
-        (b"x", r"not an \.ncf file \(starts with b'x'\)"),
+        (b"RIFF\x24\0\0\0WAVE", r"this is a WAV file; neucodec encode makes an \.ncf of it$"),
+        (b"\0\0\0\x20ftypM4A \0\0\0\0", r"this is an MP4 file; neucodec encode makes"),
+        (b"ECDC\0", r"this is an \.ecdc file; neucodec convert makes an \.ncf of it$"),
+        (b"x", r"not an \.ncf file$"),
         (b"\x89NCF\n\x1a\n\1\0", "transferred as text"),
         (b"\x89NCF", "cut off after 4 bytes"),
         (b"\x89NCF\r\n\x1a\n\1\0\xff\xff\xff\xff", "header is damaged: it claims 4294967295 bytes"),

@@ -14,6 +14,7 @@ from neucodec.formats.errors import NcfError
 
 from .budget import MAX_LAYER_SAMPLES_1_2
 from .header import EntropyCoder, Header, LayerKind, ScaleKind
+from .other_kinds import LONGEST, described
 from .window import Window
 
 SIGNATURE = b"\x89NCF\r\n\x1a\n"
@@ -167,10 +168,9 @@ def read_header(window: Window) -> tuple[Header, tuple[int, int]]:
         if SIGNATURE.startswith(start):
             raise NcfError(f".ncf header is cut off after {len(start)} bytes")
         if start[1:4] == SIGNATURE[1:4]:
-            raise NcfError(
-                f".ncf signature is damaged ({start!r}): was the file transferred as text?"
-            )
-        raise NcfError(f"not an .ncf file (starts with {start!r})")
+            raise NcfError(".ncf signature is damaged: was the file transferred as text?")
+        window.fill(LONGEST)
+        raise NcfError(f"not an .ncf file{described(bytes(window.data[:LONGEST]))}")
     _need(window, _PREFIX.size)
     _, major, minor, length = _PREFIX.unpack_from(window.data)
     if major != MAJOR:

@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
+from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -86,6 +87,8 @@ class Card(WeightsEntry):
     """Family of networks that the weights are for, a key of `families.table.FAMILIES`."""
     title: str
     """Description in a few words, for people."""
+    best_for: str = ""
+    """What to take it for, in at most twenty characters; empty where nothing is said."""
     sample_rate: int
     """Sample rate in Hz."""
     channels: int
@@ -295,6 +298,10 @@ def entropy_cards() -> dict[str, EntropyCard]:
 def find_card(name: str) -> Card:
     """Read the card called ``name`` in the package; ModelError where there is none."""
     if name not in card_names():
-        raise ModelError(f"no model is called {name!r}; there are {', '.join(card_names())}")
+        near = get_close_matches(str(name).lower(), card_names(), n=1, cutoff=0.5)
+        meant = f" (did you mean {near[0]}?)" if near else ""
+        raise ModelError(
+            f"no model is called {said(name)}{meant}; there are {', '.join(card_names())}"
+        )
     file = f"{name}.toml"
     return Card.parse((_FOLDER / file).read_text(encoding="utf-8"), file)

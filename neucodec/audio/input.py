@@ -114,6 +114,10 @@ def _open_section(section: Section, name: str) -> AudioSource:
     except NeucodecError as error:
         raise NeucodecError(f"{name}: {error}") from None
     except soundfile.SoundFileError as error:
+        if section.at(0, 4) == b"\x89NCF":
+            raise NeucodecError(
+                f"{name}: this is an .ncf already; neucodec decode makes audio of it"
+            ) from None
         if section.size and can_read_media():
             return open_media(section, name)
         raise NeucodecError(

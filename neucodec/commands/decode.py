@@ -124,8 +124,8 @@ def decode(
     INPUT is an .ncf, a directory of them, or '-' for standard input. Unless -o or OUTPUT says
     where, the audio is written beside it; of one file under another name where its own is taken,
     as song-decoded.wav. It has the source's sample rate, channels and length; Opus and MP3, which
-    have but few sample rates, get the next higher one. The files of the packages encodec and descript-audio-codec, .ecdc
-    and .dac, are read, too.
+    have but few sample rates, get the next higher one. The files of the packages encodec and
+    descript-audio-codec, .ecdc and .dac, are read, too.
     """
     start, end = options.start, options.end
     if start is not None and end is not None and end <= start:

@@ -72,9 +72,9 @@ class Encoding:
 
         unchanged = watch(job.source)
         with open_audio(job.source, raw=self.raw_format) as audio:
-            card = self.model or self._choose(
-                job, 1 if self.options.mono else audio.channels, console
-            )
+            channels = 1 if self.options.mono else audio.channels
+            card = self.model or self._choose(job, channels, console)
+            self._check_bitrate(card, channels)  # before anything is fetched
             codec = self._codec(card, console)
             from neucodec.coding.encoder import encode
 
@@ -98,7 +98,7 @@ class Encoding:
                     raise NeucodecError(f"{doubts[0]}; encode without --strict to take it so")
             for doubt in doubts:
                 console.warn(job.source, doubt)
-        console.report(f"{shown(job.source)}: {_outcome(report, took)}")
+        console.report(f"{shown(job.source)}: {_outcome(report, self.options.bitrate, took)}")
         return replace(
             DONE,
             input_bytes=size_of(job.source),
@@ -129,6 +129,15 @@ class Encoding:
         if card.name != DEFAULT_MODEL:
             console.report(f"{shown(job.source)}: {card.name}, since {reason(channels)}")
         return card
+
+    def _check_bitrate(self, card: Card, channels: int) -> None:
+        """Raise NeucodecError where the model cannot have the bitrate that is asked for."""
+        from neucodec.coding.bitrate import codebooks_for
+        from neucodec.coding.encoder import averages
+
+        if self.options.bitrate is not None:
+            codebooks_for(card, channels, self.options.bitrate)
+        averages(card, self.options, squeezed=self.options.entropy != "none")
 
     def _codec(self, card: Card, console: Console) -> Codec:
         from neucodec.models import start_torch
@@ -176,13 +185,14 @@ def _opened(job: Job, audio: AudioSource, seconds: float | None) -> str:
     )
 
 
-def _outcome(report: EncodeReport, took: float) -> str:
+def _outcome(report: EncodeReport, asked: float | None, took: float) -> str:
+    """Say what has come of encoding, where `asked` bit/s were asked for, in `took` seconds."""
     if not report.samples:
         return f"{report.codec}, empty: {report.file_bytes} bytes, no samples"
     smaller = f"{report.ratio:.1f}x smaller" if report.ratio >= 1 else "larger than 16-bit PCM"
     books = "1 codebook" if report.codebooks == 1 else f"{report.codebooks:.3g} codebooks"
+    of_it = "" if asked is None else f" ({asked / 1000:g} asked for)"
     return (
-        f"{report.codec}, {books}, "
-        f"{report.asked_kbps:.2f} kbps {report.rate_mode}, {report.kbps:.2f} in the file, "
-        f"{smaller}, {report.seconds / took:.0f} x real time"
+        f"{report.codec}, {books}, {report.kbps:.2f} kbps{of_it}, {smaller}, "
+        f"{report.seconds / took:.0f} x real time"
     )

@@ -155,9 +155,9 @@ def _text(found: dict[str, Any]) -> str:
     nominal, average = found["nominal_bitrate"], found["average_bitrate"]
     ratio = found["ratio"]
     smaller = f", {ratio:.1f}x smaller than 16-bit PCM" if ratio >= 1 else ""
-    bitrates = [f"{nominal / 1000:.2f} kbps nominal"] if nominal else []
-    bitrates += [f"{average / 1000:.2f} kbps aimed at"] if average else []
-    bitrates += [f"{rate / 1000:.2f} in the file"] if rate else []
+    bitrates = [f"{rate / 1000:.2f} kbps"] if rate else []
+    bitrates += [f"{average / 1000:.2f} asked for"] if average else []
+    bitrates += [f"{nominal / 1000:.2f} of codes as they are"] if nominal else []
     samples = counted(found["frames"], "sample") if found["complete"] else "samples unknown"
     lines = [
         ("codec", f"{found['codec']}, {counted(found['codebooks'], 'codebook')} of "

@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import click
 
-from neucodec.models import Card, WeightsEntry, cards, entropy_cards, weights_store
+from neucodec.coding.default_model import DEFAULT_MODEL
+from neucodec.models import (
+    Card,
+    WeightsEntry,
+    cards,
+    entropy_cards,
+    find_card,
+    weights_store,
+)
 from neucodec.terminal.console import WARNINGS, Console, is_expected, shown
 from neucodec.terminal.signals import interruptible
 from neucodec.terminal.standard_streams import tell
 
 from .codec_loader import Downloads
+from .model_table import full_table, short_table
 from .options import verbosity_options
 from .parameter_types import File, Weights
 
@@ -47,23 +57,28 @@ def models(ctx: click.Context) -> None:
 
 @models.command("list")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
-def list_models(as_json: bool = False) -> None:
-    """List every model: sample rate, bitrates, size, licence of the weights, whether it is here.
+@click.option(
+    "-l", "--long", "in_full", is_flag=True,
+    help="Channels, sizes, licences of weights and titles, too, in wide lines.",
+)  # fmt: skip
+def list_models(as_json: bool = False, in_full: bool = False) -> None:
+    """List every model, the default first: rates, bitrates, whether it is here, what it is for.
 
     Bitrates are nominal and per channel; a stereo file takes twice as much with a mono model.
     """
-    described = [_describe(card) for card in cards().values()]
+    default = find_card(DEFAULT_MODEL)
+    others = sorted(cards().values(), key=lambda card: not card.embedded)
+    described = [_describe(card) for card in (default, *(c for c in others if c != default))]
     if as_json:
         for entry in described:
             tell(json.dumps(entry))
         return
-    rows: list[tuple[str, ...]] = [
-        ("NAME", "RATE", "CHANNELS", "KBPS", "SIZE", "LICENCE", "HERE", "")
-    ]
-    rows += [_row(entry) for entry in described]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        tell("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip())
+    for line in full_table(described) if in_full else short_table(described):
+        tell(line)
+    if not in_full and sys.stdout.isatty():
+        tell(
+            "* is taken unless -m names another. FRAMES are of codes, per second; KBPS is per\n  channel. neucodec models list -l has licences and sizes."
+        )
 
 
 @models.command()
@@ -95,7 +110,7 @@ def verify(names: tuple[WeightsEntry, ...], quiet: int, verbose: int) -> None:
     console = Console(verbose - quiet)
 
     def check(card: WeightsEntry) -> None:
-        sha256 = weights_store.check(_here(card))
+        sha256 = weights_store.check(_found(card))
         if console.verbosity > WARNINGS:
             tell(f"{card.name}: intact, SHA-256 {sha256}")
 
@@ -119,7 +134,7 @@ def check_models(names: tuple[WeightsEntry, ...], quiet: int, verbose: int) -> N
         codec = card if isinstance(card, Card) else _codec_of(card)
         if codec.entropy is None:
             raise click.ClickException(f"{codec.name} has no entropy model")
-        _here(codec.entropy)
+        _found(codec.entropy)
         model = load_entropy_model(codec, fetch_entropy_model(codec, offline="models check"))
         tell(f"{model.name} {model.fingerprint.hex()} {digest(model)}")
 
@@ -144,7 +159,7 @@ def remove(names: tuple[WeightsEntry, ...], quiet: int, verbose: int) -> None:
 @click.argument("name", type=Weights())
 def path(name: WeightsEntry) -> None:
     """Print where the weights of a model are."""
-    tell(os.fsencode(_here(name).path))
+    tell(os.fsencode(_found(name).path))
 
 
 @models.command()
@@ -202,7 +217,7 @@ def _each(
         click.get_current_context().exit(1)
 
 
-def _here(card: WeightsEntry) -> weights_store.WeightsFile:
+def _found(card: WeightsEntry) -> weights_store.WeightsFile:
     if found := weights_store.find(card):
         return found
     raise click.ClickException(f"{card.name} is not here; neucodec models pull fetches it")
@@ -214,8 +229,11 @@ def _describe(card: Card) -> dict[str, Any]:
     return {
         "name": card.name,
         "title": card.title,
+        "best_for": card.best_for,
+        "default": card.name == DEFAULT_MODEL,
         "family": card.family,
         "sample_rate": card.sample_rate,
+        "frame_rate": round(card.sample_rate / card.hop, 3),
         "channels": card.channels,
         "codebooks": card.codebooks,
         "codebook_size": card.codebook_size,
@@ -232,20 +250,3 @@ def _describe(card: Card) -> dict[str, Any]:
         "path": str(found.path) if found else None,
         "sources": [{"url": s.where, "sha256": s.sha256 or None} for s in card.sources],
     }
-
-
-def _row(entry: dict[str, Any]) -> tuple[str, ...]:
-    rates = [rate / 1000 for rate in entry["bitrates"]]
-    size = entry["weights_bytes"]
-    here = "built in" if entry["embedded"] else "yes"
-    absent = "no" if entry["sources"] or entry["embedded"] else "unpublished"
-    return (
-        entry["name"],
-        f"{entry['sample_rate']} Hz",
-        {1: "mono", 2: "stereo"}.get(entry["channels"], str(entry["channels"])),
-        f"{rates[0]:.3g} to {rates[-1]:.3g}" if len(rates) > 1 else f"{rates[0]:.3g}",
-        f"{size / 1e6:.1f} MB" if size else f"{entry['parameters'] / 1e6:.1f} M parameters",
-        entry["license_weights"],
-        here if entry["here"] else absent,
-        entry["title"],
-    )
