@@ -119,27 +119,43 @@ def test_no_binary_on_terminals(clip: MakeClip, command: str) -> None:
     os.close(terminal)
 
 
-@posix
-def test_progress_is_for_terminals(clip: MakeClip, tmp_path: Path) -> None:
+def on_a_terminal(*command: object) -> str:
+    """What a command shows on a terminal of 110 columns as its standard error; it succeeds."""
     import fcntl
     import pty
     import struct
     import termios
 
     ours, terminal = pty.openpty()
-    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", 24, 100, 0, 0))
-    command = ["encode", clip(seconds=3), "-o", tmp_path / "a.ncf"]
-    with Forked(command, stderr=terminal) as encode:
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", 24, 110, 0, 0))
+    with Forked(list(command), stderr=terminal, stdout=subprocess.DEVNULL) as running:
         os.close(terminal)
         shown = b""
         with suppress(OSError):  # the end, on Linux
             while data := os.read(ours, 4096):
                 shown += data
-        assert encode.wait(PATIENCE) == 0
+        assert running.wait(PATIENCE) == 0
     os.close(ours)
-    bars, report = shown.decode().rsplit("\r", 2)[:2]
-    assert re.search(r"clip\.wav +0% \| +\| 0:00 of 0:03, 0 x real time", bars)
+    return shown.decode()
+
+
+@posix
+def test_progress_is_for_terminals(clip: MakeClip, tmp_path: Path) -> None:
+    shown = on_a_terminal("encode", clip(seconds=3), "-o", tmp_path / "a.ncf")
+    bars, report = shown.rsplit("\r", 2)[:2]
+    assert re.search(r"clip\.wav +0% \| +\| 0:00 of 0:03, 0 x real time, \? left", bars)
     assert re.search(r"clip\.wav: neu2-44khz, 9 codebooks, .* x real time$", report)
+
+
+@posix
+def test_several_files_have_a_bar_for_all_of_them(clip: MakeClip, tmp_path: Path) -> None:
+    clip("in/a.wav", seconds=2)
+    clip("in/b.wav", seconds=2)
+    shown = on_a_terminal("encode", tmp_path / "in")
+    assert re.search(r"0/2 files \| +\| 0:00 of audio, 0 x real time, \? left", shown)
+    assert re.search(r"1/2 files \|.*\| 0:0\d of audio, \d+ x real time, \d:\d\d left", shown)
+    assert re.search(r"2 files: 2 done\r?\n$", shown)
+    assert re.search(r"0/2 files .* left", on_a_terminal("verify", tmp_path / "in"))
 
 
 def wait_for(path: Path, pattern: str) -> None:

@@ -38,12 +38,21 @@ class Integrity:
         return self.complete and not self.damaged and not self.surplus
 
 
-def check_ncf(reader: NcfReader, undecodable: FindUndecodable | None = None) -> Integrity:
-    """Read the file to its end and check every CRC and, by ``undecodable``, every payload."""
+def check_ncf(
+    reader: NcfReader,
+    undecodable: FindUndecodable | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> Integrity:
+    """Read the file to its end and check every CRC and, by ``undecodable``, every payload.
+
+    ``progress`` is called with the seconds of audio checked since its last call.
+    """
     chunks, failed, batch = 0, [], list[Chunk]()
     for chunk, count in reader.runs():
         end_if_told()
         chunks += count
+        if progress:
+            progress(count * reader.header.chunk_stride / reader.header.sample_rate)
         if chunk and undecodable:
             batch.append(chunk)
             if len(batch) == _CHUNKS:

@@ -76,9 +76,8 @@ def list_models(as_json: bool = False, in_full: bool = False) -> None:
     for line in full_table(described) if in_full else short_table(described):
         tell(line)
     if not in_full and sys.stdout.isatty():
-        tell(
-            "* is taken unless -m names another. FRAMES are of codes, per second; KBPS is per\n  channel. neucodec models list -l has licences and sizes."
-        )
+        tell("* is taken unless -m names another. FRAMES are of codes, per second; KBPS is per")
+        tell("  channel. neucodec models list -l has licences and sizes.")
 
 
 @models.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -98,7 +99,13 @@ def _train_codec(recipe: Recipe, folder: Path, device: str, console: Console) ->
             where = f"{shown(str(folder))} ({trainer.device})"
             at, hours = f"step {trainer.step} of {recipe.steps}", trainer.corpus.seconds / 3600
             console.report(f"{where}: {at}, {hours:.1f} h of audio")
-        trainer.run(quiet=console.verbosity <= WARNINGS or rank() > 0)
+        quiet = console.verbosity <= WARNINGS or rank() > 0
+        with ExitStack() as shown_bar:
+            progress = None
+            if not quiet:
+                bar = console.steps("training", trainer.step, recipe.steps)
+                progress = shown_bar.enter_context(bar)
+            trainer.run(quiet=quiet, progress=progress)
         if rank() == 0:
             console.report(f"{where}: step {trainer.step}, saved")
 

@@ -60,7 +60,9 @@ def verify(inputs: tuple[str, ...], codes: bool, offline: bool, quiet: int, verb
         with open_input(job.source) as file:
             reader = NcfReader(file)
             models = codecs.entropy_models(console) if codes else None
-            found = check_ncf(reader, _codes_of(reader, models) if models else None)
+            of_codes = _codes_of(reader, models) if models else None
+            with console.progress(job.source, _seconds(reader)) as progress:
+                found = check_ncf(reader, of_codes, progress)
         unchanged()
         problems = []
         if found.damaged:
@@ -81,6 +83,13 @@ def verify(inputs: tuple[str, ...], codes: bool, offline: bool, quiet: int, verb
     jobs = [Job(name, name) for name, _ in search.files]
     if not run_jobs(jobs, search.failures, check, console):
         click.get_current_context().exit(1)
+
+
+def _seconds(reader: NcfReader) -> float | None:
+    """Return the length of the audio; None where that shows only once all has been read."""
+    if not reader.complete or reader.frames is None:
+        return None
+    return reader.frames / reader.header.source_rate
 
 
 def _codes_of(reader: NcfReader, models: EntropyModels) -> FindUndecodable:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Protocol
 
 import click
 
 from neucodec.terminal.console import Console, counted, explain
+from neucodec.terminal.progress import FilesProgress
 from neucodec.terminal.signals import end_if_told
 
 from .job import Job
@@ -66,10 +68,14 @@ def one_by_one(
     jobs: Iterable[Job], work: Work, console: Console, total: int
 ) -> Iterator[tuple[Job, Result]]:
     """Run one job after the other in this process; a `Runner`."""
-    for number, job in enumerate(jobs, 1):
-        end_if_told()
-        console.place = f"{number}/{total} " if total > 1 else ""
-        yield job, attempt(job, work, console)
+    with ExitStack() as shown:
+        files = shown.enter_context(console.files(total)) if total > 1 else FilesProgress()
+        for number, job in enumerate(jobs, 1):
+            end_if_told()
+            console.place = f"{number}/{total} " if total > 1 else ""
+            result = attempt(job, work, console)
+            files.file()
+            yield job, result
 
 
 def run_jobs(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from neucodec.errors import NeucodecError
 
-from .progress import FilesProgress, Progress, files_progress, progress
+from .progress import FilesProgress, Progress, files_progress, progress, steps_progress
 from .standard_streams import PIPE, message, readable
 
 WARNINGS, REPORTS, DETAILS = -1, 0, 1
@@ -31,20 +31,33 @@ class Console:
         self.place = ""
         """The number of the current file, shown before its name by the progress bar: ``3/12 ``."""
         self._beside_bar = False
+        self._all_files = FilesProgress()
 
-    def progress(self, name: str, seconds: float | None) -> AbstractContextManager[Progress]:
+    @contextmanager
+    def progress(self, name: str, seconds: float | None) -> Iterator[Progress]:
         """Show a bar while `seconds` of audio are worked on, if standard error is a terminal."""
-        return progress(self.place + shown(name), seconds, show=self._people_look_on)
+        label = self.place + shown(name)
+        with progress(label, seconds, show=self._people_look_on) as advance:
+
+            def both(more: float) -> None:
+                advance(more)
+                self._all_files.audio(more)
+
+            yield both
+
+    def steps(self, label: str, done: int, count: int) -> AbstractContextManager[Progress]:
+        """Show a bar for `count` steps, of which `done` were made before."""
+        return steps_progress(label, done, count, show=self._people_look_on)
 
     @contextmanager
     def files(self, count: int) -> Iterator[FilesProgress]:
-        """Show one bar for `count` files, while several are worked on at once."""
+        """Show one bar for `count` files, above those of the files that are worked on."""
         with files_progress(count, show=self._people_look_on) as bar:
-            self._beside_bar = self._people_look_on
+            self._beside_bar, self._all_files = self._people_look_on, bar
             try:
                 yield bar
             finally:
-                self._beside_bar = False
+                self._beside_bar, self._all_files = False, FilesProgress()
 
     @property
     def _people_look_on(self) -> bool:

@@ -11,9 +11,10 @@ from .timecode import format_time
 Progress = Callable[[float], None]
 """A function that takes the seconds of audio done since it was last called."""
 
-_KNOWN = "{label} {percentage:3.0f}% |{bar}| {done} of {length}, {speed} x real time"
+_KNOWN = "{label} {percentage:3.0f}% |{bar}| {done} of {length}, {speed} x real time, {left} left"
 _UNKNOWN = "{label} {done}, {speed} x real time"
-_FILES = "{n}/{total} files |{bar}| {done} of audio, {speed} x real time"
+_FILES = "{n}/{total} files |{bar}| {done} of audio, {speed} x real time, {left} left"
+_STEPS = "{label} {percentage:3.0f}% |{bar}| {n} of {total}, {left} left"
 _LABEL_WIDTH = 32
 
 
@@ -41,7 +42,8 @@ def progress(label: str, seconds: float | None, *, show: bool) -> Iterator[Progr
             length = format_time(seconds) if seconds is not None else ""
             done = format_time(values["n"])
             times = {"done": done, "length": length, "speed": f"{rate:.0f}"}
-            return values | times | {"label": shortened}
+            left = _left((seconds or 0) - values["n"], rate)
+            return values | times | {"label": shortened, "left": left}
 
     with Bar(
         total=seconds,
@@ -78,7 +80,9 @@ def files_progress(count: int, *, show: bool) -> Iterator[FilesProgress]:
         def format_dict(self) -> dict[str, Any]:
             values: dict[str, Any] = super().format_dict
             speed = done / values["elapsed"] if values["elapsed"] else 0.0
-            return values | {"done": format_time(done), "speed": f"{speed:.0f}"}
+            files = values["n"] / values["elapsed"] if values["elapsed"] else 0.0
+            left = _left(values["total"] - values["n"], files)
+            return values | {"done": format_time(done), "speed": f"{speed:.0f}", "left": left}
 
     class Shown(FilesProgress):
         def audio(self, seconds: float) -> None:
@@ -91,6 +95,38 @@ def files_progress(count: int, *, show: bool) -> Iterator[FilesProgress]:
 
     with Bar(total=count, bar_format=_FILES, leave=False, dynamic_ncols=True) as bar:
         yield Shown()
+
+
+@contextmanager
+def steps_progress(label: str, done: int, count: int, *, show: bool) -> Iterator[Progress]:
+    """Show a bar on standard error for ``count`` steps, of which ``done`` were made before; give
+    what adds steps. In the end it is removed.
+    """
+    if not show:
+        yield _nothing
+        return
+
+    from tqdm import tqdm
+
+    class Bar(tqdm):  # type: ignore[misc]
+        @property
+        def format_dict(self) -> dict[str, Any]:
+            values: dict[str, Any] = super().format_dict
+            made = values["n"] - values["initial"]
+            rate = made / values["elapsed"] if values["elapsed"] else 0.0
+            left = _left(values["total"] - values["n"], rate)
+            return values | {"label": label, "left": left}
+
+    with Bar(initial=done, total=count, bar_format=_STEPS, leave=False, dynamic_ncols=True) as bar:
+        yield bar.update
+
+
+def _left(rest: float, rate: float) -> str:
+    """Return the time that the rest takes at a rate, as text; a question mark where none is known.
+
+    ``rest`` and ``rate`` are in the same units and in those per second.
+    """
+    return format_time(max(0.0, rest) / rate) if rate else "?"
 
 
 def _nothing(seconds: float) -> None:

@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from tqdm import tqdm
+
 from neucodec.closing import ClosesItself
 
 LOG = "log.jsonl"
@@ -62,7 +64,8 @@ class RunLog(ClosesItself):
                 self._board.add_scalar(name, value, step)
         if not self.quiet:
             text = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
-            print(f"step {step}: {text}", file=sys.stderr, flush=True)
+            with tqdm.external_write_mode(file=sys.stderr):  # a bar may be there
+                print(f"step {step}: {text}", file=sys.stderr, flush=True)
 
 
 def _board(folder: Path) -> Any:

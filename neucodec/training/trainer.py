@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
@@ -68,11 +68,17 @@ class Trainer:
         """
         return self.learner.learn(audio, counts, self._batches.for_start)
 
-    def run(self, minutes_between_saves: float = 4.0, quiet: bool = True) -> None:
+    def run(
+        self,
+        minutes_between_saves: float = 4.0,
+        quiet: bool = True,
+        progress: Callable[[float], None] | None = None,
+    ) -> None:
         """Train to the recipe's last step, logging and checkpointing.
 
         A signal (SIGINT, SIGTERM, SIGHUP) saves and ends the run after the step at hand. Unless
-        ``quiet``, rows of the log go to standard error, too.
+        ``quiet``, rows of the log go to standard error, too. ``progress`` is called with the steps
+        made since its last call.
         """
         r, first = self.recipe, distributed.rank() == 0
         seconds = distributed.world() * r.batch * self.system.length / r.sample_rate
@@ -89,6 +95,8 @@ class Trainer:
                 if self.step >= r.steps or distributed.any_of(told(), self.device):
                     break
                 log.add(self.step + 1, self.train_step(audio, counts))
+                if progress:
+                    progress(1)
                 if validation and validation.due(self.step):
                     log.note(self.step, validation.measure(self.system, self.learner.average))
                 if first and time.monotonic() - saved > 60 * minutes_between_saves:
