@@ -185,7 +185,8 @@ def as_type(audio: Audio, dtype: str) -> npt.NDArray[Any]:
         return audio.astype(np.float64)
     bits = 8 * np.dtype(name).itemsize - 1
     scaled = np.rint(audio.astype(np.float64) * 2.0**bits)
-    return np.clip(scaled, -(2.0**bits), 2.0**bits - 1).astype(name)
+    limited = np.clip(scaled, -(2.0**bits), 2.0**bits - 1)
+    return np.asarray(limited, np.dtype(name))
 
 
 def tags_of(tags: Mapping[str, object] | None) -> dict[str, str]:

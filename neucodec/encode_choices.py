@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from operator import index
-from typing import Any, TypedDict, cast
+from typing import Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -85,7 +85,7 @@ def options_of(choices: Mapping[str, Any], name: str, **fixed: Any) -> EncodeOpt
         given["bitrate"] = number("bitrate", given["bitrate"])
     if given.get("codebooks") is not None:
         given["codebooks"] = whole_number("codebooks", given["codebooks"], 1)
-    return EncodeOptions(**cast("dict[str, Any]", given), **fixed)
+    return EncodeOptions(**given, **fixed)
 
 
 def counting(progress: Progress | None, total: float | None) -> Callable[[float], None] | None:

@@ -70,7 +70,9 @@ def several(head: Header, count: int, silent: Sequence[int] = ()) -> list[Chunk]
     return [chunk(head, i, **({"codebooks": 0} if i in silent else {})) for i in range(count)]
 
 
-def write(head: Header, chunks: Sequence[Chunk], frames: int | None = None) -> bytes:
+def write(
+    head: Header, chunks: Sequence[Chunk], frames: int | None = None, fingerprint: bytes = b""
+) -> bytes:
     """Bytes of an .ncf, by default of as many samples as fill its chunks."""
     file = io.BytesIO()
     writer = NcfWriter(file, head)
@@ -78,7 +80,7 @@ def write(head: Header, chunks: Sequence[Chunk], frames: int | None = None) -> b
         writer.write(each)
     if frames is None:
         frames = len(chunks) * head.chunk_stride * head.source_rate // head.sample_rate
-    assert writer.close(frames) == file.tell()
+    assert writer.close(frames, fingerprint) == file.tell()
     return file.getvalue()
 
 

@@ -129,6 +129,7 @@ def layer_of(size: int, step: int, places: dict[tuple[int, int], int]) -> Stream
 
 
 TONE = layer_of(0, 150, {(0, 3): 1, (1, 3): -9, (1, 4): 2, (2, 3): 8})
+FINGERPRINT = bytes(range(0xF0, 0x100))
 CLICK = layer_of(2, 97, {(5, 60): -65535, (5, 0): 1})
 
 
@@ -155,6 +156,11 @@ def empty() -> bytes:
 def tags() -> bytes:
     text = {"TITLE": "Übung = Meister", "ARTIST": "山田", "COMMENT": "two\nlines", "GENRE": ""}
     return ncf.write(ncf.header(tags=text), [ncf.chunk(ncf.HEADER, 0)])
+
+
+def fingerprinted() -> bytes:
+    chunks = [ncf.chunk(ncf.HEADER, 0), ncf.chunk(ncf.HEADER, 1, frames=2)]
+    return ncf.write(ncf.HEADER, chunks, 3000, FINGERPRINT)
 
 
 def unknown_optional() -> bytes:
@@ -184,6 +190,7 @@ EXAMPLES = {
         silence,
         empty,
         tags,
+        fingerprinted,
         unknown_optional,
         higher_minor,
         unknown_critical,
@@ -206,6 +213,21 @@ def test_the_specification_shows_the_mono_file_byte_by_byte() -> None:
     example = text.split("```hex\n")[1].split("```")[0]
     shown = "".join(re.findall(r"^((?:[0-9a-f]{2} ?)+)", example, flags=re.MULTILINE))
     assert bytes.fromhex(shown) == golden("mono")
+
+
+def test_the_fingerprint_of_the_source_is_behind_the_table() -> None:
+    data = golden("fingerprinted")
+    pipe = NcfReader(ncf.Pipe(data))
+    assert pipe.source_fingerprint == b""
+    list(pipe)
+    assert pipe.source_fingerprint == NcfReader(io.BytesIO(data)).source_fingerprint == FINGERPRINT
+    other = NcfReader(io.BytesIO(longer_trailer(golden("mono"), b"\4\1x\2\x10" + FINGERPRINT)))
+    assert other.source_fingerprint == FINGERPRINT
+    for cut in (b"\2", b"\2\x10short", b"\2\4four"):
+        found = NcfReader(io.BytesIO(longer_trailer(golden("mono"), cut)))
+        assert (found.complete, found.source_fingerprint) == (True, b"")
+    with pytest.raises(NcfError, match="fingerprint of 3 bytes: 16 or none are due"):
+        ncf.write(ncf.HEADER, [], fingerprint=b"abc")
 
 
 def test_mono_with_a_silent_and_a_short_chunk() -> None:

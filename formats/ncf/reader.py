@@ -30,6 +30,7 @@ from .trailer import (
     TrailerHead,
     chunk_lengths,
     parse_trailer,
+    source_fingerprint,
     tail_holds,
 )
 from .window import Window
@@ -55,6 +56,9 @@ class NcfReader:
         """How many chunks were written, by the trailer, or else by the last chunk found."""
         self.complete = False
         """Whether an intact trailer was found."""
+        self.source_fingerprint = b""
+        """Fingerprint of the source's samples, once the trailer was found; empty where it has
+        none."""
         self.damaged: list[int] = []
         """Indices of damaged or lost chunks, after an iteration, or table() without a trailer."""
         self._file = file
@@ -173,12 +177,13 @@ class NcfReader:
             return
         # One that does not fit may belong to another file, appended to this one.
         if self._first + table.lengths.sum() == start:
-            self._take(trailer)
+            self._take(trailer, data)
             self._end = size
             self._from_trailer = table
 
-    def _take(self, trailer: TrailerHead) -> None:
+    def _take(self, trailer: TrailerHead, data: bytes | bytearray) -> None:
         self._trailer, self.chunk_count, self.complete = trailer, trailer.count, True
+        self.source_fingerprint = source_fingerprint(trailer, data)
 
     def _stream(self) -> Iterator[Found | Silence]:
         if self.seekable:
@@ -190,7 +195,7 @@ class NcfReader:
         stream = ChunkStream(window, self.header, self._from_trailer)
         yield from stream
         if stream.trailer:
-            self._take(stream.trailer)
+            self._take(stream.trailer, window.data[: stream.trailer.length])
             self._end = window.offset + stream.trailer.length
             if not self.seekable:
                 held = bytes(window.data[stream.trailer.length :][:_LOOK])

@@ -27,6 +27,9 @@ from .header import Header
 MAGIC = b"NCFE"
 TAIL = struct.Struct("<II4s")  # CRC, length of the whole trailer, magic
 SMALLEST_TRAILER = 2 + 1 + 2 + TAIL.size
+SOURCE_FINGERPRINT_BYTES = 16
+_SOURCE_FINGERPRINT = 2
+"""The id of the field behind the table that has it."""
 # Four bytes per chunk hold any difference of lengths; the rest is room for later minors.
 MAX_BODY_BYTES = 4 * MAX_CHUNKS + 2**20
 MAX_TRAILER_BYTES = 2 + MAX_VARINT_BYTES + MAX_BODY_BYTES + TAIL.size
@@ -77,9 +80,15 @@ class TrailerBuilder:
         self._last = length
         self.count += 1
 
-    def encode(self, frames: int) -> bytes:
-        """Return the trailer's bytes, for ``frames`` source samples per channel."""
+    def encode(self, frames: int, source_fingerprint: bytes = b"") -> bytes:
+        """Return the trailer's bytes, for ``frames`` source samples per channel.
+
+        ``source_fingerprint`` is of those samples, 16 bytes; none where it is empty.
+        """
         body = encode_varint(self.count) + encode_varint(frames) + self._steps
+        if source_fingerprint:
+            body += encode_varint(_SOURCE_FINGERPRINT) + encode_varint(len(source_fingerprint))
+            body += source_fingerprint
         word = struct.pack("<H", END | self.count % INDEX_MODULUS)
         data = word + encode_varint(len(body)) + body
         return data + TAIL.pack(zlib.crc32(data), len(data) + TAIL.size, MAGIC)
@@ -128,6 +137,26 @@ def parse_trailer(header: Header, data: bytes | bytearray) -> TrailerHead | int:
     if not frames_fit(header, count, frames):
         raise NcfError(f"{frames} samples do not fit {count} chunks")
     return TrailerHead(count, frames, at, crc_at)
+
+
+def source_fingerprint(head: TrailerHead, data: bytes | bytearray) -> bytes:
+    """Return the fingerprint of the source's samples, 16 bytes; b"" where the trailer has none."""
+    rest = bytes(data[head.table_at : head.crc_at])
+    ends = np.nonzero(np.frombuffer(rest, np.uint8) < 0x80)[0]
+    if len(ends) < head.count:
+        return b""
+    at = int(ends[head.count - 1]) + 1 if head.count else 0
+    try:
+        while at < len(rest):
+            number, at = read_varint(rest, at)
+            length, at = read_varint(rest, at)
+            if number == _SOURCE_FINGERPRINT and length == SOURCE_FINGERPRINT_BYTES:
+                value = rest[at : at + length]
+                return value if len(value) == length else b""
+            at += length
+    except EOFError:
+        pass
+    return b""
 
 
 def tail_holds(head: TrailerHead, data: bytes | bytearray, *, crc_known: bool = False) -> bool:

@@ -9,7 +9,7 @@ from neucodec.formats.errors import NcfError
 from .chunk import Chunk, encode_chunk
 from .header import Header
 from .header_bytes import encode_header
-from .trailer import TrailerBuilder, frames_fit
+from .trailer import SOURCE_FINGERPRINT_BYTES, TrailerBuilder, frames_fit
 
 
 class NcfWriter:
@@ -47,20 +47,22 @@ class NcfWriter:
         self.chunk_bytes += length
         return length
 
-    def close(self, frames: int) -> int:
+    def close(self, frames: int, source_fingerprint: bytes = b"") -> int:
         """Append the trailer and return the length of the whole .ncf in bytes.
 
         ``frames`` is the exact number of source samples per channel; it must take just as many
-        chunks as were written.
+        chunks as were written. ``source_fingerprint`` is of those samples, 16 bytes, or empty.
         """
         self._check_open()
+        if len(source_fingerprint) not in (0, SOURCE_FINGERPRINT_BYTES):
+            raise NcfError(f"fingerprint of {len(source_fingerprint)} bytes: 16 or none are due")
         if frames < 0 or not frames_fit(self.header, self._trailer.count, frames):
             raise NcfError(
                 f"{frames} samples at {self.header.source_rate} Hz do not fit "
                 f"{self._trailer.count} chunks of {self.header.chunk_stride} at "
                 f"{self.header.sample_rate} Hz"
             )
-        length = self._put(self._trailer.encode(frames))
+        length = self._put(self._trailer.encode(frames, source_fingerprint))
         self._closed = True
         return self.header_bytes + self.chunk_bytes + length
 

@@ -62,6 +62,7 @@ class FfmpegSource(PcmSource):
         wanted = None if self._stated is None else self._stated * 4 * layout.channels
         super().__init__(name, pipe, layout, wanted, vorbis_tags(tags))
         self._first = header.peeked
+        self.others = "it may have more than audio in it, which only PyAV tells"
         self._done = 0
         self.subtype = None
         self.channel_mask = kept_mask(header.format.mask, self.channels)

@@ -46,6 +46,8 @@ class PyavSource(AudioSource):
             raise NeucodecError(f"{name}: no audio in it ({container.format.long_name})")
         self._stream = container.streams.audio[0]
         self.doubts += _left_out(len(container.streams.audio) - 1)
+        others = [s for s in container.streams if s.type != "audio" and not _is_cover(s)]
+        self.others = "it has more than audio in it" if others else ""
         self._done = 0
         self._time: float | None = None
         self._rest: Audio | None = None
@@ -150,6 +152,11 @@ def _raise(error: Exception) -> Iterator[Any]:
     """Give nothing but an error."""
     yield from ()
     raise error
+
+
+def _is_cover(stream: Any) -> bool:
+    """Return whether a stream is a picture that goes with the audio."""
+    return bool(getattr(stream, "disposition", 0) & av.stream.Disposition.attached_pic)
 
 
 def _left_out(tracks: int) -> list[str]:

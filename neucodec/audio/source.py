@@ -79,6 +79,8 @@ class AudioSource(ClosesItself):
         The list is complete once all audio has been read."""
         self.cut_off = cut_off
         """Whether the end of the input is missing; certain once all audio has been read."""
+        self.others = ""
+        """What else is in the file, in words: pictures of a film, say. Empty where nothing is."""
         self.nonfinite = 0
         """Number of samples so far that were NaN or infinite, and were read as 0."""
         self.excessive = 0

@@ -22,8 +22,9 @@ from .chunk_encoder import SCALES, ChunkEncoder, EncodedChunk, Turn
 from .chunks import ChunkSplitter, Geometry, Piece
 from .entropy import EntropyModel
 from .entropy_models import SHARED, EntropyModels
+from .fingerprint import CodesDigest, SourceFingerprint
 from .options import EncodeOptions
-from .rate_target import RateTarget, refuse_unreachable
+from .rate_target import RateTarget
 from .waveform_encoder import LayerFinder, SoundingEncoder, TaskMaker
 from .waveform_rate import WaveformRate
 
@@ -47,6 +48,8 @@ class EncodeReport:
     asked_kbps: float
     """What was aimed at: nominal or average."""
     file_bytes: int
+    codes_digest: bytes
+    """What `fingerprint.codes_digest_of` gives of the file, if it holds the codes."""
 
     @property
     def seconds(self) -> float:
@@ -75,6 +78,8 @@ class _PieceCutter:
         self.channels = 1 if options.mono else source.channels
         self.samples = 0
         """Samples per channel that the source has given so far."""
+        self.fingerprint = SourceFingerprint(source.sample_rate, source.channels)
+        """That of the samples that the source has given so far."""
         self._source, self._mono = source, options.mono
         self._resampler = BlockResampler(source.sample_rate, card.sample_rate, self.channels)
         self._splitter = ChunkSplitter(Geometry.of(card), self.channels)
@@ -85,6 +90,7 @@ class _PieceCutter:
         # Short blocks, so that a pipe's first chunk goes out as soon as it has come in.
         for block in self._source.blocks(max(1, self._source.sample_rate // 5)):
             self.samples += len(block)
+            self.fingerprint.add(block)
             mixed = block.mean(axis=1, keepdims=True, dtype=np.float32) if self._mono else block
             if gain_db:
                 mixed = mixed * gain
@@ -111,7 +117,7 @@ def encode(
     """
     options = options or EncodeOptions()
     card, channels = codec.card, 1 if options.mono else source.channels
-    refuse_unreachable(card, channels, options)  # before anything is fetched
+    RateTarget.of(card, channels, options, is_squeezed=True)  # refuses before anything is fetched
     entropy_model = entropy_models.choose(card, options.entropy)
     goal = RateTarget.of(card, channels, options, entropy_model is not None)
     cutter = _PieceCutter(source, card, options)
@@ -120,7 +126,7 @@ def encode(
     rate = goal.rate(card, header, entropy_model, writer.header_bytes)
     encoder = ChunkEncoder(codec, header, rate, entropy_model)
     turns = encoder.with_state(cutter.pieces(header.gain_db or 0))
-    used: Counter[int] = Counter()
+    used, digest = Counter[int](), CodesDigest()
     if goal.has_waveforms:
         waveform_rate = goal.waveform_rate(header, writer.header_bytes)
         chunks = _with_waveforms(encoder, turns, source, options, waveform_rate)
@@ -129,9 +135,10 @@ def encode(
     for encoded in chunks:
         writer.append(encoded.chunk, encoded.data)
         used[encoded.chunk.codebooks] += 1
+        digest.add(encoded.chunk, encoded.codes)
         if progress:
             progress(encoded.chunk.frames * card.hop / card.sample_rate)
-    size = writer.close(cutter.samples)
+    size = writer.close(cutter.samples, cutter.fingerprint.digest())
     del used[0]
     return EncodeReport(
         codec=card.name,
@@ -142,6 +149,7 @@ def encode(
         rate_mode="average" if goal.is_average else "nominal",
         asked_kbps=goal.bits_per_second / 1000,
         file_bytes=size,
+        codes_digest=digest.digest(),
     )
 
 

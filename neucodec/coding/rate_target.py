@@ -14,14 +14,8 @@ from .options import RATE_MODES, EncodeOptions
 from .rate import AverageRate, NominalRate, Rate
 from .waveform_rate import WaveformRate, waveform_bitrate
 
-TRAILER_BYTES = 24
+TRAILER_BYTES = 42
 """What a trailer takes beside its entries of chunks, about."""
-
-
-def refuse_unreachable(card: Card, channels: int, options: EncodeOptions) -> None:
-    """Raise NeucodecError for a bitrate or a number of codebooks that the codec does not have."""
-    if waveform_bitrate(card, channels, options) is None:
-        _choose_codebooks(card, channels, options)
 
 
 def _choose_codebooks(card: Card, channels: int, options: EncodeOptions) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 
 from neucodec.audio.samples import Audio
-from neucodec.formats import Chunk, Header, encode_chunk, waveform_grid
+from neucodec.formats import Header, encode_chunk, waveform_grid
 
 from .chunk_decoder import ChunkDecoder, window_of
 from .chunk_encoder import ChunkEncoder, EncodedChunk, Turn
@@ -32,7 +32,7 @@ class SoundingChunk:
 class WaveformTask:
     """A chunk of codes that is to get its waveform layer."""
 
-    chunk: Chunk
+    encoded: EncodedChunk
     span: WaveformSpan | None
     """None where it gets none."""
 
@@ -67,10 +67,10 @@ class LayerFinder:
 
     def __call__(self, task: WaveformTask) -> EncodedChunk:
         """Find the layer and make the chunk's bytes."""
-        chunk = task.chunk
+        chunk = task.encoded.chunk
         if task.span is not None:
             chunk = replace(chunk, layer=find_waveform(task.span, self._header))
-        return EncodedChunk(chunk, encode_chunk(self._header, chunk), None)
+        return EncodedChunk(chunk, encode_chunk(self._header, chunk), task.encoded.codes)
 
 
 class TaskMaker:
@@ -131,4 +131,4 @@ class TaskMaker:
         keep = start + header.chunk_stride - grid.part // 2
         self._original.take(keep)
         self._decoded.take(keep)
-        return WaveformTask(coded, span)
+        return WaveformTask(chunk.encoded, span)

@@ -196,24 +196,40 @@ def refuse_streams(jobs: Sequence[Job], batch: Batch) -> None:
             )
 
 
-def is_there(job: Job, outputs: Outputs, is_whole: Callable[[], bool], console: Console) -> bool:
+def is_there(
+    job: Job, outputs: Outputs, is_whole: Callable[[], bool | str], console: Console
+) -> bool:
     """Tell whether the job's output is there and to be left alone.
 
-    ``is_whole`` checks it. Raises NeucodecError where it may not be overwritten.
+    ``is_whole`` checks it: what it gives is whether it is, or words on why it is to be made again.
+    Raises NeucodecError where it may not be overwritten.
     """
     if not paths.is_file(job.target):
         return False
     check = outputs.skip_existing or (job.is_retry and not outputs.force)
-    if check and is_whole():
+    older = outputs.skip_existing and _is_older(job)
+    found = "is older than its source" if older else check and is_whole()
+    if found is True:
         console.detail(f"{shown(job.source)}: skipped, {shown(job.target)} is there")
         return True
     if outputs.skip_existing:
-        console.detail(f"{shown(job.source)}: {shown(job.target)} is not whole, made again")
+        reason = found or "is not whole"
+        console.report(f"{shown(job.source)}: {shown(job.target)} {reason}, made again")
     elif not outputs.force:
         raise NeucodecError(
             f"{shown(job.target)} exists; -f overwrites it, --skip-existing passes over it"
         )
     return False
+
+
+def _is_older(job: Job) -> bool:
+    """Tell whether an output was last written before its source was; of files here only."""
+    if is_remote(job.source) or paths.is_special(job.source) or is_remote(job.target):
+        return False
+    try:
+        return Path(job.target).stat().st_mtime_ns < Path(job.source).stat().st_mtime_ns
+    except OSError:
+        return False
 
 
 @contextmanager

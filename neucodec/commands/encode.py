@@ -18,7 +18,8 @@ from neucodec.terminal.console import Console, shown
 from .batch_run import Batch, Outputs, run_batch, with_output
 from .codec_loader import Codecs
 from .decode import FORMATS
-from .encode_file import Encoding, TagChanges
+from .earlier_options import TagChanges
+from .encode_file import Encoding
 from .gather import gathered
 from .options import (
     batch_options,
@@ -113,6 +114,15 @@ def _raw_format(
     help="Fail where an input is cut off, contradicts itself, or has more in it than is encoded; "
     "else that is warned of.",
 )  # fmt: skip
+@click.option(
+    "--verify", is_flag=True,
+    help="Read back what was written, and compare its codes with those that were encoded.",
+)  # fmt: skip
+@click.option(
+    "--delete-input", is_flag=True,
+    help="Remove inputs that were encoded, after --verify; not those that are cut off, are more "
+    "than audio, or were warned of.",
+)  # fmt: skip
 @click.option("--no-tags", is_flag=True, help="Leave the input's tags (title, artist) behind.")
 @click.option(
     "--tag", "set_tags", type=TAG, multiple=True,
@@ -143,6 +153,8 @@ def encode(
     tag_changes: TagChanges,
     normalize_loudness: bool,
     strict: bool,
+    verify: bool,
+    delete_input: bool,
     device: str,
     offline: bool,
     console: Console,
@@ -160,6 +172,7 @@ def encode(
         model=named, codecs=Codecs(device, offline, half="encoder"), options=options,
         outputs=outputs, raw_format=raw_format, tag_changes=tag_changes,
         normalize_loudness=normalize_loudness, strict=strict,
+        verify=verify or delete_input, delete_input=delete_input,
     )  # fmt: skip
     from neucodec.audio.media import can_read_media
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
 from neucodec.coding.default_model import DEFAULT_MODEL, choose_model, reason
 from neucodec.coding.options import EncodeOptions
 from neucodec.errors import NeucodecError
-from neucodec.files.paths import is_special
+from neucodec.files.paths import is_special, open_to_read
 from neucodec.files.paths import size as size_of
 from neucodec.files.urls import is_remote
 from neucodec.jobs.job import Job
@@ -24,26 +24,12 @@ from neucodec.terminal.timecode import format_time
 
 from .batch_run import Outputs, is_there, open_output, target_name, watch
 from .codec_loader import Codecs
+from .earlier_options import TagChanges, other_changes, other_options
 
 if TYPE_CHECKING:
     from neucodec.audio.input import AudioSource, RawFormat
     from neucodec.coding.encoder import EncodeReport
     from neucodec.models import Card, Codec
-
-
-@dataclass(frozen=True)
-class TagChanges:
-    """Says what the command line wants done to the tags of inputs."""
-
-    no_tags: bool
-    """Whether the input's own are left behind."""
-    set_tags: tuple[tuple[str, str], ...]
-    """Names and texts; one without a text is removed."""
-
-    def of(self, found: Mapping[str, str]) -> dict[str, str]:
-        """Return the tags of an output, from those that its input has."""
-        tags = {} if self.no_tags else dict(found)
-        return {name: value for name, value in (tags | dict(self.set_tags)).items() if value}
 
 
 @dataclass(kw_only=True)
@@ -61,6 +47,10 @@ class Encoding:
     normalize_loudness: bool
     strict: bool
     """Whether inputs that are cut off or contradict themselves are failures."""
+    verify: bool = False
+    """Whether what was written is read back, and its codes compared."""
+    delete_input: bool = False
+    """Whether inputs are removed once they are encoded and verified."""
 
     def __call__(self, job: Job, console: Console) -> Result:
         """Encode the job's source into its target, unless that is there; see `jobs.runner.Work`."""
@@ -70,6 +60,10 @@ class Encoding:
             raise NeucodecError("this is an .ncf already; neucodec decode makes audio of it")
         from neucodec.audio.input import open_audio
 
+        if self.delete_input and (is_remote(job.source) or is_special(job.source)):
+            raise NeucodecError("--delete-input removes files; this is none on this machine")
+        if self.verify and (is_remote(job.target) or is_special(job.target)):
+            raise NeucodecError("--verify reads back what was written; give -o FILE")
         unchanged = watch(job.source)
         with open_audio(job.source, raw=self.raw_format) as audio:
             channels = 1 if self.options.mono else audio.channels
@@ -92,13 +86,18 @@ class Encoding:
                     audio, target, codec, options, progress, self.codecs.entropy_models(console)
                 )
                 took = time.perf_counter() - began
+                if self.verify:
+                    self._read_back(target, report, console)
                 unchanged()
                 doubts = _doubts(audio)
                 if doubts and self.strict:
                     raise NeucodecError(f"{doubts[0]}; encode without --strict to take it so")
             for doubt in doubts:
                 console.warn(job.source, doubt)
+            others = audio.others
         console.report(f"{shown(job.source)}: {_outcome(report, self.options.bitrate, took)}")
+        if self.delete_input:
+            self._delete(job, doubts, others, console)
         return replace(
             DONE,
             input_bytes=size_of(job.source),
@@ -107,14 +106,47 @@ class Encoding:
             kbps=report.kbps,
         )
 
-    def _is_done(self, job: Job) -> bool:
-        """Tell whether the target is whole, and of all of the source as that is now.
+    def _read_back(self, target: BinaryIO, report: EncodeReport, console: Console) -> None:
+        """Read what was written, and leave the end of it as the place to go on.
+
+        Raises NeucodecError where it does not give the codes that were encoded.
+        """
+        from neucodec.coding.fingerprint import codes_digest_of
+        from neucodec.formats import NcfError, NcfReader
+
+        target.flush()
+        target.seek(0)
+        try:
+            reader = NcfReader(target)
+            model = self.codecs.entropy_models(console).of(reader.header)
+            found = codes_digest_of(reader, model)
+        except NcfError:
+            found = None
+        if found != report.codes_digest:
+            raise NeucodecError(
+                "what was written does not give back the codes, so it is not kept; try again, and "
+                "have memory and disk checked if that happens again"
+            )
+        target.seek(0, os.SEEK_END)
+
+    def _delete(self, job: Job, doubts: list[str], others: str, console: Console) -> None:
+        """Remove an input that was encoded and verified, unless something of it was left out."""
+        if reason := others or "; ".join(doubts):
+            console.warn(job.source, f"kept in spite of --delete-input: {reason}")
+            return
+        Path(job.source).unlink()
+        console.detail(f"{shown(job.source)}: removed")
+
+    def _is_done(self, job: Job) -> bool | str:
+        """Tell whether the target is whole, and of all of the source as that is now; or why it is
+        to be made again.
 
         A source that is cut off is never done: the rest of it may come, or a warning is due.
         Sources at URLs are not looked at for that, nor what an attempt of this run has made.
         """
         from neucodec.audio.input import open_audio
         from neucodec.coding.integrity import samples_of_whole_ncf
+        from neucodec.formats import NcfReader
 
         frames = samples_of_whole_ncf(job.target)
         if frames is None:
@@ -122,7 +154,16 @@ class Encoding:
         if not self.outputs.skip_existing or is_remote(job.source) or is_special(job.source):
             return True
         with open_audio(job.source, raw=self.raw_format) as audio:
-            return not audio.cut_off and audio.samples in (None, frames)
+            if audio.cut_off or audio.samples not in (None, frames):
+                return "is not of all of its source"
+            channels = 1 if self.options.mono else audio.channels
+        with open_to_read(job.target) as file:
+            header = NcfReader(file).header
+        card = self.model or choose_model(self.options.bitrate, channels)
+        loudness, tags = self.normalize_loudness, self.tag_changes
+        return other_options(header, card, channels, self.options) or (
+            other_changes(header, loudness=loudness, tags=tags) or True
+        )
 
     def _choose(self, job: Job, channels: int, console: Console) -> Card:
         card = choose_model(self.options.bitrate, channels)
@@ -132,12 +173,9 @@ class Encoding:
 
     def _check_bitrate(self, card: Card, channels: int) -> None:
         """Raise NeucodecError where the model cannot have the bitrate that is asked for."""
-        from neucodec.coding.bitrate import codebooks_for
-        from neucodec.coding.encoder import averages
+        from neucodec.coding.rate_target import RateTarget
 
-        if self.options.bitrate is not None:
-            codebooks_for(card, channels, self.options.bitrate)
-        averages(card, self.options, squeezed=self.options.entropy != "none")
+        RateTarget.of(card, channels, self.options, is_squeezed=self.options.entropy != "none")
 
     def _codec(self, card: Card, console: Console) -> Codec:
         from neucodec.models import start_torch

@@ -104,6 +104,7 @@ def _describe(name: str, file: BinaryIO, list_chunks: bool) -> dict[str, Any]:
         "layered_chunks": held and held.layered_chunks,
         "layer_bytes": held and held.layers,
         "gain_db": header.gain_db,
+        "source_fingerprint": reader.source_fingerprint.hex() or None,
         "encoder": header.encoder,
         "format": ".".join(map(str, reader.version)),
         "tags": dict(header.tags),

@@ -47,7 +47,8 @@ def output_options(command: Command) -> Command:
         click.option(
             "--skip-existing",
             is_flag=True,
-            help="Pass over inputs whose output is there and whole; make damaged outputs again.",
+            help="Pass over inputs whose output is there and whole; make again what is damaged, "
+            "older than its source, or (of encode) made with other options.",
         ),
         click.option(
             "--keep-time", is_flag=True, help="Give outputs the modification time of their inputs."
