@@ -15,6 +15,7 @@ from typing import Any
 from neucodec.models.bounds import said
 from neucodec.models.errors import ModelError
 
+from .card_ranges import RANGES
 from .entropy_card import EntropyCard
 from .weights_entry import WeightsEntry
 from .weights_source import WeightsSource
@@ -51,25 +52,6 @@ _KINDS: dict[str, tuple[type, str]] = {
     "Sequence[WeightsSource]": (list, "tables [[sources]]"),
     "dict[str, Any]": (dict, "a table"),
     "EntropyCard | None": (dict, "a table, [entropy]"),
-}
-# What an .ncf can hold, and a bound for all else.
-_RANGES = {
-    "sample_rate": (1, 2**20),
-    "channels": (1, 255),
-    "hop": (1, 2**26),
-    "codebooks": (1, 255),
-    "codebook_size": (2, 65536),
-    "default_codebooks": (1, 255),
-    "chunk_frames": (1, 2**20),
-    "chunk_stride": (1, 2**26),
-    "chunk_context": (0, 2**24),
-    "chunk_code_context": (0, 2**16),
-    "chunk_warmup": (0, 2**10),
-    "chunk_trim": (0, 2**26),
-    "layer_gain": (0, 1000),
-    "waveform_bitrate": (0, 2**20),
-    "waveform_codebooks": (0, 127),
-    "default_bitrate": (1, 2**20),
 }
 _MOST_SAMPLES = 2**24
 """Most samples that a chunk may have with what its network sees on either side."""
@@ -217,7 +199,7 @@ class Card(WeightsEntry):
             kind, words = _KINDS[kinds[key]]
             if type(value) is not kind:
                 raise ModelError(f"{source}: {key} is to be {words}, not {said(value)}")
-            low, high = _RANGES.get(key, _ANY)
+            low, high = RANGES.get(key, _ANY)
             if isinstance(value, int) and not low <= value <= high:
                 raise ModelError(f"{source}: {key} {said(value)} is not within {low} to {high}")
         try:
@@ -232,7 +214,7 @@ class Card(WeightsEntry):
 
     def check(self) -> Card:
         """Return the card itself if its values are possible together; else raise ModelError."""
-        for key, (low, high) in _RANGES.items():
+        for key, (low, high) in RANGES.items():
             value = getattr(self, key)
             if type(value) is not int or not low <= value <= high:
                 raise ModelError(f"{key} {said(value)} is not within {low} to {high}")

@@ -99,16 +99,13 @@ def export(
     that code files, and prints what the codec's card is to say of them.
     """
     console = Console(verbose - quiet)
+    if (graphs or portable) and (run or name):
+        option = "--onnx" if graphs else "--portable"
+        raise click.UsageError(f"{option} takes a model's name, not a run; give one of the two")
     if graphs is not None:
-        if run or name:
-            raise click.UsageError("--onnx takes a model's name, not a run; give one of the two")
         _export_graphs(graphs, output, force, Codecs("cpu", offline), console)
         return
     if portable is not None:
-        if run or name:
-            raise click.UsageError(
-                "--portable takes a model's name, not a run; give one of the two"
-            )
         _export_portable(portable, output, force, OFFLINE if offline else "", console)
         return
     if run is None or name is None:
