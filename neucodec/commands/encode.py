@@ -84,9 +84,9 @@ def _raw_format(
 )  # fmt: skip
 @click.option(
     "--rate-mode", type=click.Choice(RATE_MODES, case_sensitive=False),
-    help="What -b means: the average of the whole file, for which the codebooks are chosen second "
-    "by second, or nominal, codes as they are with equally many codebooks throughout.  [default: "
-    "average where codes are squeezed]",
+    help="What -b means: the average of the whole file, for which codebooks or layers are chosen "
+    "second by second, or nominal, codes as they are with equally many codebooks throughout.  "
+    "[default: average where codes are squeezed or have a waveform layer]",
 )  # fmt: skip
 @click.option(
     "--entropy", type=click.Choice(ENTROPY_MODES, case_sensitive=False), default="auto",
@@ -97,9 +97,9 @@ def _raw_format(
 )  # fmt: skip
 @click.option(
     "--layer/--no-layer", default=True, show_default=True,
-    help="Let seconds that are tones or clicks above all have some MDCT coefficients beside their "
-    "codes, or instead of them, where the codec is known to blur those. Without, codes are all "
-    "that there is, and neucodec before 0.8 can read the file.",
+    help="From 5 kbps per channel on, follow the waveform with MDCT coefficients beside the codes; "
+    "below that, let seconds of tones or clicks have a few. Without, codes are all that there is, "
+    "and neucodec before 0.8 can read the file.",
 )  # fmt: skip
 @output_options
 @batch_options
