@@ -211,11 +211,10 @@ def decode_waveform(header: Header, frames: int, payload: bytes) -> ChunkWavefor
         _decode_stream(reader, header, grid, count) if reader.even(1) else None
         for _ in range(header.streams)
     ]
-    layer = ChunkWaveform(last, streams)
     # There is one way to write a layer, and what is cut off or goes on is not it.
-    if encode_waveform(header, frames, layer) != payload:
+    if reader.again() != payload:
         raise NcfError("a waveform layer that is not what encoding gives")
-    return layer
+    return ChunkWaveform(last, streams)
 
 
 def _decode_stream(
@@ -245,23 +244,32 @@ def _decode_stream(
 
 
 class _Symbols:
-    """Reads symbols out of a payload."""
+    """Reads symbols out of a payload, and remembers their intervals."""
 
     def __init__(self, payload: bytes) -> None:
         # Behind its end a payload reads as zeros; of its last eight bytes some may be left out.
         self._words = -(-len(payload) // 4) + 3
         data = np.frombuffer(payload.ljust(4 * self._words, b"\0"), ">u4").astype(np.uint32)
         self._decoder = constriction.stream.queue.RangeDecoder(data)
+        self._read = _Intervals()
 
     def symbols(self, contexts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Read the symbols of contexts [n]."""
         if not len(contexts):
             return np.zeros(0, np.int64)
-        return np.asarray(self._decode(_SYMBOLS, _ROWS[contexts]), np.int64)
+        symbols = np.asarray(self._decode(_SYMBOLS, _ROWS[contexts]), np.int64)
+        self._read.take(_LEFT[contexts, symbols], FREQUENCIES[contexts, symbols])
+        return symbols
 
     def even(self, bits: int) -> int:
         """Read a number of ``bits`` bits, all of whose values are equally likely."""
-        return int(self._decode(constriction.stream.model.Uniform(1 << bits)))
+        value = int(self._decode(constriction.stream.model.Uniform(1 << bits)))
+        self._read.even(bits, value)
+        return value
+
+    def again(self) -> bytes:
+        """Return what encoding all that was read gives."""
+        return self._read.payload()
 
     def _decode(self, *model: object) -> Any:
         try:
