@@ -80,10 +80,11 @@ def test_nothing_is_written_outside_of_the_outputs(
     server: Server, run: Run, clip: MakeClip, tmp_path: Path
 ) -> None:
     sound = clip("a.wav").read_bytes()
-    listing = page("a.wav", "x/../../../evil/")
-    server.files = {"/d/": listing, "/d/a.wav": sound, "/evil/": listing, "/evil/a.wav": sound}
+    server.files = {"/d/": page("a.wav", "x/../../../evil/"), "/d/a.wav": sound}
+    # Servers give a directory under its name without a slash, too.
+    server.files |= {"/evil": page("a.wav"), "/evil/": page("a.wav"), "/evil/a.wav": sound}
     assert run("encode", f"{server.url}/d/", "-o", f"{tmp_path}/o/out/").code == 0
-    assert [path.name for path in (tmp_path / "o").rglob("*")] == ["out", "a.ncf"]
+    assert list(tmp_path.rglob("*.ncf")) == [tmp_path / "o/out/a.ncf"]
 
 
 def test_an_endless_listing_is_given_up(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -227,6 +228,22 @@ def test_a_status_line_cannot_play_tricks_on_the_terminal(code: bytes, run: Run)
         ran = run("encode", f"{server.url}/a.wav", "-o", "-")
     assert ran.code == 1
     assert ran.err.removesuffix("\n").isprintable()
+
+
+def test_a_status_line_of_a_download_cannot_either(
+    run: Run, clip: MakeClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proxy's answer, when weights are to be fetched."""
+    for name in ("NEUCODEC_OFFLINE", "HF_HUB_OFFLINE", "NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NEUCODEC_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("neucodec.models.catalogue.download.PAUSE", 0.0)
+    with Script(lambda number, request: b"HTTP/1.1 403 \x1b]0;t\x07\r\n\r\n") as proxy:
+        monkeypatch.setenv("https_proxy", proxy.url)
+        ran = run("encode", clip(), "-m", "encodec-24khz", "-o", tmp_path / "out.ncf")
+    assert (ran.code, proxy.asked > 0) == (1, True)
+    assert r"\x1b]0;t" in ran.err
+    assert all(line.isprintable() for line in ran.err.splitlines())
 
 
 def test_what_a_server_leaves_unfinished_is_not_printed(
