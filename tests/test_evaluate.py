@@ -32,13 +32,18 @@ FAST = ("--metrics", "mel,si-sdr", "-j", "1", "-b", "4kbps")
 """What needs no other package and little time."""
 
 
+@pytest.fixture
+def processes() -> None:
+    """For a test that measures in processes of their own, see `here`."""
+
+
 @pytest.fixture(autouse=True)
 def here(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Measure in this process, which has everything imported, unless a test is of several.
 
     Codes are squeezed by counting then: to unpack what a model squeezed takes most of the time.
     """
-    if not request.node.get_closest_marker("slow"):
+    if "processes" not in request.fixturenames:
         monkeypatch.setattr("neucodec.evaluation.run._pool", ThreadPoolExecutor)
         options = partial(EncodeOptions, entropy="adaptive")
         monkeypatch.setattr("neucodec.evaluation.codecs.EncodeOptions", options)
@@ -118,7 +123,6 @@ def test_names_that_are_no_text_or_would_be_formulas(
     assert r"=1+2/odd\\xff.wav" in (out / "index.html").read_text("utf-8")
 
 
-@pytest.mark.slow
 def test_a_second_run_goes_on_from_what_is_there(run: Run, corpus: Path, tmp_path: Path) -> None:
     out = tmp_path / "report"
     assert run("evaluate", corpus, *FAST, "-o", out).code == 0
@@ -135,6 +139,7 @@ def test_a_second_run_goes_on_from_what_is_there(run: Run, corpus: Path, tmp_pat
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("processes")
 def test_the_number_of_processes_changes_nothing(run: Run, corpus: Path, tmp_path: Path) -> None:
     for jobs in "12":
         ran = run("evaluate", corpus, *FAST, "-j", jobs, "-o", tmp_path / jobs, "--clips", "0")

@@ -9,6 +9,8 @@ import re
 import shutil
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +21,21 @@ from conftest import PATIENCE
 
 from neucodec.__main__ import main
 from neucodec.audio.loudness import LoudnessMeter
+from neucodec.coding.options import EncodeOptions
 from neucodec.evaluation.clips import Clip
 from neucodec.evaluation.page.listening_page import level_gains, spread
 
 RATE = 44100
+
+
+@pytest.fixture(scope="module", autouse=True)
+def here() -> Iterator[None]:
+    """Measure in this process, and squeeze codes by counting: pages are of what is heard."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("neucodec.evaluation.run._pool", ThreadPoolExecutor)
+        options = partial(EncodeOptions, entropy="adaptive")
+        patch.setattr("neucodec.evaluation.codecs.EncodeOptions", options)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import numpy as np
 import processes
 import pytest
 import torch
-from conftest import Run
+from conftest import PATIENCE, Run
 from networks import signal
 
 import neucodec
@@ -32,13 +34,18 @@ def codec() -> NeuCodec:
 
 
 @pytest.fixture(scope="module")
-def graphs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Made by the command, in a process of its own."""
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the command has written the graphs, in a process of its own."""
     folder = tmp_path_factory.mktemp("onnx") / "graphs"
     ran = processes.run(["export", "--onnx", "-o", folder])
     assert (ran.returncode, ran.stdout) == (0, b""), ran.stderr
     assert ran.stderr.decode() == f"neu2-44khz: {folder / ENCODER} and {folder / DECODER}\n"
     assert {p.name for p in folder.iterdir()} == {ENCODER, DECODER}
+    return folder
+
+
+@pytest.fixture(scope="module")
+def graphs(folder: Path) -> dict[str, Any]:
     return {name: runtime.InferenceSession(folder / name) for name in (ENCODER, DECODER)}
 
 
@@ -85,6 +92,15 @@ def test_the_graphs_say_what_running_them_takes(codec: NeuCodec, graphs: dict[st
             "sample_rate": 44100, "hop": 512, "codebooks": 16, "codebook_size": 1024,
             "chunk_frames": 86, "chunk_stride": 43008, "context": 768,
         }  # fmt: skip
+
+
+def test_the_example_codes_a_chunk(folder: Path) -> None:
+    """The one example that `test_examples` leaves out, since it takes what is exported here."""
+    example = Path(__file__).parents[1] / "examples" / "onnx_chunk.py"
+    command = [sys.executable, str(example), str(folder)]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.startswith("codes (1, 16, 86), correlation with the original 0.9")
 
 
 def test_other_codecs_are_refused(tmp_path: Path) -> None:
