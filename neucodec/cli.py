@@ -12,6 +12,7 @@ from neucodec.commands.compare import compare
 from neucodec.commands.completion import completion
 from neucodec.commands.convert import convert
 from neucodec.commands.decode import decode
+from neucodec.commands.detokenize import detokenize
 from neucodec.commands.encode import encode
 from neucodec.commands.evaluate import evaluate
 from neucodec.commands.export import export
@@ -88,7 +89,7 @@ def cli(ctx: click.Context) -> None:
 
 
 for command in (
-    encode, decode, play, info, verify, convert, tokens, models, evaluate, compare, train,
-    export, completion, man,
+    encode, decode, play, info, verify, convert, tokens, detokenize, models, evaluate, compare,
+    train, export, completion, man,
 ):  # fmt: skip
     cli.add_command(command)

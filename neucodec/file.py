@@ -15,7 +15,7 @@ from neucodec.coding.decoder import Decoder
 from neucodec.coding.entropy_models import SHARED, EntropyModels
 from neucodec.coding.integrity import damaged_spans
 from neucodec.coding.options import DecodeOptions
-from neucodec.models import Codec, load_codec
+from neucodec.models import Card, Codec, load_codec
 from neucodec.terminal.timecode import format_spans
 
 from .arguments import Given, as_type, whole_number
@@ -46,17 +46,18 @@ class NcfFile(OpenedNcf):
         entropy_models: EntropyModels = SHARED,
         *,
         strict: bool = False,
+        card: Card | None = None,
     ) -> None:
         """Open by name, by file object, or what the file holds.
 
         ``codec`` saves loading the one that the file names; with a checkpoint of one's own, which
-        no name leads to, it has to be given. ``entropy_models`` loads the entropy model. With
-        ``strict``, damage raises where it would be silent and warn.
+        no name leads to, it has to be given, or its ``card``. ``entropy_models`` loads the entropy
+        model. With ``strict``, damage raises where it would be silent and warn.
         """
         self._running: _Running | None = None
         self.stacklevel = 3
         """Whose line warnings of damage name, as `warnings.warn` counts: that of whoever reads."""
-        super().__init__(file, codec, entropy_models, strict=strict)
+        super().__init__(file, codec, entropy_models, strict=strict, card=card)
         self._warned = set[int]()
         self._codec, self._device = codec, device
         self._position = 0
@@ -65,7 +66,7 @@ class NcfFile(OpenedNcf):
     def codec(self) -> Codec:
         """Return the codec, loaded at first use."""
         if self._codec is None:
-            self._codec = load_codec(self.card.name, self._device)
+            self._codec = load_codec(self.card, self._device)
         return self._codec
 
     def tell(self) -> int:
@@ -140,7 +141,7 @@ class NcfFile(OpenedNcf):
 
     def _from_here(self) -> _Running:
         options = DecodeOptions(start=self._position / self.samplerate, strict=self._strict)
-        decoder = Decoder(self.reader, self.codec, options, self._entropy_models)
+        decoder = Decoder(self.reader, self.codec, options, self.entropy_models)
         return _Running(self._position, decoder, decoder.blocks(), self._none())
 
     def _warn(self) -> None:

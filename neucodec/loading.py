@@ -8,7 +8,7 @@ from threading import Lock
 from typing import Any
 
 from neucodec.coding.default_model import AUTO, DEFAULT_MODEL, choose_model
-from neucodec.models import Codec, load_codec
+from neucodec.models import Card, Codec, load_codec, resolve
 
 from .arguments import is_path, path_of
 from .errors import GivenTypeError
@@ -60,6 +60,15 @@ def codec_for_bitrate(model: ModelGiven, bitrate: float | None, channels: int) -
     if is_path(model) and path_of(model) == AUTO:  # type: ignore[arg-type]
         return load_model(choose_model(bitrate, channels).name).codec
     return codec_of(model)
+
+
+def card_of(model: ModelGiven | None) -> Card:
+    """Return the card of a model without loading it; of the default one for None and "auto"."""
+    if isinstance(model, Model):
+        return model.card
+    if model is None or path_of(model) == AUTO:
+        return resolve(DEFAULT_MODEL)
+    return resolve(path_of(model))
 
 
 def own_codec(model: ModelGiven | None) -> Codec | None:

@@ -33,12 +33,14 @@ class OpenedNcf(ClosesItself):
         entropy_models: EntropyModels = SHARED,
         *,
         strict: bool = False,
+        card: Card | None = None,
     ) -> None:
         """Open by name, by file object, or what the file holds.
 
         ``codec`` saves loading the one that the file names; with a checkpoint of one's own, which
-        no name leads to, it has to be given. ``entropy_models`` loads the entropy model. With
-        ``strict``, damage raises where it would be silent and warn.
+        no name leads to, it has to be given, or its ``card`` where nothing is decoded.
+        ``entropy_models`` loads the entropy model. With ``strict``, damage raises where it would be
+        silent and warn.
         """
         self._strict, self._unsaid = strict, ""
         self._owned = not hasattr(file, "read")
@@ -52,7 +54,7 @@ class OpenedNcf(ClosesItself):
             self.reader = NcfReader(self._file)
             if not self.reader.seekable:
                 raise NeucodecError("not seekable: read it with Decoder, or copy it to a file")
-            self._own_card = codec.card if codec else None
+            self._own_card = codec.card if codec else card
             if self._own_card or self.reader.header.codec in card_names():
                 card_for(self.reader.header, self._own_card)  # which checks the header
             self.reader.locate()
@@ -60,7 +62,8 @@ class OpenedNcf(ClosesItself):
         except BaseException:
             self.close()
             raise
-        self._entropy_models = entropy_models
+        self.entropy_models = entropy_models
+        """What loads the entropy model."""
 
     @property
     def name(self) -> str:
@@ -145,8 +148,8 @@ class OpenedNcf(ClosesItself):
     def entropy(self) -> EntropyModel | None:
         """Return what the file's codes were squeezed with."""
         if self.header.entropy != EntropyCoder.LM:
-            return self._entropy_models.of(self.header)
-        return self._entropy_models.of(self.header, self.card)
+            return self.entropy_models.of(self.header)
+        return self.entropy_models.of(self.header, self.card)
 
     def _check_open(self) -> None:
         if self.closed:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from functools import lru_cache, partial
 
 import numpy as np
@@ -54,6 +54,20 @@ class TensorCoder:
             scales.append(scale)
         found = [scale for scale in scales if scale is not None]
         return torch.cat(codes, dim=-1), torch.stack(found, dim=-1) if found else None
+
+    def encode_chunks(
+        self, signal: Audio, codebooks: int, wanted: Container[int]
+    ) -> Iterator[tuple[int, Tensor, Tensor | None]]:
+        """Encode some chunks of a signal: give the index, codes [streams, codebooks, frames] and
+        scales [streams] of each that is wanted.
+
+        Only for codecs whose chunks are independent, and for those of a file: shared frames are in
+        both chunks.
+        """
+        for piece in self._pieces(signal, self.geometry(False)):
+            if piece.index in wanted:
+                chunk, scale, _ = self._encode(self.codec, piece, codebooks, None, None)
+                yield piece.index, chunk.codes, scale
 
     def decode(self, codes: Tensor, scales: Tensor | None, samples: int, uniform: bool) -> Audio:
         """Decode codes [streams, codebooks, frames] to a signal [streams * channels, samples].

@@ -14,11 +14,13 @@ from neucodec.jobs.input_kinds import NCF
 from neucodec.jobs.job import Job
 from neucodec.jobs.result import DONE, Result
 from neucodec.jobs.runner import run_jobs
+from neucodec.models import Card
 from neucodec.terminal.console import WARNINGS, Console, counted, printable, shown
 from neucodec.terminal.standard_streams import tell
 from neucodec.terminal.timecode import format_spans, format_time
 
 from .options import inputs_argument
+from .parameter_types import Model
 
 if TYPE_CHECKING:
     from neucodec.formats import ChunkEntry, Header, NcfReader
@@ -40,7 +42,11 @@ read, to say what that saved.
 @inputs_argument
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per file and line.")
 @click.option("--chunks", is_flag=True, help="List the chunks, too.")
-def info(inputs: tuple[str, ...], as_json: bool, chunks: bool) -> None:
+@click.option(
+    "-m", "--model", type=Model(), metavar="PATH",
+    help="Say whether files were made with this checkpoint of your own, or model.",
+)  # fmt: skip
+def info(inputs: tuple[str, ...], as_json: bool, chunks: bool, model: Card | None) -> None:
     """Say what is in .ncf files: codec, bitrate, length, tags.
 
     Directories are searched for .ncf files. In JSON, times are in seconds, sizes in bytes, sample
@@ -50,6 +56,8 @@ def info(inputs: tuple[str, ...], as_json: bool, chunks: bool) -> None:
     def describe(job: Job, console: Console) -> Result:
         with open_to_seek(job.source) as file:
             found = _describe(job.source, file, chunks)
+            if model is not None:
+                found["made_with"] = _made_with(found, model, console)
         tell(json.dumps(found) if as_json else _text(found))
         return DONE
 
@@ -58,6 +66,15 @@ def info(inputs: tuple[str, ...], as_json: bool, chunks: bool) -> None:
     jobs = [Job(name, name) for name, _ in search.files]
     if not run_jobs(jobs, search.failures, describe, console):
         click.get_current_context().exit(1)
+
+
+def _made_with(found: dict[str, Any], card: Card, console: Console) -> bool:
+    """Tell whether a file was made with the weights of a model."""
+    from .codec_loader import Codecs
+
+    codec = Codecs("cpu", offline=False).get(card, console)
+    known = {codec.fingerprint, *codec.card.readable}
+    return found["codec"] == card.name and bytes.fromhex(found["fingerprint"]) in known
 
 
 def _describe(name: str, file: BinaryIO, list_chunks: bool) -> dict[str, Any]:
@@ -163,6 +180,7 @@ def _text(found: dict[str, Any]) -> str:
     lines = [
         ("codec", f"{found['codec']}, {counted(found['codebooks'], 'codebook')} of "
                   f"{found['codebook_size']} entries, weights {found['fingerprint']}"),
+        ("model", _model(found)),
         ("audio", f"{found['sample_rate']} Hz, {counted(found['channels'], 'channel')}, "
                   f"{format_time(seconds, 3)} ({samples})"),
         ("speakers", _speakers(found["channel_mask"])),
@@ -182,6 +200,12 @@ def _text(found: dict[str, Any]) -> str:
         text.append(f"  {'chunk':>7} {'start':>10} {'offset':>10} {'bytes':>7}  codebooks")
         text += [_chunk_line(chunk) for chunk in found["chunks"]]
     return "\n".join(text)
+
+
+def _model(found: dict[str, Any]) -> str:
+    if "made_with" not in found:
+        return ""
+    return "made with the given one" if found["made_with"] else "made with another than the given"
 
 
 def _speakers(mask: int | None) -> str:

@@ -21,17 +21,20 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from neucodec.file import NcfFile
+    from neucodec.models import Card
 
 
 @contextmanager
-def opened_codes(source: str, codecs: Codecs, console: Console) -> Iterator[NcfFile]:
-    """Open a file of which nothing is missing at its end."""
+def opened_codes(
+    source: str, codecs: Codecs, console: Console, card: Card | None = None
+) -> Iterator[NcfFile]:
+    """Open a file of which nothing is missing at its end; ``card`` is that of its model, if given."""
     from neucodec.coding.integrity import surplus_of
     from neucodec.file import NcfFile
 
     with open_to_seek(source) as opened:
         models = codecs.entropy_models(console)
-        with NcfFile(opened, entropy_models=models) as file:
+        with NcfFile(opened, entropy_models=models, card=card) as file:
             if not file.reader.complete:
                 raise NeucodecError("cut off, or its end damaged: decode and encode it again")
             if surplus := surplus_of(file.reader):

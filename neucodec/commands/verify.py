@@ -14,13 +14,16 @@ from neucodec.jobs.input_kinds import NCF, audio_kind
 from neucodec.jobs.job import Job
 from neucodec.jobs.result import DONE, Result
 from neucodec.jobs.runner import run_jobs
-from neucodec.terminal.console import Console, counted, shown
+from neucodec.models import Card
+from neucodec.terminal.console import REPORTS, Console, counted, shown
 from neucodec.terminal.standard_streams import tell
 from neucodec.terminal.timecode import format_spans, format_time
 
 from .batch_run import open_input, watch
 from .codec_loader import Codecs
-from .options import inputs_argument, offline_option, verbosity_options
+from .gather import gathered
+from .options import console_of, inputs_argument, offline_option, verbosity_options
+from .parameter_types import Model
 
 if TYPE_CHECKING:
     from neucodec.coding.entropy_models import EntropyModels
@@ -49,15 +52,21 @@ Examples:
     help="Compare with the recording that INPUT was made from, too, or with those in a directory "
     "at the same places: are they the same samples?",
 )  # fmt: skip
+@click.option(
+    "-m", "--model", type=Model(), metavar="PATH",
+    help="The checkpoint of your own that the files were made with, whose entropy model --codes "
+    "may take.",
+)  # fmt: skip
 @offline_option
 @verbosity_options
+@gathered("console", console_of)
 def verify(
     inputs: tuple[str, ...],
     codes: bool,
     against: str | None,
+    model: Card | None,
     offline: bool,
-    quiet: int,
-    verbose: int,
+    console: Console,
 ) -> None:
     """Check every checksum of .ncf files, without decoding.
 
@@ -67,7 +76,6 @@ def verify(
     from neucodec.coding.integrity import check_ncf
     from neucodec.formats import NcfReader
 
-    console = Console(verbose - quiet)
     search = find_inputs(inputs, NCF, console)
     if against is not None and len(search.files) > 1 and not Path(against).is_dir():
         raise click.UsageError("--against: several files need a directory of originals, not one")
@@ -79,7 +87,7 @@ def verify(
         original = None if against is None else _original(against, places[job.source])
         with open_input(job.source) as file:
             reader = NcfReader(file)
-            of_codes = _codes_of(reader, models) if models else None
+            of_codes = _codes_of(reader, models, model) if models else None
             with console.progress(job.source, _seconds(reader)) as progress:
                 found = check_ncf(reader, of_codes, progress)
         unchanged()
@@ -88,7 +96,7 @@ def verify(
         if original is not None:
             _compare(reader, original)
             said += f", made from {shown(str(original))}"
-        if not quiet:
+        if console.verbosity >= REPORTS:
             tell(f"{shown(job.source)}: {said}")
         return DONE
 
@@ -157,8 +165,8 @@ def _seconds(reader: NcfReader) -> float | None:
     return reader.frames / reader.header.source_rate
 
 
-def _codes_of(reader: NcfReader, models: EntropyModels) -> FindUndecodable:
+def _codes_of(reader: NcfReader, models: EntropyModels, card: Card | None) -> FindUndecodable:
     """Return what unpacks the codes of chunks."""
     from neucodec.coding.payloads import undecodable
 
-    return partial(undecodable, header=reader.header, model=models.of(reader.header))
+    return partial(undecodable, header=reader.header, model=models.of(reader.header, card))

@@ -1,68 +1,38 @@
-"""Read the codes of an .ncf as arrays, and write them as NumPy or Parquet files to train on."""
+"""Read the codes of an .ncf as arrays."""
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import tee
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from neucodec.arguments import Given, opened_to_read
 from neucodec.coding.payloads import codes_of
 from neucodec.formats import Chunk, Header, ScaleKind, byte_to_scale, coded_streams
+from neucodec.loading import ModelGiven, card_of, own_codec
+
+from .file_tokens import ABSENT, FileTokens
+from .token_arrays import is_tokens, load_tokens, write_npy, write_npz
+from .token_tables import arrow_table
 
 if TYPE_CHECKING:
-    import pyarrow
-
     from neucodec.file import NcfFile
 
-ABSENT = -1
-"""The value in place of a code where there is none: in silence, in damaged chunks, and in codebooks
-that a chunk does not use."""
-
-
-@dataclass(frozen=True)
-class FileTokens:
-    """Holds the codes of a whole .ncf as arrays, and all else that its codec needs to decode them.
-
-    Layers are not among it, see ``layered``. The chunks of a file stand one after the other,
-    ``chunk_frames`` each but perhaps the last. Where ``chunk_frames * hop > chunk_stride``, the
-    last frames of a chunk and the first ones of the next code the same audio.
-    """
-
-    codec: str
-    """The name of the codec."""
-    sample_rate: int
-    """The sample rate in Hz of the codec's model."""
-    hop: int
-    """The number of samples that a frame stands for, at ``sample_rate``."""
-    codebook_size: int
-    """The number of entries in a codebook: codes are below it."""
-    chunk_frames: int
-    """The number of frames in a whole chunk."""
-    chunk_stride: int
-    """The number of samples from one chunk's start to the next one's, at ``sample_rate``."""
-    source_rate: int
-    """The sample rate in Hz of the audio that was encoded."""
-    samples: int
-    """The length of that audio, in samples per channel at ``source_rate``."""
-    channels: int
-    """The number of channels of that audio."""
-    codes: npt.NDArray[np.signedinteger[Any]]
-    """The codes [streams, codebooks, frames], int16 or, for codebooks beyond 32768, int32."""
-    scales: npt.NDArray[np.float32]
-    """The factors [chunks, streams] by which decoded audio is multiplied; 0 for silence and
-    damage."""
-    mid_side: npt.NDArray[np.bool_]
-    """Whether streams 0 and 1 of each chunk [chunks] are mid and side: left = mid + side, right =
-    mid - side."""
-    layered: npt.NDArray[np.bool_]
-    """Whether the file has an MDCT layer in each chunk [chunks]; a layer has no tokens, and the
-    codes do not hold what it adds."""
-
+__all__ = [
+    "ABSENT",
+    "MAX_CODES_IN_ROW",
+    "FileTokens",
+    "TokenReader",
+    "arrow_table",
+    "is_tokens",
+    "load_tokens",
+    "read_tokens",
+    "write_npy",
+    "write_npz",
+]
 
 MAX_CODES_IN_ROW = 2**27
 """The number of codes that a row of a Parquet file may hold: it is put together in memory."""
@@ -121,6 +91,8 @@ class TokenReader:
             "scales": self.scales,
             "mid_side": self.mid_side,
             "layered": self.layered,
+            "gain_db": float(header.gain_db or 0.0),
+            "uniform": False,
         }
 
 
@@ -133,8 +105,40 @@ def _scales(chunk: Chunk, header: Header) -> Any:
     return chunk.scales
 
 
-def read_tokens(file: NcfFile) -> FileTokens:
-    """Read all codes of a file into memory; damaged chunks have `ABSENT` for all codes."""
+def read_tokens(
+    file: NcfFile | Given,
+    *,
+    model: ModelGiven | None = None,
+    uniform: bool = False,
+    codebooks: int | None = None,
+    one_level: bool = False,
+) -> FileTokens:
+    """Read all codes of an .ncf into memory, or of what ``neucodec tokens`` has made of one.
+
+    The file is opened, or given as bytes, path or open file. ``model`` is the checkpoint of one's
+    own that it was made with, if it was. With ``uniform`` every frame stands for one hop, and all
+    have ``codebooks`` codes, see `neucodec.interchange.uniform`; ``one_level`` is then as for
+    `Model.encode`. Otherwise codes are as the file has them, and damaged chunks have `ABSENT` for
+    all. Raises NeucodecError.
+    """
+    from neucodec.file import NcfFile
+
+    if isinstance(file, NcfFile):
+        return _read_tokens(file, uniform, codebooks, one_level)
+    with opened_to_read(file, seekable=True) as there:
+        if is_tokens(there):
+            return load_tokens(there, card_of(model))
+        with NcfFile(there, own_codec(model)) as opened:
+            return _read_tokens(opened, uniform, codebooks, one_level)
+
+
+def _read_tokens(
+    file: NcfFile, uniform: bool, codebooks: int | None, one_level: bool
+) -> FileTokens:
+    from .uniform import uniform_tokens
+
+    if uniform:
+        return uniform_tokens(file, codebooks, one_level=one_level)
     reader = TokenReader(file)
     codes = np.empty(reader.shape, reader.dtype)
     at = 0
@@ -142,47 +146,3 @@ def read_tokens(file: NcfFile) -> FileTokens:
         codes[:, :, at : at + part.shape[2]] = part
         at += part.shape[2]
     return FileTokens(codes=codes, **reader.fields())
-
-
-def write_npy(reader: TokenReader, file: BinaryIO) -> None:
-    """Write the codes alone to an .npy file, chunk by chunk.
-
-    The array is in Fortran's order, in which the frames of the next chunk follow at the end.
-    """
-    described = {"descr": reader.dtype.str, "fortran_order": True, "shape": reader.shape}
-    np.lib.format.write_array_header_1_0(file, described)
-    for part in reader.parts():
-        file.write(np.ascontiguousarray(part.T).data)
-
-
-def write_npz(reader: TokenReader, file: BinaryIO) -> None:
-    """Write everything to an .npz file: an array for every field of `FileTokens`."""
-    with zipfile.ZipFile(file, "w") as archive:
-        with archive.open("codes.npy", "w", force_zip64=True) as member:
-            write_npy(reader, cast(BinaryIO, member))
-        for name, value in reader.fields().items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, np.asanyarray(value), allow_pickle=False)
-
-
-def arrow_table(rows: list[tuple[str, FileTokens]]) -> pyarrow.Table:
-    """Return a table with a row for each (name, tokens) of a file.
-
-    Its columns are the name as ``path`` and the fields of `FileTokens`, arrays as nested lists.
-    """
-    import pyarrow
-
-    def column(name: str) -> Any:
-        values = [getattr(tokens, name) for _, tokens in rows]
-        if not isinstance(values[0], np.ndarray):
-            return pyarrow.array(values)
-        flat = pyarrow.array(np.concatenate([value.reshape(-1) for value in values]))
-        for depth in range(values[0].ndim - 1, -1, -1):
-            lengths = [np.full(int(np.prod(v.shape[:depth])), v.shape[depth]) for v in values]
-            offsets = np.concatenate([[0], *lengths]).cumsum().astype(np.int32)
-            flat = pyarrow.ListArray.from_arrays(pyarrow.array(offsets), flat)
-        return flat
-
-    names = list(FileTokens.__dataclass_fields__)
-    paths = pyarrow.array([path for path, _ in rows])
-    return pyarrow.table({"path": paths, **{name: column(name) for name in names}})

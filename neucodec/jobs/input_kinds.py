@@ -42,5 +42,6 @@ def audio_kind(*, media: bool) -> Kind:
 
 RAW = Kind("raw files (.raw, .pcm)", frozenset({".raw", ".pcm"}))
 NCF = Kind(".ncf files", frozenset({".ncf"}))
+TOKENS = Kind(".npz and .npy files", frozenset({".npz", ".npy"}))
 FOREIGN = Kind(".ecdc and .dac files", frozenset({".ecdc", ".dac"}))
 DECODABLE = Kind(".ncf, .ecdc or .dac files", NCF.suffixes | FOREIGN.suffixes)
