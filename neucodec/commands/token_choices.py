@@ -59,7 +59,7 @@ class TokenTaker:
         )  # fmt: skip
 
     def row(self, job: Job, console: Console) -> tuple[NcfFile, FileTokens]:
-        """Return all of a file that goes into a row. Raises NeucodecError where that is too much."""
+        """Return all of a file that goes into a row; NeucodecError where that is too much."""
         from neucodec.interchange.tokens import MAX_CODES_IN_ROW, TokenReader, read_tokens
 
         unchanged = watch(job.source)

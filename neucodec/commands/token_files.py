@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def opened_codes(
     source: str, codecs: Codecs, console: Console, card: Card | None = None
 ) -> Iterator[NcfFile]:
-    """Open a file of which nothing is missing at its end; ``card`` is that of its model, if given."""
+    """Open a file of which nothing is missing at its end; ``card`` is its model's, if given."""
     from neucodec.coding.integrity import surplus_of
     from neucodec.file import NcfFile
 

@@ -78,7 +78,7 @@ def write_shards(
     output = as_output(output)
     search = find_inputs(inputs, NCF, console, batch.selection)
     jobs = [Job(name, output) for name, _ in search.files]
-    places = {name: place for name, place in search.files}
+    places = dict(search.files)
     refuse_streams(jobs, batch)
     shards = Shards(output, kind, taker, console, places)
     if not is_special(output):
