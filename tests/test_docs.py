@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 import numpy as np
 import pytest
+import soundfile
 import torch
 from test_encode_decode import sound
 
@@ -110,8 +111,13 @@ def test_python_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.chdir(tmp_path)
     minute = np.zeros((61 * 8000, 1))  # one seeks to its end
     Path("song.ncf").write_bytes(neucodec.encode(minute, 8000, codebooks=1))
+    soundfile.write("song.wav", sound(1, 48000), 48000)
     blocks = re.findall(r"^```python\n(.*?)^```", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
     assert blocks
     for block in blocks:
-        names = {"audio": sound(1, 48000), "batch": torch.zeros(2, 1, 44100)}
+        names = {
+            "audio": sound(1, 48000),
+            "batch": torch.zeros(2, 1, 44100),
+            "block": np.zeros((4800, 2)),
+        }
         exec(compile(block, str(page), "exec"), names)
