@@ -29,6 +29,7 @@ from neucodec.formats.ncf.layer import (
 )
 from neucodec.formats.ncf.reader import NcfReader
 from neucodec.formats.ncf.scale import byte_to_scale, scale_to_byte
+from neucodec.formats.ncf.tag_text import TagText, values_of
 from neucodec.formats.ncf.trailer import ChunkEntry
 from neucodec.formats.ncf.waveform import (
     MAX_GAIN,
@@ -76,6 +77,7 @@ __all__ = [
     "SingleDecoder",
     "StreamLayer",
     "StreamWaveform",
+    "TagText",
     "WaveformGrid",
     "adaptive_intervals",
     "bands_of",
@@ -98,6 +100,7 @@ __all__ = [
     "transform_length",
     "transforms",
     "unpack_codes",
+    "values_of",
     "waveform_bits",
     "waveform_gain",
     "waveform_grid",

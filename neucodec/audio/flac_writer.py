@@ -41,7 +41,9 @@ class FlacWriter(SoundWriter):
         if not 1 <= sample_rate <= MAX_RATE:
             raise NeucodecError(f"FLAC cannot hold {sample_rate} Hz: 1 to {MAX_RATE}")
         self._bits = BITS[subtype]
-        super().__init__(file, SoundForm("FLAC", "FLAC", subtype, sample_rate, channels), tags)
+        super().__init__(
+            file, SoundForm("FLAC", "flac", "FLAC", subtype, sample_rate, channels), tags
+        )
 
     def write(self, block: NDArray[np.float32]) -> None:
         """Append `block`, float32 [n, channels]."""

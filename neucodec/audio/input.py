@@ -37,6 +37,7 @@ from .samples import Audio
 from .sound_parts import PcmPart, SoundParts, find_parts
 from .source import AudioSource, PcmSource, SoundFileSource, cannot_read
 from .speakers import kept_mask
+from .tag_reader import merged, read_tags
 
 __all__ = ["Audio", "AudioSource", "RawFormat", "open_audio"]
 
@@ -104,6 +105,15 @@ def _open_binary(file: BinaryIO, name: str, raw: RawFormat | None) -> AudioSourc
 
 
 def _open_section(section: Section, name: str) -> AudioSource:
+    """Open the audio of a file that can seek, with all of its tags."""
+    opened = _open_sound(section, name)
+    tags, doubts = read_tags(section.part(0))
+    opened.tags = merged(opened.tags, tags)
+    opened.tag_doubts += doubts
+    return opened
+
+
+def _open_sound(section: Section, name: str) -> AudioSource:
     """Open the audio of a file that can seek."""
     if kind_of_media(section):
         return open_media(section, name)

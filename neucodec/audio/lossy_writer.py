@@ -75,7 +75,7 @@ class LossyWriter(SoundWriter):
         lossy = LOSSY[container]
         lossy.check(sample_rate, channels)
         self._order = xiph_channels(channels) if lossy.format == "OGG" else None
-        form = SoundForm(lossy.title, lossy.format, lossy.subtype, sample_rate, channels)
+        form = SoundForm(lossy.title, container, lossy.format, lossy.subtype, sample_rate, channels)
         super().__init__(file, form, tags)
 
     def write(self, block: NDArray[np.float32]) -> None:

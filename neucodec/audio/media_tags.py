@@ -34,10 +34,7 @@ def vorbis_tags(*metadata: Mapping[str, str]) -> dict[str, str]:
         for key, value in each.items():
             name, text = key.upper(), value.strip("\0 \n")
             name = _NAMES.get(name, name)
-            usable = name.isascii() and name.isprintable() and "=" not in name and "~" not in name
-            if not usable or not text or len(text) > _MAX_TEXT:
-                continue
-            if name in _NOT_OF_THE_SOUND or name.startswith("_STATISTICS"):
+            if not is_usable(name, text) or len(text) > _MAX_TEXT:
                 continue
             first, slash, total = text.partition("/")
             if name in _TOTALS and slash and first.strip().isdecimal():
@@ -45,6 +42,13 @@ def vorbis_tags(*metadata: Mapping[str, str]) -> dict[str, str]:
                 text = first.strip()
             tags.setdefault(name, text)
     return tags
+
+
+def is_usable(name: str, text: str) -> bool:
+    """Return whether a tag is one that an .ncf can hold, and is about the sound."""
+    fits = name.isascii() and name.isprintable() and "=" not in name and "~" not in name
+    about_the_file = name in _NOT_OF_THE_SOUND or name.startswith("_STATISTICS")
+    return bool(name and text) and fits and not about_the_file
 
 
 def parse_ffmetadata(text: str) -> dict[str, str]:

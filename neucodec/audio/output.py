@@ -18,7 +18,7 @@ from typing import BinaryIO, Protocol, cast
 import numpy as np
 
 from neucodec.errors import NeucodecError
-from neucodec.files.byte_streams import is_seekable, open_spool, read_up_to, write_all
+from neucodec.files.byte_streams import is_patchable, is_seekable, open_spool, read_up_to, write_all
 from neucodec.files.outfile import output_file
 from neucodec.files.pipes import standard_output
 
@@ -27,6 +27,7 @@ from .lossy_writer import LOSSY, LossyWriter
 from .output_format import OutputFormat
 from .pcm import PcmWriter
 from .samples import Audio
+from .tag_writer import write_tags
 from .wav_writer import WavWriter
 
 _SPOOL_SAMPLES = 65536
@@ -60,8 +61,17 @@ class AudioSink:
     exception nothing of it is left.
     """
 
-    def __init__(self, name: str, form: OutputFormat, make_writer: MakeWriter) -> None:
-        """Open for writing to what messages call `name`."""
+    def __init__(
+        self,
+        name: str,
+        form: OutputFormat,
+        make_writer: MakeWriter,
+        whole_file: BinaryIO | None = None,
+    ) -> None:
+        """Open for writing to what messages call `name`.
+
+        `whole_file` is the file, if it has nothing else in it and can be changed afterwards.
+        """
         self.name = name
         self.channels = form.channels
         self.samples = 0
@@ -76,6 +86,7 @@ class AudioSink:
         self._make_writer = make_writer
         self._writer: _Writer | None = None
         self._spool: BinaryIO | None = None
+        self._whole_file = whole_file
         self._done = False
         with _named_errors(name):
             if form.clipping == "rescale":
@@ -126,6 +137,8 @@ class AudioSink:
                     self._write_rescaled(self._spool)
                 if self._writer:
                     self._writer.close()
+                if self._form.container == "wav" and self._whole_file:
+                    write_tags(self._whole_file, "wav", self._form.tags)
         except BaseException:
             self._abandon(*sys.exc_info())
             raise
@@ -198,7 +211,8 @@ def open_sink(
                 form.channel_mask,
             )  # fmt: skip
 
-        sink = AudioSink(name, form, make_writer)
+        alone = is_patchable(file) and not file.tell()
+        sink = AudioSink(name, form, make_writer, file if alone else None)
         sink.closing.push(opening.pop_all())
     return sink
 

@@ -14,6 +14,7 @@ from neucodec.errors import NeucodecError
 from neucodec.files.byte_streams import copy_rest, is_patchable, open_spool, write_all
 
 from .libsndfile import TAGS, GuardedFile, SequentialFile
+from .tag_writer import write_tags
 
 
 class SoundForm(NamedTuple):
@@ -21,6 +22,8 @@ class SoundForm(NamedTuple):
 
     title: str
     """The name of the format for messages."""
+    container: str
+    """Its name in `output_format.SUBTYPES`."""
     format: str
     """Major format and subtype, by libsndfile's names."""
     subtype: str
@@ -51,6 +54,7 @@ class SoundWriter:
         for tag, name in TAGS.items():
             if tags.get(tag):
                 setattr(self._sound, name, tags[tag].encode("utf-8", "replace").decode())
+        self._tags = tags
         self._is_empty = True
 
     def put(self, block: NDArray[np.int32] | NDArray[np.float32]) -> None:
@@ -66,6 +70,8 @@ class SoundWriter:
             target.seek(0)
             target.truncate()
             write_all(target, self.empty_file())
+        elif self._tags:
+            write_tags(self._spool or self._file, self._form.container, self._tags)
         if self._spool:
             self._spool.seek(0)
             copy_rest(self._spool, self._file)

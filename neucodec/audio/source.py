@@ -77,6 +77,8 @@ class AudioSource(ClosesItself):
         self.doubts = list(doubts)
         """One line for everything that is missing in the input, is left out or contradicts itself.
         The list is complete once all audio has been read."""
+        self.tag_doubts: list[str] = []
+        """One line for each tag that is left out."""
         self.cut_off = cut_off
         """Whether the end of the input is missing; certain once all audio has been read."""
         self.others = ""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO, TypeVar
 import numpy as np
 
 from neucodec.audio.resample import BlockResampler
+from neucodec.audio.tag_names import PICTURE
 from neucodec.formats import EntropyCoder, Header, NcfWriter
 from neucodec.models import Card, Codec
 from neucodec.parallel.batches import batches
@@ -123,7 +124,8 @@ def encode(
     cutter = _PieceCutter(source, card, options)
     header = _header(source, codec, options, entropy_model, goal)
     writer = NcfWriter(target, header)
-    rate = goal.rate(card, header, entropy_model, writer.header_bytes)
+    cover_bytes = len(header.tags.get(PICTURE, ""))  # would starve what one hears
+    rate = goal.rate(card, header, entropy_model, writer.header_bytes - cover_bytes)
     encoder = ChunkEncoder(codec, header, rate, entropy_model)
     turns = encoder.with_state(cutter.pieces(header.gain_db or 0))
     used, digest = Counter[int](), CodesDigest()

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from neucodec.audio.speakers import holds_speakers
+from neucodec.audio.tag_writer import left_behind
 from neucodec.coding.options import DecodeOptions
 from neucodec.errors import NeucodecError
 from neucodec.files.paths import size as size_of
@@ -143,6 +144,9 @@ class Decoding:
             console.warn(name, f"cut off, or its end damaged: {format_time(seconds, 1)} decoded")
         if decoder.surplus:
             console.warn(name, f"{decoder.surplus}: not decoded; --strict refuses such files")
+        if lost := left_behind(self.container, decoder.tags):
+            names = ", ".join(lost)
+            console.warn(name, f"tags left behind: {names}; mutagen (pip install mutagen) has them")
         mask = decoder.channel_mask
         if mask and not holds_speakers(self.container, decoder.channels, mask):
             container = self.container if self.container == "raw" else self.container.upper()

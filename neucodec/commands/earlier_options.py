@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from neucodec.audio.tag_names import PICTURE
 from neucodec.coding.options import EncodeOptions
 from neucodec.terminal.console import counted
 
@@ -20,12 +21,16 @@ class TagChanges:
 
     no_tags: bool
     """Whether the input's own are left behind."""
+    no_cover: bool
+    """Whether pictures are left behind."""
     set_tags: tuple[tuple[str, str], ...]
     """Names and texts; one without a text is removed."""
 
     def of(self, found: Mapping[str, str]) -> dict[str, str]:
         """Return the tags of an output, from those that its input has."""
         tags = {} if self.no_tags else dict(found)
+        if self.no_cover:
+            tags.pop(PICTURE, None)
         return {name: value for name, value in (tags | dict(self.set_tags)).items() if value}
 
 

@@ -125,6 +125,11 @@ def _raw_format(
 )  # fmt: skip
 @click.option("--no-tags", is_flag=True, help="Leave the input's tags (title, artist) behind.")
 @click.option(
+    "--no-cover", is_flag=True,
+    help="Leave pictures behind. Of others those up to 256 KiB are kept; the bitrate that -b asks "
+    "for is that of the file without them.",
+)  # fmt: skip
+@click.option(
     "--tag", "set_tags", type=TAG, multiple=True,
     help="Set a tag, as in ARTIST=Nina; with nothing after the = remove it. May be repeated.",
 )  # fmt: skip

@@ -92,7 +92,8 @@ class Encoding:
                 doubts = _doubts(audio)
                 if doubts and self.strict:
                     raise NeucodecError(f"{doubts[0]}; encode without --strict to take it so")
-            for doubt in doubts:
+            tag_doubts = [] if self.tag_changes.no_tags else audio.tag_doubts
+            for doubt in (*doubts, *tag_doubts):
                 console.warn(job.source, doubt)
             others = audio.others
         console.report(f"{shown(job.source)}: {_outcome(report, self.options.bitrate, took)}")

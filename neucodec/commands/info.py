@@ -25,6 +25,7 @@ from .parameter_types import Model
 if TYPE_CHECKING:
     from neucodec.formats import ChunkEntry, Header, NcfReader
 
+_LONGEST_TAG = 4096
 EPILOG = """
 \b
 Examples:
@@ -194,7 +195,7 @@ def _text(found: dict[str, Any]) -> str:
         ("encoder", f"{found['encoder']}, format {found['format']}"),
         ("state", _state(found)),
     ]  # fmt: skip
-    lines += [("tag", f"{name}={value}") for name, value in found["tags"].items()]
+    lines += [("tag", f"{name}={_tag(value)}") for name, value in found["tags"].items()]
     text = [shown(found["file"]), *(f"  {k:<8} {printable(v)}" for k, v in lines if v)]
     if "chunks" in found:
         text.append(f"  {'chunk':>7} {'start':>10} {'offset':>10} {'bytes':>7}  codebooks")
@@ -206,6 +207,11 @@ def _model(found: dict[str, Any]) -> str:
     if "made_with" not in found:
         return ""
     return "made with the given one" if found["made_with"] else "made with another than the given"
+
+
+def _tag(text: str) -> str:
+    """Return the text of a tag, of one as long as a picture its length."""
+    return text if len(text) <= _LONGEST_TAG else f"({counted(len(text), 'character')})"
 
 
 def _speakers(mask: int | None) -> str:

@@ -51,7 +51,11 @@ def output_options(command: Command) -> Command:
             "older than its source, or (of encode) made with other options.",
         ),
         click.option(
-            "--keep-time", is_flag=True, help="Give outputs the modification time of their inputs."
+            "--keep-time",
+            "--keep-times",
+            "keep_time",
+            is_flag=True,
+            help="Give outputs the modification time of their inputs.",
         ),
     )(command)
 
