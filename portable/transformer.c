@@ -102,7 +102,7 @@ static int load_embedding(
     return e->codes && e->codes_exponent && e->project && e->exponent;
 }
 
-/* round(2^10 y Phi(y)) for y = x / 2^6. The nearest of these values to a half is 1.2e-5 from it, so
+/* round(2^10 y Phi(y)) for y = x / 2^6. The nearest of these values to a half is 0.0068 from it, so
  * that float64 is more than enough. */
 static void fill_gelu(int16_t *table)
 {

@@ -109,9 +109,7 @@ def export(
         _export_portable(portable, output, force, OFFLINE if offline else "", console)
         return
     if run is None or name is None:
-        raise click.UsageError(
-            "give a run's folder and a name for the model, or --onnx, or --portable"
-        )
+        raise click.UsageError("give a run's folder and a name for the model, --onnx or --portable")
     if not run.is_dir():
         raise click.UsageError(f"{shown(str(run))}: there is no such folder of a run")
     _make(output)
