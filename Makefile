@@ -43,8 +43,8 @@ man: $(VENV)/installed
 	$(BIN)/neucodec man > docs/neucodec.1
 
 # The decoder in C, docs/portable.md: needs no Python.
-PORTABLE := $(addprefix portable/,container.c reader.c entropy.c transformer.c layer.c weights.c \
-    network.c fourier.c kernels.c decoder.c)
+PORTABLE := $(addprefix portable/,container.c reader.c entropy.c transformer.c layer.c waveform.c \
+    weights.c network.c fourier.c kernels.c decoder.c)
 portable: build/ncfdec build/libncf.a
 
 build/libncf.a: $(PORTABLE) $(wildcard portable/*.h)

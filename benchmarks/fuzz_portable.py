@@ -38,15 +38,22 @@ from neucodec.api import load_model
 from neucodec.audio.samples import Audio
 from neucodec.coding.decoder import Decoder
 from neucodec.coding.options import DecodeOptions
-from neucodec.coding.payloads import chunk_layer, codes_of
+from neucodec.coding.payloads import chunk_tones, chunk_waveform, codes_of
 from neucodec.errors import NeucodecError
-from neucodec.formats import Chunk, Header, NcfError, NcfReader, StreamLayer
+from neucodec.formats import (
+    Chunk,
+    ChunkWaveform,
+    Header,
+    NcfError,
+    NcfReader,
+    StreamLayer,
+)
 from neucodec.models import Codec, export_portable
 
 FOLDER = Path(__file__).parents[1] / "portable"
 LIBRARY = (
-    "container.c", "reader.c", "entropy.c", "transformer.c", "layer.c", "weights.c", "network.c",
-    "fourier.c", "kernels.c", "decoder.c",
+    "container.c", "reader.c", "entropy.c", "transformer.c", "layer.c", "waveform.c", "weights.c",
+    "network.c", "fourier.c", "kernels.c", "decoder.c",
 )  # fmt: skip
 FLAGS = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic")
 FAST = ("-O3", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math")
@@ -163,13 +170,18 @@ def _unpacked(chunks: list[Chunk], header: Header, real: bool) -> tuple[list[int
     except NeucodecError:
         found = iter([None if chunk.codebooks else np.zeros((0, 0, 0)) for chunk in chunks])
     for chunk, codes in zip(chunks, found, strict=True):
-        streams = chunk_layer(chunk, header)
-        if codes is None or streams is None:
+        try:
+            tones, waveform = chunk_tones(chunk, header), chunk_waveform(chunk, header)
+        except NcfError:
+            codes = None
+        if codes is None:
             lost.append(chunk.index)
             continue
         codes_sum = zlib.crc32(codes.astype("<u2").tobytes(), codes_sum)
-        for stream in streams:
+        for stream in tones:
             layers_sum = _sum(_layer_numbers(stream), layers_sum)
+        if waveform:
+            layers_sum = _sum(_waveform_numbers(waveform), layers_sum)
     return lost, codes_sum, layers_sum
 
 
@@ -180,6 +192,17 @@ def _layer_numbers(stream: StreamLayer | None) -> list[int]:
     places = np.nonzero(flat)[0]
     pairs = np.stack([places, flat[places]], axis=1).reshape(-1)
     return [1, stream.size, stream.step, *pairs.tolist()]
+
+
+def _waveform_numbers(layer: ChunkWaveform) -> list[int]:
+    numbers = [int(layer.last)]
+    for stream in layer.streams:
+        numbers.append(int(stream is not None))
+        if stream is not None:
+            numbers += [stream.gain, stream.top, stream.fill_low, stream.fill_high]
+            numbers += [stream.prediction, stream.above, *stream.split.tolist()]
+            numbers += stream.values.reshape(-1).tolist()
+    return numbers
 
 
 def _sum(values: Sequence[int], crc: int = 0) -> int:

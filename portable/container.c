@@ -241,6 +241,13 @@ size_t ncf_scale_bytes(const ncf_info *info)
     return sizes[info->scale_kind] * info->streams;
 }
 
+uint64_t ncf_largest_layer(const ncf_info *info)
+{
+    if (info->layer == NCF_LAYER_WAVEFORM)
+        return info->streams * (UINT64_C(64) + info->chunk_stride / 8);
+    return ncf_raw_bytes(info, info->streams, info->codebooks, info->chunk_frames);
+}
+
 static ncf_status check_limits(const ncf_info *h, char *why)
 {
     const char *beyond = NULL;
@@ -248,7 +255,7 @@ static ncf_status check_limits(const ncf_info *h, char *why)
     uint64_t payload = ncf_raw_bytes(h, h->streams, h->codebooks, h->chunk_frames);
     uint64_t chunk = 3 + 2 * MAX_VARINT_BYTES + ncf_scale_bytes(h) + payload + CRC_BYTES;
     if (h->layer)
-        chunk += MAX_VARINT_BYTES + payload;
+        chunk += MAX_VARINT_BYTES + ncf_largest_layer(h);
     if ((whole + h->overlap) * h->channels > UINT64_C(1) << 26)
         beyond = "2^26 samples over all channels";
     else if ((stride * h->source_rate + h->sample_rate - 1) / h->sample_rate * h->channels >
@@ -284,6 +291,8 @@ static ncf_status check_fields(ncf_info *h, uint64_t stride, int named, int fing
         if (h->streams != h->channels || h->scale_kind != NCF_SCALES_LOG || h->codebooks > 127 ||
             h->sample_rate > 1u << 19 || h->overlap < reached || h->overlap > stride)
             wrong = "its layers do not fit its other fields";
+        else if (h->layer == NCF_LAYER_WAVEFORM && !ncf_waveform_block(h))
+            wrong = "no blocks of a waveform layer divide its chunk_stride";
     }
     if (wrong)
         return ncf_fail(NCF_ERROR_HEADER, why, "header: %s", wrong);
@@ -307,7 +316,7 @@ static const field fields[] = {
     {17, "hop", INTEGER, 1, 1 << 26}, {19, "chunk_frames", INTEGER, 1, 1 << 26},
     {21, "chunk_stride", INTEGER, 1, UINT64_C(1) << 52}, {23, "overlap", INTEGER, 0, 1 << 26},
     {25, "scale_kind", KIND, 0, 2}, {27, "entropy", KIND, 0, 2}, {29, "entropy_model", NAME, 0, 0},
-    {31, "entropy_fingerprint", EIGHT, 0, 0}, {33, "gain_db", REAL, 0, 0}, {35, "layer", KIND, 0, 1},
+    {31, "entropy_fingerprint", EIGHT, 0, 0}, {33, "gain_db", REAL, 0, 0}, {35, "layer", KIND, 0, 2},
     {2, "nominal_bitrate", INTEGER, 1, INT64_MAX}, {4, "frames", INTEGER, 0, INT64_MAX},
     {6, "tags", TAGS, 0, 0}, {8, "encoder", ENCODER, 0, 0},
     {10, "average_bitrate", INTEGER, 1, INT64_MAX}, {12, "channel_mask", INTEGER, 0, 0xFFFFFFFFu},
@@ -372,7 +381,7 @@ ncf_status ncf_parse_fields(
         if (k == FIELDS && id % 2)
             return ncf_fail(NCF_ERROR_VERSION, why,
                             "this .ncf (version %d.%d) depends on field %llu, which this reader "
-                            "(version 1.3) does not know", info->major, info->minor,
+                            "(version 1.4) does not know", info->major, info->minor,
                             (unsigned long long)id);
         if (k == FIELDS)
             continue;
@@ -493,8 +502,7 @@ parsed ncf_parse_chunk(
             return more(needed, at + 1);
         if ((state = ncf_varint(bytes, count, &at, &value)) != PARSED)
             return state == REFUSED ? REFUSED : more(needed, count + 1);
-        if (value < 1 ||
-            value > ncf_raw_bytes(info, info->streams, info->codebooks, info->chunk_frames))
+        if (value < 1 || value > ncf_largest_layer(info))
             return REFUSED;
         head->layer_at = at;
         head->layer_length = (size_t)value;

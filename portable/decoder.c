@@ -18,6 +18,7 @@ typedef struct {
     uint8_t *payload;
     uint16_t *codes;      /* [streams with codes, codebooks, frames]; NULL where there are none */
     stream_layer *layers; /* [streams]; NULL where there are none */
+    waveform *waveform;   /* NULL where there is none */
 } slot;
 
 struct decoding {
@@ -28,10 +29,15 @@ struct decoding {
     ncf_chunk held;                      /* of a pipe, while a gap before it is filled */
     int holds, at_end, finished;
     uint32_t width, channels; /* of a whole decoded chunk */
-    float *sum, *weight;      /* [channels, width], [width]: samples from `base` on */
-    int64_t base, position;   /* position: the next sample that comes out */
-    int64_t ready, wanted;    /* samples before `ready` are complete; first that the caller wants */
+    float *sum, *weight;      /* [channels, width], [width]: chunks added, from `base` on */
+    float *joined;            /* [channels, room]: joined samples from `start` to `stop` */
+    size_t room;
+    int64_t base, start, stop;
+    int64_t ready, wanted;    /* samples before `ready` may come out; the first that is wanted */
     int64_t end;              /* where the last chunk so far ends */
+    waveform_tools *tools;    /* NULL where there are no waveform layers */
+    slot waiting;             /* the chunk whose waveform layer waits for the one behind it */
+    int has_waiting, is_open; /* is_open: whether the waiting one shares a slope with that before */
     float *window, *streams;  /* of a whole chunk; [2, width] */
     int64_t *lost;
     size_t lost_count, lost_room;
@@ -44,6 +50,7 @@ static void slot_free(slot *s, uint32_t streams)
     if (s->layers)
         ncf_layer_free(s->layers, streams);
     free(s->layers);
+    ncf_waveform_free(s->waveform);
     memset(s, 0, sizeof *s);
 }
 
@@ -54,6 +61,9 @@ void ncf_decoding_free(ncf *file)
         return;
     for (uint32_t k = 0; k < MAX_SLOTS; k++)
         slot_free(&d->slots[k], file->info.streams);
+    slot_free(&d->waiting, file->info.streams);
+    ncf_waveform_tools_free(d->tools);
+    free(d->joined);
     free(d->sum);
     free(d->weight);
     free(d->window);
@@ -74,16 +84,19 @@ static int fits(const ncf_info *h, const ncf_model *m)
            h->scale_kind == NCF_SCALES_LOG;
 }
 
-static void start_at(decoding *d, int64_t chunk, int64_t lead, int64_t sample, uint32_t stride)
+static void start_at(decoding *d, const ncf_info *info, int64_t chunk, int64_t sample)
 {
+    int64_t lead = ((int64_t)info->chunk_stride + info->overlap -
+                    (int64_t)info->chunk_frames * info->hop) / 2;
     d->next = chunk;
-    d->position = chunk * stride;
-    d->base = d->ready = d->position - lead;
+    d->start = d->stop = d->ready = d->end = chunk * info->chunk_stride;
+    d->base = d->start - lead;
     d->wanted = sample;
-    d->end = d->position;
     d->slot_count = d->slot_at = 0;
     d->batch = 2;
-    d->holds = d->at_end = d->finished = 0;
+    d->holds = d->at_end = d->finished = d->has_waiting = 0;
+    d->is_open = chunk > 0;
+    slot_free(&d->waiting, info->streams);
     memset(d->sum, 0, (size_t)d->channels * d->width * sizeof *d->sum);
     memset(d->weight, 0, d->width * sizeof *d->weight);
 }
@@ -118,16 +131,20 @@ ncf_status ncf_use_model(ncf *file, const ncf_model *model, char why[NCF_MESSAGE
     d->model = model;
     d->channels = h->channels;
     d->width = ncf_neu_width(model->network, h->chunk_frames);
+    d->room = d->width + (h->layer == NCF_LAYER_WAVEFORM ? 3 * (size_t)h->chunk_stride : 0);
+    if (h->layer == NCF_LAYER_WAVEFORM)
+        d->tools = ncf_waveform_tools_new(h);
+    d->joined = malloc((size_t)d->channels * d->room * sizeof *d->joined);
     d->sum = malloc((size_t)d->channels * d->width * sizeof *d->sum);
     d->weight = malloc(d->width * sizeof *d->weight);
     d->window = malloc(d->width * sizeof *d->window);
     d->streams = malloc(2 * (size_t)d->width * sizeof *d->streams);
-    if (!d->sum || !d->weight || !d->window || !d->streams ||
+    if ((h->layer == NCF_LAYER_WAVEFORM && !d->tools) || !d->joined || !d->sum || !d->weight || !d->window || !d->streams ||
         ncf_neu_window(model->network, h->chunk_frames, d->window)) {
         ncf_decoding_free(file);
         return ncf_fail(NCF_ERROR_MEMORY, why, "no memory for %u channels", (unsigned)h->channels);
     }
-    start_at(d, 0, lead_of(h), 0, h->chunk_stride);
+    start_at(d, h, 0, 0);
     return NCF_OK;
 }
 
@@ -145,7 +162,13 @@ static ncf_status fill_slot(const ncf *file, int64_t index, const ncf_chunk *chu
         return NCF_OK;
     s->codebooks = chunk->codebooks;
     s->mid_side = chunk->mid_side;
-    if (chunk->layer_length) {
+    if (chunk->layer_length && h->layer == NCF_LAYER_WAVEFORM) {
+        int good = ncf_waveform_decode(
+            h, s->frames, chunk->layer, chunk->layer_length, &s->waveform);
+        s->lost = good < 1;
+        if (s->lost)
+            return good ? NCF_ERROR_MEMORY : NCF_OK;
+    } else if (chunk->layer_length) {
         s->layers = malloc(h->streams * sizeof *s->layers);
         if (!s->layers)
             return NCF_ERROR_MEMORY;
@@ -318,19 +341,109 @@ static ncf_status note_lost(decoding *d, int64_t index)
     return NCF_OK;
 }
 
-/* Adds the next chunk to what is held, or finishes. */
-static ncf_status add_chunk(ncf *file, decoding *d)
+/* Drops the samples that have come out, and takes those before `until` from the sums, divided by
+ * their weights. */
+static void join(decoding *d, int64_t until)
+{
+    size_t gone = (size_t)(d->ready - d->start), kept = (size_t)(d->stop - d->ready);
+    int64_t from = d->base > d->stop ? d->base : d->stop;
+    size_t skip = (size_t)(from - d->base), count = until > from ? (size_t)(until - from) : 0;
+    size_t passed = until > d->base ? (size_t)(until - d->base) : 0;
+    for (uint32_t c = 0; c < d->channels; c++) {
+        float *to = d->joined + c * d->room, *sum = d->sum + (size_t)c * d->width;
+        memmove(to, to + gone, kept * sizeof *to);
+        for (size_t k = 0; k < count; k++) {
+            float weight = d->weight[skip + k];
+            to[kept + k] = sum[skip + k] / (weight > 1e-3f ? weight : 1e-3f);
+        }
+        if (count) {
+            memmove(sum, sum + passed, (d->width - passed) * sizeof *sum);
+            memset(sum + d->width - passed, 0, passed * sizeof *sum);
+        }
+    }
+    d->start = d->ready;
+    d->stop += (int64_t)count;
+    if (!count)
+        return;
+    memmove(d->weight, d->weight + passed, (d->width - passed) * sizeof *d->weight);
+    memset(d->weight + d->width - passed, 0, passed * sizeof *d->weight);
+    d->base = until;
+}
+
+/* Reads a sample of a joined channel, mirrored at `end` unless that is below 0; zero where there is
+ * none. */
+static float joined_at(const decoding *d, uint32_t channel, int64_t first, int64_t at, int64_t end)
+{
+    if (end >= 0) {
+        int64_t size = end - first > 1 ? end - first : 1, turn = (at - first) % (2 * size);
+        at = first + (turn < size ? turn : 2 * size - 1 - turn);
+    }
+    if (at < d->start || at >= d->stop)
+        return 0;
+    return d->joined[channel * d->room + (size_t)(at - d->start)];
+}
+
+/* Adds the waveform layer of the chunk that waits, `behind` being the next one or NULL. */
+static ncf_status add_waiting(const ncf *file, decoding *d, const slot *behind)
+{
+    const ncf_info *h = &file->info;
+    const slot *s = &d->waiting;
+    const waveform *w = s->waveform;
+    int last = w && ncf_waveform_is_last(w);
+    /* Of a lost chunk nothing is known, and most chunks have a layer. */
+    int opens = (w || s->lost) && behind && (behind->waveform || behind->lost) && !last;
+    int opened[2] = {d->is_open, opens};
+    d->is_open = opens;
+    if (!w || s->lost)
+        return NCF_OK;
+    uint32_t block = ncf_waveform_block(h);
+    size_t count = (size_t)ncf_waveform_blocks(w) * block + block / 4;
+    int64_t own = s->index * h->chunk_stride, first = own - block / 8;
+    int64_t end = last ? own + (int64_t)s->frames * h->hop : -1;
+    float *spans = malloc(2 * count * sizeof *spans), *one = spans, *two = spans + count;
+    if (!spans)
+        return NCF_ERROR_MEMORY;
+    for (uint32_t c = 0; c < d->channels; c++) {
+        int pair = s->mid_side && c == 0;
+        for (size_t k = 0; k < count; k++) {
+            one[k] = joined_at(d, c, first, first + (int64_t)k, end);
+            if (pair) {
+                float left = one[k], right = joined_at(d, 1, first, first + (int64_t)k, end);
+                one[k] = (left + right) / 2;
+                two[k] = (left - right) / 2;
+            }
+        }
+        ncf_waveform_change(d->tools, w, c, opened, one);
+        if (pair)
+            ncf_waveform_change(d->tools, w, 1, opened, two);
+        for (size_t k = 0; k < count; k++) {
+            int64_t at = first + (int64_t)k;
+            if (at < d->start || at >= d->stop)
+                continue;
+            float *to = d->joined + c * d->room + (size_t)(at - d->start);
+            *to += pair ? one[k] + two[k] : one[k];
+            if (pair)
+                to[d->room] += one[k] - two[k];
+        }
+        c += (uint32_t)pair;
+    }
+    free(spans);
+    return NCF_OK;
+}
+
+/* Adds the next chunk to the sums. `*added` is that, or NULL at the end. */
+static ncf_status add_next(ncf *file, decoding *d, slot **added)
 {
     const ncf_info *h = &file->info;
     ncf_status status = NCF_OK;
+    *added = NULL;
     if (d->slot_at == d->slot_count && (status = unpack_ahead(file, d)))
         return status;
     if (d->slot_at == d->slot_count) {
-        d->ready = d->end > d->position ? d->end : d->position;
         d->finished = 1;
         return NCF_OK;
     }
-    const slot *s = &d->slots[d->slot_at++];
+    slot *s = &d->slots[d->slot_at++];
     uint32_t width = ncf_neu_width(d->model->network, s->frames);
     float *window = d->window, *own = NULL;
     if (s->frames != h->chunk_frames) {
@@ -345,28 +458,38 @@ static ncf_status add_chunk(ncf *file, decoding *d)
         add_to(d->weight, window, width);
     free(own);
     d->end = s->index * h->chunk_stride + (int64_t)s->frames * h->hop;
-    /* The next chunk begins a little before its own samples. A short chunk may be the last. */
-    int64_t until = (s->index + (s->frames == h->chunk_frames)) * h->chunk_stride - lead_of(h);
-    d->ready = until > d->position ? until : d->position;
+    *added = s;
     return status;
 }
 
-/* Drops the samples that have come out, so that what is held begins with the next chunk. */
-static void move_on(decoding *d)
+/* Adds the next chunk, or finishes, so that more samples are ready. */
+static ncf_status advance(ncf *file, decoding *d)
 {
-    size_t gone = (size_t)(d->ready - d->base), kept;
-    if (d->ready <= d->base || d->position < d->ready)
-        return;
-    gone = gone < d->width ? gone : d->width;
-    kept = d->width - gone;
-    for (uint32_t c = 0; c < d->channels; c++) {
-        float *sum = d->sum + (size_t)c * d->width;
-        memmove(sum, sum + gone, kept * sizeof *sum);
-        memset(sum + kept, 0, gone * sizeof *sum);
-    }
-    memmove(d->weight, d->weight + gone, kept * sizeof *d->weight);
-    memset(d->weight + kept, 0, gone * sizeof *d->weight);
-    d->base = d->ready;
+    const ncf_info *h = &file->info;
+    slot *s;
+    ncf_status status = add_next(file, d, &s);
+    if (status)
+        return status;
+    /* The next chunk begins a little before its own samples. A short chunk may be the last. */
+    int64_t until = d->end;
+    if (s)
+        until = (s->index + (s->frames == h->chunk_frames)) * h->chunk_stride - lead_of(h);
+    join(d, until);
+    d->ready = d->stop;
+    if (!d->tools)
+        return NCF_OK;
+    if (d->has_waiting)
+        status = add_waiting(file, d, s);
+    slot_free(&d->waiting, h->streams);
+    d->has_waiting = s != NULL;
+    if (!s)
+        return status;
+    d->waiting = *s;
+    memset(s, 0, sizeof *s);
+    /* The layer of this chunk reaches into the one before, and is added with the next one. */
+    int64_t reached = d->waiting.index * h->chunk_stride - ncf_waveform_block(h) / 8;
+    d->ready = reached > d->start ? reached < d->stop ? reached : d->stop : d->start;
+    return status;
 }
 
 int64_t ncf_length(const ncf *file)
@@ -390,49 +513,33 @@ static ncf_status prepare(ncf *file)
     return file->seekable ? ncf_locate(file) : NCF_OK;
 }
 
-/* Gives samples that are ready, or zeros for those that are lost at the very end. */
-static void give(const ncf *file, decoding *d, float *samples, int64_t count)
-{
-    float gain = file->info.gain_db != 0
-                     ? (float)pow(10.0, -(double)file->info.gain_db / 20) : 1.0f;
-    size_t from = (size_t)(d->position - d->base);
-    for (uint32_t c = 0; c < d->channels; c++) {
-        const float *sum = d->sum + (size_t)c * d->width + from;
-        for (int64_t k = 0; k < count; k++) {
-            float weight = d->weight[from + (size_t)k];
-            samples[k * d->channels + c] = sum[k] / (weight > 1e-3f ? weight : 1e-3f) * gain;
-        }
-    }
-}
-
 int64_t ncf_read(ncf *file, float *samples, int64_t count)
 {
     int64_t done = 0;
     ncf_status status = file && (samples || !count) && count >= 0 ? prepare(file)
                                                                   : NCF_ERROR_ARGUMENT;
     decoding *d = file ? file->decoding : NULL;
+    float gain = file && file->info.gain_db != 0
+                     ? (float)pow(10.0, -(double)file->info.gain_db / 20) : 1.0f;
     while (!status && done < count) {
         int64_t total = ncf_length(file), wanted = count - done;
         if (total >= 0 && d->wanted >= total)
             break;
         if (total >= 0 && wanted > total - d->wanted)
             wanted = total - d->wanted;
-        if (d->position < d->ready) {
-            int64_t passed = d->wanted - d->position, left = d->ready - d->position;
-            if (passed > 0) { /* before the sample that was sought */
-                d->position += passed < left ? passed : left;
-                continue;
-            }
-            wanted = wanted < left ? wanted : left;
-            give(file, d, samples + done * d->channels, wanted);
-            d->position += wanted;
-        } else if (d->finished) {
+        if (d->wanted < d->ready) {
+            size_t from = (size_t)(d->wanted - d->start);
+            wanted = wanted < d->ready - d->wanted ? wanted : d->ready - d->wanted;
+            for (uint32_t c = 0; c < d->channels; c++)
+                for (int64_t k = 0; k < wanted; k++)
+                    samples[(done + k) * d->channels + c] =
+                        d->joined[c * d->room + from + (size_t)k] * gain;
+        } else if (d->finished) { /* lost at the very end */
             if (total < 0 || !file->complete)
                 break;
             memset(samples + done * d->channels, 0, (size_t)wanted * d->channels * sizeof *samples);
         } else {
-            move_on(d);
-            status = add_chunk(file, d);
+            status = advance(file, d);
             continue;
         }
         d->wanted += wanted;
@@ -457,9 +564,11 @@ ncf_status ncf_seek(ncf *file, int64_t sample)
     /* Where samples are wanted, the first chunk must have taken over from the one before. */
     place = sample - h->overlap + lead_of(h);
     place = place > 0 ? place / h->chunk_stride : 0;
+    if (h->layer == NCF_LAYER_WAVEFORM) /* whose first block begins within the chunk before */
+        place = sample / h->chunk_stride > 1 ? sample / h->chunk_stride - 1 : 0;
     if (place > file->chunk_count)
         place = file->chunk_count;
-    start_at(file->decoding, place, lead_of(h), sample, h->chunk_stride);
+    start_at(file->decoding, h, place, sample);
     return NCF_OK;
 }
 

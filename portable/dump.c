@@ -70,6 +70,12 @@ static uint32_t sum_of(uint32_t crc, int64_t value)
     return ncf_crc32(crc, bytes, 8);
 }
 
+static void take(void *context, int64_t number)
+{
+    sums *s = context;
+    s->layers = sum_of(s->layers, number);
+}
+
 /* Unpacks a chunk and adds what it holds to the sums. */
 static void add(
     const ncf_info *info, const frequency_model *model, const ncf_chunk *chunk, sums *s)
@@ -90,16 +96,24 @@ static void add(
     if (chunk->codebooks && ncf_unpack(info, model, &job, 1))
         lost = 1;
     lost |= (uint32_t)job.lost;
-    if (chunk->layer_length &&
-        ncf_layer_decode(info, chunk->frames, chunk->layer, chunk->layer_length, layers) < 1)
-        lost = 1;
+    waveform *wave = NULL;
+    const uint8_t *layer = chunk->layer;
+    if (chunk->layer_length && info->layer == NCF_LAYER_WAVEFORM)
+        lost |= ncf_waveform_decode(info, chunk->frames, layer, chunk->layer_length, &wave) < 1;
+    else if (chunk->layer_length)
+        lost |= ncf_layer_decode(info, chunk->frames, layer, chunk->layer_length, layers) < 1;
     if (lost)
         s->lost = sum_of(s->lost, chunk->index);
     for (size_t k = 0; chunk->codebooks && !lost && k < count; k++) {
         uint8_t two[2] = {(uint8_t)codes[k], (uint8_t)(codes[k] >> 8)};
         s->codes = ncf_crc32(s->codes, two, 2);
     }
+    if (wave && !lost)
+        ncf_waveform_numbers(wave, take, s);
+    ncf_waveform_free(wave);
     for (uint32_t k = 0; chunk->layer_length && !lost && k < info->streams; k++) {
+        if (info->layer == NCF_LAYER_WAVEFORM)
+            break;
         s->layers = sum_of(s->layers, layers[k].present);
         if (layers[k].present)
             s->layers = sum_of(sum_of(s->layers, layers[k].size), layers[k].step);

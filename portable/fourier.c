@@ -1,4 +1,4 @@
-/* Fourier transforms of any size that is a product of 2, 3 and 5, in the manner of T. G. Stockham,
+/* Fourier transforms, fast where their size is a product of small numbers, by T. G. Stockham's way,
  * which needs no reordering (W. T. Cochran et al., "What is the fast Fourier transform?", IEEE
  * Transactions on Audio and Electroacoustics, 1967). */
 #include "internal.h"
@@ -15,16 +15,13 @@ struct fourier {
 fourier *ncf_fourier_new(uint32_t size)
 {
     const double pi = 3.14159265358979323846;
-    static const uint32_t radices[4] = {4, 2, 3, 5};
     fourier *plan = calloc(1, sizeof *plan);
     float *turns = malloc((4 * (size_t)size + 2) * sizeof *turns);
     uint32_t left = size;
-    for (int k = 0; k < 4; k++)
-        while (plan && left && left % radices[k] == 0) {
-            plan->factors[plan->count++] = radices[k];
-            left /= radices[k];
-        }
-    if (!plan || !turns || left != 1) {
+    for (uint32_t radix = 4; plan && left > 1; radix = radix == 4 ? 2 : radix == 3 ? 5 : radix + 1)
+        for (; left % radix == 0; left /= radix)
+            plan->factors[plan->count++] = radix;
+    if (!plan || !turns || !size) {
         free(plan);
         free(turns);
         return NULL;
@@ -153,4 +150,77 @@ void ncf_fourier_real(const fourier *plan, float *spectrum, float *signal, float
         signal[2 * k + 1] = ey + x;
     }
     ncf_fourier(plan, 1, signal, work);
+}
+
+/* ---- cosine transforms ---- */
+
+struct cosines {
+    uint32_t length;
+    fourier *plan; /* of half as many complex numbers; NULL for odd lengths */
+    float *turns;  /* before and behind it; or the transform's whole matrix */
+};
+
+cosines *ncf_cosines_new(uint32_t length)
+{
+    const double pi = 3.14159265358979323846;
+    double scale = sqrt(2.0 / length);
+    size_t room = length % 2 ? (size_t)length * length : 2 * (size_t)length;
+    cosines *c = calloc(1, sizeof *c);
+    if (!c)
+        return NULL;
+    c->length = length;
+    c->turns = malloc((room + 1) * sizeof *c->turns);
+    c->plan = length % 2 ? NULL : ncf_fourier_new(length / 2);
+    if (!c->turns || (length % 2 == 0 && !c->plan)) {
+        ncf_cosines_free(c);
+        return NULL;
+    }
+    for (uint32_t k = 0; length % 2 && k < length; k++)
+        for (uint32_t n = 0; n < length; n++)
+            c->turns[(size_t)k * length + n] =
+                (float)(cos(pi / length * (k + 0.5) * (n + 0.5)) * scale);
+    for (uint32_t k = 0; length % 2 == 0 && k < length / 2; k++) {
+        double before = -pi * (k + 0.25) / length, behind = -pi * k / length;
+        c->turns[2 * k] = (float)cos(before);
+        c->turns[2 * k + 1] = (float)sin(before);
+        c->turns[length + 2 * k] = (float)(cos(behind) * scale);
+        c->turns[length + 2 * k + 1] = (float)(sin(behind) * scale);
+    }
+    return c;
+}
+
+void ncf_cosines_free(cosines *c)
+{
+    if (!c)
+        return;
+    ncf_fourier_free(c->plan);
+    free(c->turns);
+    free(c);
+}
+
+void ncf_cosines(const cosines *c, float *row, float *work)
+{
+    uint32_t length = c->length, half = length / 2;
+    const float *turns = c->turns, *behind = turns + length;
+    float *pairs = work;
+    for (uint32_t k = 0; !c->plan && k < length; k++) {
+        work[k] = 0;
+        for (uint32_t n = 0; n < length; n++)
+            work[k] += turns[(size_t)k * length + n] * row[n];
+    }
+    if (!c->plan) {
+        memcpy(row, work, length * sizeof *row);
+        return;
+    }
+    for (uint32_t k = 0; k < half; k++) {
+        float a = row[2 * k], b = row[length - 1 - 2 * k];
+        pairs[2 * k] = a * turns[2 * k] - b * turns[2 * k + 1];
+        pairs[2 * k + 1] = a * turns[2 * k + 1] + b * turns[2 * k];
+    }
+    ncf_fourier(c->plan, 0, pairs, work + length);
+    for (uint32_t k = 0; k < half; k++) {
+        float a = pairs[2 * k], b = pairs[2 * k + 1];
+        row[2 * k] = a * behind[2 * k] - b * behind[2 * k + 1];
+        row[length - 1 - 2 * k] = -(a * behind[2 * k + 1] + b * behind[2 * k]);
+    }
 }

@@ -59,6 +59,7 @@ ncf_status ncf_parse_fields(
 uint32_t ncf_code_bits(uint32_t codebook_size);
 uint64_t ncf_raw_bytes(const ncf_info *info, uint64_t streams, uint64_t books, uint64_t frames);
 size_t ncf_scale_bytes(const ncf_info *info);
+uint64_t ncf_largest_layer(const ncf_info *info); /* bytes */
 parsed ncf_parse_chunk(
     const ncf_info *info, const uint8_t *bytes, size_t count, chunk_head *head, size_t *needed);
 parsed ncf_parse_trailer(
@@ -143,6 +144,28 @@ ncf_status ncf_layer_add(
     const ncf_info *info, uint32_t frames, const stream_layer *stream, const float *weight,
     float *samples);
 
+/* ---- waveform.c: the waveform layer ------------------------------------------------------------ */
+
+typedef struct waveform waveform;
+uint32_t ncf_waveform_block(const ncf_info *info); /* samples of a block; 0: no grid fits */
+/* Decodes a waveform layer: 1, 0 where it is none, -1 without memory. */
+int ncf_waveform_decode(
+    const ncf_info *info, uint32_t frames, const uint8_t *bytes, size_t count, waveform **decoded);
+void ncf_waveform_free(waveform *layer);
+int ncf_waveform_is_last(const waveform *layer);
+uint32_t ncf_waveform_blocks(const waveform *layer);
+/* Gives all integers that a layer holds, one after the other. */
+void ncf_waveform_numbers(
+    const waveform *layer, void (*take)(void *context, int64_t number), void *context);
+typedef struct waveform_tools waveform_tools;
+waveform_tools *ncf_waveform_tools_new(const ncf_info *info);
+void ncf_waveform_tools_free(waveform_tools *tools);
+/* Turns the sound of the codes in the layer's blocks, and an eighth of one on either side, into what
+ * the layer adds to it. `opened`: whether the chunk before and the one behind share a slope. */
+void ncf_waveform_change(
+    const waveform_tools *tools, const waveform *layer, uint32_t stream, const int opened[2],
+    float *span);
+
 /* ---- weights.c: files of weights ------------------------------------------------------------------ */
 
 enum { TENSOR_F32 = 1, TENSOR_F16 = 2, TENSOR_I8 = 3, TENSOR_I32 = 4, TENSOR_BYTES = 5 };
@@ -195,12 +218,19 @@ ncf_status ncf_neu_decode(
 /* ---- fourier.c ---------------------------------------------------------------------------------------- */
 
 typedef struct fourier fourier;
-fourier *ncf_fourier_new(uint32_t size); /* of complex numbers; products of 2, 3 and 5 */
+fourier *ncf_fourier_new(uint32_t size); /* of complex numbers */
 void ncf_fourier_free(fourier *plan);
 /* Transforms complex numbers [size] by exp(-2 pi i / size), or by its conjugate; `work` is as long. */
 void ncf_fourier(const fourier *plan, int inverse, float *numbers, float *work);
 /* Real signal [2 * size] of a spectrum [size + 1], not scaled; overwrites the spectrum. */
 void ncf_fourier_real(const fourier *plan, float *spectrum, float *signal, float *work);
+
+typedef struct cosines cosines;
+cosines *ncf_cosines_new(uint32_t length);
+void ncf_cosines_free(cosines *plan);
+/* Computes the orthonormal cosine transform of the fourth type of `row` [length], which is its own
+ * inverse; `work` has room for 2 * length. */
+void ncf_cosines(const cosines *plan, float *row, float *work);
 
 /* ---- kernels.c ---------------------------------------------------------------------------------------- */
 

@@ -5,6 +5,7 @@
 #include <math.h>
 
 enum { BAND = 16, MAX_BANDS = 1024, SIZES = 3, BITS = 16, CLASSES = 8 };
+static const double PI = 3.14159265358979323846;
 
 uint32_t ncf_layer_width(const ncf_info *info, uint32_t frames)
 {
@@ -224,44 +225,6 @@ void ncf_layer_free(stream_layer *streams, uint32_t count)
 
 /* ---- sound ---- */
 
-/* Computes the orthonormal cosine transform of the fourth type of `row` [length], which is its own
- * inverse, by a Fourier transform of half as many complex numbers. `work` has room for 2 * length,
- * `turns` is what `make_turns` gives. */
-static void cosines(
-    const fourier *plan, uint32_t length, const float *turns, float *row, float *work)
-{
-    uint32_t half = length / 2;
-    const float *behind = turns + length;
-    float *pairs = work, *spare = work + length;
-    for (uint32_t k = 0; k < half; k++) {
-        float a = row[2 * k], b = row[length - 1 - 2 * k];
-        pairs[2 * k] = a * turns[2 * k] - b * turns[2 * k + 1];
-        pairs[2 * k + 1] = a * turns[2 * k + 1] + b * turns[2 * k];
-    }
-    ncf_fourier(plan, 0, pairs, spare);
-    for (uint32_t k = 0; k < half; k++) {
-        float a = pairs[2 * k], b = pairs[2 * k + 1];
-        row[2 * k] = a * behind[2 * k] - b * behind[2 * k + 1];
-        row[length - 1 - 2 * k] = -(a * behind[2 * k + 1] + b * behind[2 * k]);
-    }
-}
-
-/* Turns before the Fourier transform, then those behind it, and the window's rise: [3 * length]. */
-static void make_turns(uint32_t length, float *turns)
-{
-    const double pi = 3.14159265358979323846;
-    double scale = sqrt(2.0 / length);
-    for (uint32_t k = 0; k < length / 2; k++) {
-        double before = -pi * (k + 0.25) / length, behind = -pi * k / length;
-        turns[2 * k] = (float)cos(before);
-        turns[2 * k + 1] = (float)sin(before);
-        turns[length + 2 * k] = (float)(cos(behind) * scale);
-        turns[length + 2 * k + 1] = (float)(sin(behind) * scale);
-    }
-    for (uint32_t k = 0; k < length; k++)
-        turns[2 * length + k] = (float)sin(pi * (k + 0.5) / (2.0 * length));
-}
-
 /* Adds the 2 * length samples of one transform, which start at `start` of a chunk. */
 static void add_transform(
     uint32_t length, const float *rise, const float *folded, int64_t start, uint32_t width,
@@ -293,23 +256,24 @@ ncf_status ncf_layer_add(
         return NCF_OK;
     uint32_t length = ncf_layer_length(info, stream->size), width = ncf_layer_width(info, frames);
     float step = (float)pow(2.0, ((double)stream->step - 160) / 6);
-    fourier *plan = ncf_fourier_new(length / 2);
-    float *memory = malloc(6 * (size_t)length * sizeof *memory);
+    cosines *plan = ncf_cosines_new(length);
+    float *memory = malloc(4 * (size_t)length * sizeof *memory);
     if (plan && memory) {
-        float *row = memory, *work = memory + length, *turns = memory + 3 * (size_t)length;
-        make_turns(length, turns);
+        float *row = memory, *work = memory + length, *rise = memory + 3 * (size_t)length;
+        for (uint32_t k = 0; k < length; k++)
+            rise[k] = (float)sin(PI * (k + 0.5) / (2.0 * length));
         for (uint32_t k = 0; k < stream->count;) {
             uint32_t transform = stream->places[k] / length;
             memset(row, 0, length * sizeof *row);
             for (; k < stream->count && stream->places[k] / length == transform; k++)
                 row[stream->places[k] % length] = (float)stream->values[k] * step;
-            cosines(plan, length, turns, row, work);
+            ncf_cosines(plan, row, work);
             int64_t start = ((int64_t)transform - 1) * length;
-            add_transform(length, turns + 2 * (size_t)length, row, start, width, weight, samples);
+            add_transform(length, rise, row, start, width, weight, samples);
         }
     }
     ncf_status status = plan && memory ? NCF_OK : NCF_ERROR_MEMORY;
-    ncf_fourier_free(plan);
+    ncf_cosines_free(plan);
     free(memory);
     return status;
 }

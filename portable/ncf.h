@@ -58,7 +58,7 @@ typedef struct {
 
 enum { NCF_SCALES_NONE = 0, NCF_SCALES_LOG = 1, NCF_SCALES_FLOAT = 2 };
 enum { NCF_ENTROPY_NONE = 0, NCF_ENTROPY_ADAPTIVE = 1, NCF_ENTROPY_MODEL = 2 };
-enum { NCF_LAYER_NONE = 0, NCF_LAYER_MDCT = 1 };
+enum { NCF_LAYER_NONE = 0, NCF_LAYER_MDCT = 1, NCF_LAYER_WAVEFORM = 2 };
 
 /* What a file says of itself; see "Header" in NCF.md. Texts are UTF-8 and end with a zero. */
 typedef struct {

@@ -147,14 +147,16 @@ def test_damaged_files_are_read_alike(dump: portable.Portable) -> None:
 @pytest.mark.parametrize(
     ("audio", "choices"),
     [
-        (noise(2.3), {"bitrate": "8kbps"}),
-        (noise(1.2, 2), {"bitrate": "4kbps", "entropy": "adaptive"}),
+        (noise(2.3), {"codebooks": 3}),
+        (noise(1.2, 2), {"codebooks": 4, "entropy": "adaptive"}),
+        (noise(2.4), {"bitrate": "8kbps", "entropy": "adaptive"}),
+        (noise(2.0, 2), {"bitrate": "24kbps", "entropy": "adaptive"}),
         (noise(0.01), {"entropy": "none"}),
         (noise(1.1, 5), {"codebooks": 2, "entropy": "none"}),
         (whistle(1.5), {"bitrate": "8kbps"}),
         (np.zeros((60000, 1), np.float32), {}),
     ],
-    ids=["mono", "stereo", "short", "surround", "layer", "silence"],
+    ids=["mono", "stereo", "waveform", "stereo waveform", "short", "surround", "layer", "silence"],
 )  # fmt: skip
 def test_samples_agree(
     dump: portable.Portable, how: int, audio: np.ndarray, choices: dict[str, object]
@@ -172,8 +174,11 @@ def test_samples_of_other_models_agree(built: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("how", [portable.DECODE_PIPE, portable.DECODE_FILE])
-def test_damage_is_silent_in_the_same_places(dump: portable.Portable, how: int) -> None:
-    data = bytearray(neucodec.encode(noise(4.2), 44100, codebooks=2, entropy="none"))
+@pytest.mark.parametrize("choices", [{"codebooks": 2}, {"bitrate": "6kbps"}], ids=str)
+def test_damage_is_silent_in_the_same_places(
+    dump: portable.Portable, how: int, choices: dict[str, object]
+) -> None:
+    data = bytearray(neucodec.encode(noise(4.2), 44100, entropy="none", **choices))
     table = NcfReader(io.BytesIO(bytes(data))).table()
     data[table[2].offset + 20] ^= 1
     assert_alike(dump, how, bytes(data))
@@ -212,11 +217,12 @@ def test_the_program_writes_what_the_package_decodes(ncfdec: Ncfdec, tmp_path: P
 
 
 @pytest.mark.parametrize(("start", "end"), [(0, 0.7), (1.25, 1.5), (0.98, 1.1), (3.2, 9), (9, 10)])
+@pytest.mark.parametrize("choices", [{"codebooks": 2}, {"bitrate": "6kbps"}], ids=str)
 def test_any_part_is_the_same_as_of_the_whole(
-    ncfdec: Ncfdec, tmp_path: Path, start: float, end: float
+    ncfdec: Ncfdec, tmp_path: Path, start: float, end: float, choices: dict[str, object]
 ) -> None:
     source, target = tmp_path / "a.ncf", tmp_path / "a.wav"
-    source.write_bytes(neucodec.encode(noise(3.3), 44100, codebooks=2, entropy="none"))
+    source.write_bytes(neucodec.encode(noise(3.3), 44100, entropy="none", **choices))
     assert ncfdec("-f", source, target).returncode == 0
     whole, _ = soundfile.read(target, dtype="float32")
     assert ncfdec("-f", "-s", start, "-e", end, source, target).returncode == 0
