@@ -199,3 +199,13 @@ def test_every_geometry_joins_what_it_has_split(geometry: Geometry, length: int)
         expected = audio[:, first * geometry.stride + start :]
         found = joined[:, start : start + expected.shape[1]]
         np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_a_short_chunk_is_complete_when_it_comes() -> None:
+    adder = OverlapAdder(GEOMETRY, 1, window)
+    given = 0
+    for index, frames in enumerate([GEOMETRY.frames, GEOMETRY.frames, 3]):
+        width = GEOMETRY.width(frames)
+        given += adder.push(index, np.ones((1, width), np.float32), frames).shape[1]
+    assert given == 2 * GEOMETRY.stride + 3 * GEOMETRY.hop
+    assert adder.finish().shape[1] == 0

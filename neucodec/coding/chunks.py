@@ -192,8 +192,8 @@ class OverlapAdder:
             self._sum[:, here] += chunk
         self._weight[here] += self.window(frames)
         self._end = index * g.stride + frames * g.hop - g.trim
-        # The next chunk begins a little before its own samples. A short chunk may be the last.
-        return self._take((index + (frames == g.frames)) * g.stride - g.lead)
+        # Nothing follows a short chunk; else the next chunk begins a little before its own samples.
+        return self._take(self._end if frames < g.frames else (index + 1) * g.stride - g.lead)
 
     def finish(self) -> Audio:
         """Give what is left of the last chunk."""
