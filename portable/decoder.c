@@ -470,10 +470,10 @@ static ncf_status advance(ncf *file, decoding *d)
     ncf_status status = add_next(file, d, &s);
     if (status)
         return status;
-    /* The next chunk begins a little before its own samples. A short chunk may be the last. */
+    /* Nothing follows a short chunk; else the next chunk begins a little before its own samples. */
     int64_t until = d->end;
-    if (s)
-        until = (s->index + (s->frames == h->chunk_frames)) * h->chunk_stride - lead_of(h);
+    if (s && s->frames == h->chunk_frames)
+        until = (s->index + 1) * h->chunk_stride - lead_of(h);
     join(d, until);
     d->ready = d->stop;
     if (!d->tools)
