@@ -52,17 +52,17 @@ def corpus(tmp_path: Path) -> Path:
 
 
 def narrow(name: str, corpus: Path) -> Recipe:
-    """A published recipe on a small corpus: 20 short steps of a narrow network."""
+    """A published recipe on a small corpus: 12 short steps of a narrow network."""
     recipe = Recipe.read(RECIPES / f"{name}.toml")
     recipe = replace(
         recipe, corpus=[str(corpus)], validation=[str(corpus)],
-        model=recipe.model | NARROW[recipe.system], steps=20, batch=2, seconds=0.1, frames=12,
-        continuous=4, warmup=1, decay=1, learning_rate=2e-3, augment=False, validate_every=20,
-        validation_items=1, log_every=10, restarts=[8] if recipe.restarts else [],
+        model=recipe.model | NARROW[recipe.system], steps=12, batch=2, seconds=0.1, frames=12,
+        continuous=4, warmup=1, decay=1, learning_rate=2e-3, augment=False, validate_every=12,
+        validation_items=1, log_every=6, restarts=[5] if recipe.restarts else [],
     )  # fmt: skip
     if recipe.adversary:
         recipe.adversary = replace(
-            recipe.adversary, width=4, widths=[4, 4], windows=[256], warmup=12, seconds=0.1
+            recipe.adversary, width=4, widths=[4, 4], windows=[256], warmup=8, seconds=0.1
         )
     return recipe
 
@@ -110,19 +110,19 @@ def test_a_recipe_learns_resumes_and_exports_a_codec_that_codes(
         if whole.step == recipe.steps:
             break
         whole.train_step(audio, counts)
-        if whole.step == 10:
+        if whole.step == 6:
             whole.save()
     assert 0 < distance(whole) < before_learning
 
     resumed = Trainer(recipe, tmp_path / "run")
     resumed.resume()
-    assert resumed.step == 10
+    assert resumed.step == 6
     resumed.run()
     theirs = resumed.learner.network.state_dict()
     for key, mine in whole.learner.network.state_dict().items():
         assert torch.equal(mine, theirs[key]), key
     rows = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
-    assert rows[0]["step"] == 20 and rows[0]["speed"] > 0 and math.isfinite(rows[0]["mel"])
+    assert rows[0]["step"] == 12 and rows[0]["speed"] > 0 and math.isfinite(rows[0]["mel"])
     assert rows[1]["valid/mel"] > 0
 
     done = run("export", tmp_path / "run", "narrow", "-o", tmp_path)
