@@ -77,7 +77,7 @@ def measure(folder: Path, out: Path) -> None:
     from published import codes_in, from_ncf, to_ncf
     from small_codecs import NAMES, load
 
-    from neucodec.coding.payloads import chunk_layer
+    from neucodec.coding.payloads import chunk_tones, chunk_waveform
     from neucodec.formats import NcfReader
 
     found: dict[str, npt.NDArray[np.generic]] = {}
@@ -89,9 +89,13 @@ def measure(folder: Path, out: Path) -> None:
         with path.open("rb") as file:
             reader = NcfReader(file)
             for chunk in reader:
-                for layer in chunk_layer(chunk, reader.header) or ():
+                for layer in chunk_tones(chunk, reader.header):
                     if layer is not None:
                         digest.update(layer.coefficients.astype("<i4").tobytes())
+                waveform = chunk_waveform(chunk, reader.header)
+                for stream in waveform.streams if waveform else ():
+                    if stream is not None:
+                        digest.update(stream.values.astype("<i4").tobytes())
         found[f"integers {path.stem}"] = np.frombuffer(digest.digest(), np.uint8)
         found[f"samples {path.stem}"] = from_ncf(load(name, folder), data).numpy()
     for name in NAMES:
