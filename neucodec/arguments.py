@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from neucodec.audio.samples import LOUDEST, Audio
 
-from .errors import GivenTypeError, GivenValueError, file_error
+from .errors import GivenTypeError, GivenValueError, NeucodecError, file_error
 
 Content = bytes | bytearray | memoryview
 Given = Content | str | PathLike[Any] | BinaryIO
@@ -88,6 +88,20 @@ def file_to_write(file: Any) -> BinaryIO:
             f"an output given as {_shown(file)}: give a path, or a file opened in binary mode"
         )
     return cast(BinaryIO, file)
+
+
+@contextmanager
+def named_errors(name: str) -> Iterator[None]:
+    """Turn what the system says of a file into a GivenFileError that names it.
+
+    BrokenPipeError passes through: a reader that has had enough is no failure.
+    """
+    try:
+        yield
+    except (NeucodecError, BrokenPipeError):
+        raise
+    except OSError as error:
+        raise file_error(name, error) from error
 
 
 @contextmanager

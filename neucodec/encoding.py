@@ -16,7 +16,16 @@ from neucodec.coding.encoder import EncodeReport
 from neucodec.coding.encoder import encode as encode_source
 from neucodec.files.outfile import output_file
 
-from .arguments import Content, content_of, file_to_write, is_path, is_sound_file, path_of, tags_of
+from .arguments import (
+    Content,
+    content_of,
+    file_to_write,
+    is_path,
+    is_sound_file,
+    named_errors,
+    path_of,
+    tags_of,
+)
 from .encode_choices import ArraySource, EncodeChoices, Progress, counting, options_of
 from .loading import ModelGiven, codec_for_bitrate
 
@@ -80,7 +89,8 @@ def encode(audio: Any, samplerate: Any = None, **how: Unpack[WriteChoices]) -> b
         return in_memory.getvalue()
     if is_path(samplerate):
         sources = [path_of(audio)] if is_path(audio) else []
-        with output_file(path_of(samplerate), overwrite=True, sources=sources) as file:
+        name = path_of(samplerate)
+        with named_errors(name), output_file(name, overwrite=True, sources=sources) as file:
             return _encode_file(audio, file, how)
     return _encode_file(audio, file_to_write(samplerate), how)
 
@@ -95,7 +105,8 @@ def write(
     """
     source = ArraySource(data, samplerate, how.get("tags"))
     if is_path(file):
-        with output_file(path_of(file), overwrite=True) as target:  # type: ignore[arg-type]
+        name = path_of(file)  # type: ignore[arg-type]
+        with named_errors(name), output_file(name, overwrite=True) as target:
             return _encode(source, target, how, "write")
     return _encode(source, file_to_write(file), how, "write")
 

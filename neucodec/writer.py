@@ -18,7 +18,15 @@ from neucodec.closing import ClosesItself
 from neucodec.coding.default_model import AUTO
 from neucodec.files.outfile import output_file
 
-from .arguments import file_to_write, is_path, path_of, samples_of, tags_of, whole_number
+from .arguments import (
+    file_to_write,
+    is_path,
+    named_errors,
+    path_of,
+    samples_of,
+    tags_of,
+    whole_number,
+)
 from .encode_choices import EncodeChoices, Progress, counting, options_of, sample_rate_of
 from .errors import GivenValueError
 from .loading import ModelGiven, codec_for_bitrate
@@ -155,7 +163,8 @@ class NcfWriter(ClosesItself):
 
         try:
             source, progress = self._source, self._progress
-            self.report = encode(source, target, self._codec, self._options, progress)
+            with named_errors(self.name or "the file"):
+                self.report = encode(source, target, self._codec, self._options, progress)
         except BaseException as error:  # told to whoever writes or closes
             self._error = error
 

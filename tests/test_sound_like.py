@@ -166,7 +166,7 @@ def test_a_stream_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
             raise OSError(28, "No space left on device")
 
     file = NcfWriter(Full(), RATE, 1, model=SMALL)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(NeucodecError, match="the file: No space left on device"):
         for _ in range(20):
             file.write(noise(2))
         file.close()
