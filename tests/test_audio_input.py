@@ -433,7 +433,7 @@ def make_text(path: Path) -> None:
     [
         (lambda path: None, "clip.wav: cannot be read: No such file"),
         (make_directory, "clip.wav: this is a directory"),
-        (make_text, "clip.wav: empty, or no audio that libsndfile reads"),
+        (make_text, "clip.wav: (empty, or )?no audio that libsndfile (or FFmpeg )?reads"),
         (Path.touch, "clip.wav: empty, or no audio"),
     ],
     ids=["missing", "directory", "text", "empty"],

@@ -123,7 +123,7 @@ def test_files_at_once_give_what_one_after_the_other_gives(
     assert done["error"] is None
     assert done["seconds"] > 0
     assert found["bad.wav"]["outcome"] == "failed"
-    assert found["bad.wav"]["error"].startswith("empty, or no audio that libsndfile reads")
+    assert "no audio that libsndfile " in found["bad.wav"]["error"]
 
     assert run("decode", tmp_path / "two", "-o", tmp_path / "back", "-j", "2").code == 0
     assert run("decode", tmp_path / "two").code == 0
