@@ -79,7 +79,7 @@ def open(
     ...     file.codes(0).shape  # [streams, codebooks, frames]
     (8000, 1, 24000)
     (800, 1)
-    (1, 5, 86)
+    (1, 6, 86)
     """
     if mode == "w":
         if samplerate is None or channels is None:
