@@ -243,3 +243,13 @@ def test_tracebacks_only_where_they_are_asked_for(
     shown = run("encode", absent).err
     assert shown.startswith("Traceback (most recent call last):\n")
     assert shown.endswith(f"neucodec: {absent}: cannot be read: No such file or directory\n")
+
+
+def test_a_new_process_encodes_with_what_it_has_loaded(clip: MakeClip, tmp_path: Path) -> None:
+    """Tests that run in this process share codecs with both halves; a command keeps one."""
+    path = clip(seconds=1, rate=44100)
+    script = "import sys; from neucodec.__main__ import main; sys.exit(main(sys.argv[1:]))"
+    for options in ([], ["-b", "3kbps"], ["--no-layer"], ["-m", "neu-16khz"]):
+        command = [sys.executable, "-c", script, "encode", "-f", str(path), *options]
+        ran = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert ran.returncode == 0, ran.stderr

@@ -44,6 +44,8 @@ class Codecs:
         from neucodec.models import load_codec
 
         device, offline, precision, half = self._choice
+        if half == "encoder" and card.waveform_bitrate:
+            half = None  # a waveform layer is what decoding the codes leaves
         with self._lock:
             if card.name not in self._loaded:
                 monitor = Downloads(console)
