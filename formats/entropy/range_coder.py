@@ -21,6 +21,8 @@ Rows = slice | Symbols
 
 _WORD_BITS = 32
 _STATE_BYTES = 8
+_AT_ONCE = 1 << 16
+"""Symbols that are encoded at once; each takes some hundred bytes of memory meanwhile."""
 # Given frequencies less one each, constriction makes exactly these integers of its float weights.
 _INTERVALS = constriction.stream.model.Categorical(lazy=True)
 
@@ -43,6 +45,21 @@ def encode_intervals(left: Integers, width: Integers) -> bytes:
 
     A symbol's interval, within 0 to 2**24, begins at ``left`` and is as wide as its frequency.
     """
+    coder = constriction.stream.queue.RangeEncoder()
+    for start in range(0, len(left), _AT_ONCE):
+        _encode(coder, left[start : start + _AT_ONCE], width[start : start + _AT_ONCE])
+    words, (low_end, span) = coder.pos()
+    size = 4 * words + _STATE_BYTES
+    # What constriction would write lies within the final interval; its state has the last 64 bits
+    # of the interval's low end.
+    within = int.from_bytes(
+        coder.get_compressed().astype(">u4").tobytes().ljust(size, b"\0"), "big"
+    )
+    return _shortest(within - (within - low_end) % 2**64, span, size)
+
+
+def _encode(coder: Any, left: Integers, width: Integers) -> None:
+    """Put symbols with these intervals [n], at least one, through constriction's encoder."""
     # Only the symbol's own interval matters. Where nothing lies on one side of it, the other
     # side is cut in two, so that there always are three.
     right = TOTAL - left - width
@@ -53,18 +70,9 @@ def encode_intervals(left: Integers, width: Integers) -> bytes:
     rows[first] = np.stack([width, right - 1, one], axis=1)[first]
     rows[last] = np.stack([one, left - 1, width], axis=1)[last]
     symbols[first], symbols[last] = 0, 2
-    if len(rows) and (rows.min() < 1 or np.any(first & last)):
+    if rows.min() < 1 or np.any(first & last):
         raise ValueError("intervals of codebooks with fewer than three entries cannot be coded")
-    coder = constriction.stream.queue.RangeEncoder()
     coder.encode(symbols, _INTERVALS, rows.astype(np.float64) - 1)
-    words, (low_end, span) = coder.pos()
-    size = 4 * words + _STATE_BYTES
-    # What constriction would write lies within the final interval; its state has the last 64 bits
-    # of the interval's low end.
-    within = int.from_bytes(
-        coder.get_compressed().astype(">u4").tobytes().ljust(size, b"\0"), "big"
-    )
-    return _shortest(within - (within - low_end) % 2**64, span, size)
 
 
 def _shortest(low: int, span: int, size: int) -> bytes:

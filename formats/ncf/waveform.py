@@ -33,7 +33,15 @@ WIDTH = PARTS[-1]
 MAX_STRENGTH = 15
 """Largest number of a strength, which stands for 1."""
 
-_LEFT = np.cumsum(FREQUENCIES, axis=1) - FREQUENCIES
+FREE_ROWS = 8
+"""Rows that a layer may have beside one for each of its bytes. Rows without anything take hardly a
+bit for every hundred integers, and work all the same."""
+
+_LAST_BITS = 128
+"""Bits that symbols may take beyond those of the payload: its last eight bytes may be left out, and
+rounding goes into each."""
+_LEFT = (np.cumsum(FREQUENCIES, axis=1) - FREQUENCIES).astype(np.int32)
+_BITS = TOTAL_BITS - np.log2(FREQUENCIES)
 # Given frequencies less one each, constriction makes exactly these integers of its float weights.
 _ROWS = FREQUENCIES.astype(np.float64) - 1
 _SYMBOLS = constriction.stream.model.Categorical(lazy=True)
@@ -110,7 +118,9 @@ def encode_waveform(header: Header, frames: int, layer: ChunkWaveform) -> bytes:
         if stream is not None:
             _check(stream, grid, count)
             _encode_stream(out, stream, waveform_places(grid, header.sample_rate, stream.top))
-    return out.payload()
+    payload = out.payload()
+    _check_rows(count * sum(stream is not None for stream in layer.streams), payload)
+    return payload
 
 
 def _check(stream: StreamWaveform, grid: WaveformGrid, count: int) -> None:
@@ -133,6 +143,13 @@ def _check(stream: StreamWaveform, grid: WaveformGrid, count: int) -> None:
         raise NcfError(f"strengths of a waveform layer are from 0 to {MAX_STRENGTH}")
 
 
+def _check_rows(rows: int, payload: bytes) -> None:
+    """Raise NcfError for more rows than a payload may stand for."""
+    most = FREE_ROWS + len(payload)
+    if rows > most:
+        raise NcfError(f"a waveform layer of {len(payload)} bytes with {rows} rows: {most} fit")
+
+
 def _encode_stream(out: _Intervals, stream: StreamWaveform, places: npt.NDArray[np.int64]) -> None:
     for bits, value in _head(stream):
         out.even(bits, value)
@@ -141,15 +158,14 @@ def _encode_stream(out: _Intervals, stream: StreamWaveform, places: npt.NDArray[
         if split and _most_split(block, len(stream.split)) == 2:
             out.even(1, int(split) - 1)
     past = Past(places)
-    for row in stream.values.astype(np.int64):
+    for row in stream.values:
         for parity in (0, 1):
-            values = row[parity::2]
+            values = row[parity::2].astype(np.int64)
             contexts = past.contexts(parity)
             past.see(parity, values)
             sizes = np.abs(values)
             capped = np.minimum(sizes, DECISIONS)
-            symbols = 2 * capped - (values > 0)
-            out.take(_LEFT[contexts, symbols], FREQUENCIES[contexts, symbols])
+            out.symbols(contexts, 2 * capped - (values > 0))
             for size in sizes[sizes >= DECISIONS]:
                 beyond = int(size) - DECISIONS + 1
                 bits = beyond.bit_length() - 1
@@ -178,18 +194,21 @@ def _head(stream: StreamWaveform) -> Iterator[tuple[int, int]]:
 class _Intervals:
     """Gathers the intervals of symbols."""
 
-    _left: list[npt.NDArray[np.int64]] = field(default_factory=list)
-    _width: list[npt.NDArray[np.int64]] = field(default_factory=list)
+    _left: list[npt.NDArray[np.int32]] = field(default_factory=list)
+    _width: list[npt.NDArray[np.int32]] = field(default_factory=list)
 
-    def take(self, left: npt.NDArray[np.int64], width: npt.NDArray[np.int64]) -> None:
-        self._left.append(left)
-        self._width.append(width)
+    def symbols(self, contexts: npt.NDArray[np.int64], symbols: npt.NDArray[np.int64]) -> float:
+        """Take symbols [n] of contexts [n]; return how many bits they take."""
+        self._left.append(_LEFT[contexts, symbols])
+        self._width.append(FREQUENCIES[contexts, symbols].astype(np.int32))
+        return float(_BITS[contexts, symbols].sum())
 
     def even(self, bits: int, value: int) -> None:
         """Take a number of ``bits`` bits, all of whose values are equally likely."""
         if bits:
             width = 1 << (TOTAL_BITS - bits)
-            self.take(np.array([int(value) * width]), np.array([width]))
+            self._left.append(np.array([int(value) * width], np.int32))
+            self._width.append(np.array([width], np.int32))
 
     def bits(self) -> float:
         """Return how many bits these symbols take."""
@@ -197,6 +216,7 @@ class _Intervals:
         return float(TOTAL_BITS * len(widths) - np.log2(widths).sum())
 
     def payload(self) -> bytes:
+        """Return the payload of all symbols."""
         return encode_intervals(np.concatenate(self._left), np.concatenate(self._width))
 
 
@@ -207,12 +227,13 @@ def decode_waveform(header: Header, frames: int, payload: bytes) -> ChunkWavefor
     if frames != header.chunk_frames and not last:
         raise NcfError("a waveform layer of a short chunk that is not the last")
     count = grid.count(frames * header.hop, last=last)
-    streams = [
-        _decode_stream(reader, header, grid, count) if reader.even(1) else None
-        for _ in range(header.streams)
-    ]
+    streams: list[StreamWaveform | None] = []
+    for _ in range(header.streams):
+        has = reader.even(1)
+        _check_rows(count * (sum(stream is not None for stream in streams) + has), payload)
+        streams.append(_decode_stream(reader, header, grid, count) if has else None)
     # There is one way to write a layer, and what is cut off or goes on is not it.
-    if reader.again() != payload:
+    if reader.read.payload() != payload:
         raise NcfError("a waveform layer that is not what encoding gives")
     return ChunkWaveform(last, streams)
 
@@ -244,32 +265,32 @@ def _decode_stream(
 
 
 class _Symbols:
-    """Reads symbols out of a payload, and remembers their intervals."""
+    """Reads symbols out of a payload."""
 
     def __init__(self, payload: bytes) -> None:
         # Behind its end a payload reads as zeros; of its last eight bytes some may be left out.
         self._words = -(-len(payload) // 4) + 3
         data = np.frombuffer(payload.ljust(4 * self._words, b"\0"), ">u4").astype(np.uint32)
         self._decoder = constriction.stream.queue.RangeDecoder(data)
-        self._read = _Intervals()
+        self.read = _Intervals()
+        """Those of the symbols so far, from which the payload can be made again."""
+        self._left = 8 * len(payload) + _LAST_BITS
 
     def symbols(self, contexts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Read the symbols of contexts [n]."""
         if not len(contexts):
             return np.zeros(0, np.int64)
         symbols = np.asarray(self._decode(_SYMBOLS, _ROWS[contexts]), np.int64)
-        self._read.take(_LEFT[contexts, symbols], FREQUENCIES[contexts, symbols])
+        self._left -= self.read.symbols(contexts, symbols)
+        if self._left < 0:
+            raise NcfError("a waveform layer that goes on behind its last byte")
         return symbols
 
     def even(self, bits: int) -> int:
         """Read a number of ``bits`` bits, all of whose values are equally likely."""
         value = int(self._decode(constriction.stream.model.Uniform(1 << bits)))
-        self._read.even(bits, value)
+        self.read.even(bits, value)
         return value
-
-    def again(self) -> bytes:
-        """Return what encoding all that was read gives."""
-        return self._read.payload()
 
     def _decode(self, *model: object) -> Any:
         try:

@@ -21,12 +21,15 @@ PLACE_HZ = 1800
 """Width of a place, a part of the spectrum that has shares of its own."""
 _MARGIN = 4
 _MEMORY_SHIFT = 3
-_WEIGHTS = (
-    # Row before at distance 0, 1, 2, 3 and 4; two before at 0, 1; mean at 0, 1, 2; own at 1, 3.
-    (30, 31, 7, 8, 7, 4, 53, 13, 1, 0, 0),
-    (24, 10, 4, 0, 7, 2, 47, 8, 0, 48, 12),
+_KERNELS: tuple[tuple[Integers, ...], ...] = tuple(
+    tuple(np.array([*reversed(half[1:]), *half], np.int64) * factor for half, factor in weights)
+    for weights in (
+        (((30, 31, 7, 8, 8), 16), ((7, 4), 16), ((53, 13, 1), 1), ((), 1)),
+        (((24, 10, 4), 16), ((7, 2), 16), ((47, 8), 1), ((0, 48, 0, 12), 16)),
+    )
 )
-"""Weights of neighbours' magnitudes, of 256: for even numbers, and for odd ones."""
+"""Weights of neighbours' magnitudes for even numbers, and for odd ones: of the row before, of the
+one before that, of the mean and of the row itself, each from so far below to so far above."""
 
 
 def _thresholds() -> Integers:
@@ -92,18 +95,15 @@ class Past:
 
         For the odd ones `see` must have been told the even ones.
         """
-        row, before, mean = self._row, self._row_before, self._mean
-        w = _WEIGHTS[parity]
-        expected = 16 * (w[0] * self._at(row, parity, 0) + w[4] * self._at(before, parity, 0))
-        expected += w[6] * self._at(mean, parity, 0)
-        for array, weight, distance in (
-            (row, 16 * w[1], 1), (row, 16 * w[2], 2), (row, 16 * w[3], 3), (row, 16 * w[3], 4),
-            (before, 16 * w[5], 1), (mean, w[7], 1), (mean, w[8], 2),
-            (self._own, 16 * w[9], 1), (self._own, 16 * w[10], 3),
-        ):  # fmt: skip
-            if weight:
-                near = self._at(array, parity, -distance) + self._at(array, parity, distance)
-                expected += weight * near
+        expected = 0
+        kernels = _KERNELS[parity]
+        for array, kernel in zip(
+            (self._row, self._row_before, self._mean, self._own), kernels, strict=True
+        ):
+            if len(kernel):
+                beyond = _MARGIN - len(kernel) // 2
+                reached = array[beyond : len(array) - beyond]
+                expected = expected + np.convolve(reached, kernel, "valid")[parity::2]
         return self._context[parity] + np.searchsorted(_ENDS, expected, "right")
 
     def see(self, parity: int, values: Integers) -> None:
@@ -117,7 +117,3 @@ class Past:
             self._sum += 64 * self._row - (self._sum >> _MEMORY_SHIFT)
             self._weight += 64 - (self._weight >> _MEMORY_SHIFT)
             self._mean = 16 * self._sum // self._weight
-
-    def _at(self, array: Integers, parity: int, shift: int) -> Integers:
-        start = _MARGIN + parity + shift
-        return array[start : start + self._count - parity : 2]

@@ -78,12 +78,12 @@ def _slopes(split: Splits, grid: WaveformGrid, opened: tuple[bool, bool]) -> lis
             slope = grid.part * opened[number > 0]
         else:
             slope = min(lengths[number - 1], lengths[number])
-        if slope:
-            meetings.append((at, slope & ~1))
+        meetings.append((at, slope))
         if number < count:
             own = lengths[number]
-            meetings += [(at + inner, own & ~1) for inner in range(own, grid.block, own)]
-    return meetings
+            meetings += [(at + inner, own) for inner in range(own, grid.block, own)]
+    # Parts of a single sample have none.
+    return [(at, slope & ~1) for at, slope in meetings if slope > 1]
 
 
 @lru_cache(maxsize=16)

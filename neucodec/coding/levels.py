@@ -16,9 +16,11 @@ SILENCE = 2.0**-26
 
 
 def to_mid_side(audio: Audio) -> Audio:
-    """Turn left and right [2, n] into their half sum and half difference."""
-    left, right = audio
-    return np.stack([(left + right) / 2, (left - right) / 2])
+    """Turn left and right, the first two of channels [channels, n], into their half sum and half
+    difference.
+    """
+    left, right, *others = audio
+    return np.stack([(left + right) / 2, (left - right) / 2, *others])
 
 
 def from_mid_side(audio: Audio) -> Audio:
