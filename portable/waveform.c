@@ -276,6 +276,9 @@ static int decode_stream(
     return 1;
 }
 
+/* Rows that a layer may have beside one for each of its bytes. */
+#define FREE_ROWS 8
+
 int ncf_waveform_decode(
     const ncf_info *info, uint32_t frames, const uint8_t *bytes, size_t count, waveform **decoded)
 {
@@ -297,9 +300,14 @@ int ncf_waveform_decode(
         w->blocks = w->last ? (uint32_t)(((uint64_t)frames * info->hop + block - 1) / block)
                             : info->chunk_stride / block;
     }
+    uint64_t rows = 0;
     for (uint32_t k = 0; good > 0 && k < w->streams; k++) {
         w->stream[k].present = (int)even(&d, 1);
-        if (w->stream[k].present)
+        if (!w->stream[k].present)
+            continue;
+        rows += w->blocks;
+        good = rows <= FREE_ROWS + (uint64_t)count;
+        if (good > 0)
             good = decode_stream(&d, info, p, block, w->blocks, &w->stream[k]);
     }
     if (good > 0 && !ncf_range_is_whole(&d))

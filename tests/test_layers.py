@@ -97,7 +97,7 @@ def test_clicks_over_silence_stay_clicks() -> None:
     wanted = clicks()
     found = decoded(neucodec.encode(wanted, RATE, bitrate="8kbps", entropy="adaptive"))[:, 0]
     at = np.flatnonzero(wanted)[1:-1]
-    assert (found[at] > 0.4).all()
+    assert (found[at] > 0.36).all()  # within 3 dB
     around = np.concatenate([found[k + 500 : k + 10000] for k in at])
     assert np.abs(around).max() < 0.01
 

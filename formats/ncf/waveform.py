@@ -274,7 +274,7 @@ class _Symbols:
         self._decoder = constriction.stream.queue.RangeDecoder(data)
         self.read = _Intervals()
         """Those of the symbols so far, from which the payload can be made again."""
-        self._left = 8 * len(payload) + _LAST_BITS
+        self._left = float(8 * len(payload) + _LAST_BITS)
 
     def symbols(self, contexts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Read the symbols of contexts [n]."""

@@ -95,7 +95,7 @@ class Past:
 
         For the odd ones `see` must have been told the even ones.
         """
-        expected = 0
+        expected: Integers | int = 0
         kernels = _KERNELS[parity]
         for array, kernel in zip(
             (self._row, self._row_before, self._mean, self._own), kernels, strict=True

@@ -91,15 +91,13 @@ class TaskMaker:
         for chunk in chunks:
             piece = chunk.piece
             self._decoded.push(self._adder.push(piece.index, chunk.sound, piece.frames))
-            if piece.last:
-                # Of a short chunk nothing is complete before that.
-                self._decoded.push(self._adder.finish())
             own = piece.frames * self._header.hop if piece.last else self._header.chunk_stride
             self._original.push(piece.audio[:, piece.before : piece.before + own])
             # The slope to the next chunk goes into its first samples.
             if waiting is not None:
                 yield self._task(waiting, chunk)
             waiting = chunk
+        self._decoded.push(self._adder.finish())
         if waiting is not None:
             yield self._task(waiting, None)
 

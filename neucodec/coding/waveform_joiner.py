@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import partial
-
 import numpy as np
 
 from neucodec.audio.samples import Audio
-from neucodec.formats import ChunkWaveform, Header, waveform_grid
+from neucodec.formats import Header, waveform_grid
 
 from .chunks import OverlapAdder
 from .unpacking import UnpackedChunk
@@ -52,11 +49,6 @@ class SpanBuffer:
                 :, low - first : high - first
             ]
 
-    @property
-    def end(self) -> int:
-        """Return the first sample that has not come yet."""
-        return self._start + self._held.shape[1]
-
     def take(self, until: int | None = None) -> Audio:
         """Cut off and return all before sample ``until``, or everything."""
         count = self._held.shape[1] if until is None else max(0, until - self._start)
@@ -82,22 +74,6 @@ class Joiner:
         return self._adder.finish()
 
 
-@dataclass(frozen=True)
-class _PlacedLayer:
-    """A layer, and where in the signal it is to be added."""
-
-    layer: ChunkWaveform
-    mid_side: bool
-    first: int
-    """The first sample that it changes;"""
-    samples: int
-    """and how many it changes."""
-    end: int
-    """The first sample behind its chunk, from which on the last chunk's sound is mirrored."""
-    opened: tuple[bool, bool]
-    """Whether the chunk before, and the one behind, have a layer, too."""
-
-
 class WaveformJoiner:
     """Takes decoded chunks in order and gives the joined signal with their waveform layers.
 
@@ -114,34 +90,26 @@ class WaveformJoiner:
         self._waiting: UnpackedChunk | None = None
         self._opened = first > 0
         """Whether a layer is open towards the chunk before the one that waits."""
-        self._placed: list[_PlacedLayer] = []
-        """Layers whose place is known, in order, and which are still to be added."""
 
     def push(self, unpacked: UnpackedChunk, audio: Audio | None) -> Audio:
         """Add a chunk with its sound [channels, width], None if lost or silent; give what is now
         complete.
         """
         self._buffer.push(self._adder.push(unpacked.index, audio, unpacked.frames))
-        self._place_waiting(unpacked)
+        self._add_waiting(unpacked)
         self._waiting = unpacked
-        self._add_placed()
-        reached = self._placed[0].first if self._placed else self._first_of(unpacked)
-        return self._buffer.take(reached)
+        stride = self._header.chunk_stride
+        return self._buffer.take(unpacked.index * stride - self._grid.part // 2)
 
     def finish(self) -> Audio:
         """Give what is left."""
         self._buffer.push(self._adder.finish())
-        self._place_waiting(None)
-        self._add_placed(all_there=True)
+        self._add_waiting(None)
         return self._buffer.take()
 
-    def _first_of(self, chunk: UnpackedChunk) -> int:
-        """Return the first sample that a chunk's layer may change."""
-        return chunk.index * self._header.chunk_stride - self._grid.part // 2
-
-    def _place_waiting(self, behind: UnpackedChunk | None) -> None:
-        """Say where the layer of the chunk that waited for the one ``behind`` it is to be added."""
-        chunk, before = self._waiting, self._opened
+    def _add_waiting(self, behind: UnpackedChunk | None) -> None:
+        """Add the layer of the chunk that waited for the one ``behind`` it."""
+        chunk, grid, before = self._waiting, self._grid, self._opened
         if chunk is None:
             return
         layered = chunk.waveform is not None
@@ -152,35 +120,16 @@ class WaveformJoiner:
         self._opened = open_here and open_behind and not ends
         if chunk.waveform is None or chunk.chunk is None:
             return
-        blocks = self._grid.count(chunk.frames * self._header.hop, last=chunk.waveform.last)
-        self._placed.append(
-            _PlacedLayer(
-                layer=chunk.waveform,
-                mid_side=chunk.chunk.mid_side,
-                first=self._first_of(chunk),
-                samples=blocks * self._grid.block + self._grid.part,
-                end=chunk.index * self._header.chunk_stride + chunk.frames * self._header.hop,
-                opened=(before, self._opened),
-            )
-        )
-
-    def _add_placed(self, all_there: bool = False) -> None:
-        """Add the layers for which all sound is there: of a short chunk nothing is, until it is
-        known that no other follows.
-        """
-        while self._placed:
-            placed = self._placed[0]
-            reached = placed.first + placed.samples
-            if placed.layer.last:
-                reached = min(reached, placed.end)
-            if reached > self._buffer.end and not all_there:
-                return
-            del self._placed[0]
-            take = self._buffer.span
-            if placed.layer.last:
-                take = partial(self._buffer.mirrored, end=placed.end)
-            added = correction(
-                take(placed.first, placed.samples), placed.layer, placed.mid_side, self._grid,
-                self._header.sample_rate, placed.opened,
-            )  # fmt: skip
-            self._buffer.add(placed.first, added)
+        blocks = grid.count(chunk.frames * self._header.hop, last=chunk.waveform.last)
+        first = chunk.index * self._header.chunk_stride - grid.part // 2
+        samples = blocks * grid.block + grid.part
+        if chunk.waveform.last:
+            end = chunk.index * self._header.chunk_stride + chunk.frames * self._header.hop
+            span = self._buffer.mirrored(first, samples, end)
+        else:
+            span = self._buffer.span(first, samples)
+        added = correction(
+            span, chunk.waveform, chunk.chunk.mid_side, grid, self._header.sample_rate,
+            (before, self._opened),
+        )  # fmt: skip
+        self._buffer.add(first, added)
