@@ -13,7 +13,7 @@ CFLAGS ?= -std=c99 -O3 -ffp-contract=fast -fno-math-errno -fno-trapping-math -Wa
 # Tests start hundreds of processes: each would compile all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-all lint types man check portable clean
+.PHONY: demo test test-all lint types man check portable web clean
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -55,6 +55,15 @@ build/libncf.a: $(PORTABLE) $(wildcard portable/*.h)
 
 build/ncfdec: portable/ncfdec.c build/libncf.a
 	$(CC) $(CFLAGS) -o $@ portable/ncfdec.c build/libncf.a -lm
+
+# The same for browsers, as it lies in the package; by Clang and LLD, without any other library.
+CLANG ?= clang
+web: neucodec/player/player.wasm
+neucodec/player/player.wasm: $(PORTABLE) $(wildcard portable/*.h portable/web/*.c portable/web/include/*.h)
+	$(CLANG) --target=wasm32 -std=gnu99 -O3 -msimd128 -mbulk-memory -ffreestanding -nostdlib \
+	    -nostdlibinc -isystem portable/web/include -DNCF_NO_FILES -ffp-contract=fast \
+	    -fno-math-errno -fno-trapping-math -Wall -Wextra -Wl,--no-entry -Wl,--strip-all \
+	    -Wl,-z,stack-size=262144 $(PORTABLE) portable/web/library.c portable/web/exports.c -o $@
 
 check: lint types test-all
 

@@ -19,6 +19,7 @@ from neucodec.commands.export import export
 from neucodec.commands.info import info
 from neucodec.commands.man import man
 from neucodec.commands.models import models
+from neucodec.commands.page import page
 from neucodec.commands.play import play
 from neucodec.commands.tokens import tokens
 from neucodec.commands.train import train
@@ -89,7 +90,7 @@ def cli(ctx: click.Context) -> None:
 
 
 for command in (
-    encode, decode, play, info, verify, convert, tokens, detokenize, models, evaluate, compare,
-    train, export, completion, man,
+    encode, decode, play, page, info, verify, convert, tokens, detokenize, models, evaluate,
+    compare, train, export, completion, man,
 ):  # fmt: skip
     cli.add_command(command)

@@ -83,6 +83,10 @@ TARGET static void FUNCTION(integer_product)(
             second[k] = b[k];
         }
         size_t row = 0;
+#if defined(__wasm_simd128__)
+        row = rows / 4 * 4;
+        wasm_rows(x, row, inputs, first, second, outputs, j, sums);
+#endif
         for (; row + 4 <= rows; row += 4) {
             const int16_t *x0 = x + row * inputs, *x1 = x0 + inputs, *x2 = x1 + inputs;
             const int16_t *x3 = x2 + inputs;

@@ -32,7 +32,7 @@ FLOORS = (
     ("neucodec.file", "neucodec.model"),
     ("neucodec.encode_choices", "neucodec.loading", "neucodec.ncf_info"),
     ("neucodec.writer", "neucodec.encoding"),
-    ("neucodec.interchange",),
+    ("neucodec.interchange", "neucodec.player"),
     ("neucodec.api",),
     ("neucodec",),
     ("neucodec.evaluation",),
