@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import subprocess
 import time
@@ -34,9 +35,7 @@ def sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
     data = neucodec.encode(audio, 44100, codebooks=2, entropy="adaptive", tags=tags)
     (folder / "rain.ncf").write_bytes(data)
     damaged = bytearray(neucodec.encode(audio[:, 0], 44100, codebooks=2, entropy="none"))
-    with (folder / "rain.ncf").open("rb") as file:
-        NcfReader(file)
-    damaged[len(damaged) // 2 - 20] ^= 1
+    damaged[NcfReader(io.BytesIO(bytes(damaged))).table()[0].offset + 20] ^= 1
     (folder / "damaged.ncf").write_bytes(damaged)
     return folder
 
