@@ -64,6 +64,7 @@ neucodec/player/player.wasm: $(PORTABLE) $(wildcard portable/*.h portable/web/*.
 	    -nostdlibinc -isystem portable/web/include -DNCF_NO_FILES -ffp-contract=fast \
 	    -fno-math-errno -fno-trapping-math -Wall -Wextra -Wl,--no-entry -Wl,--strip-all \
 	    -Wl,-z,stack-size=262144 $(PORTABLE) portable/web/library.c portable/web/exports.c -o $@
+	chmod 644 $@
 
 check: lint types test-all
 
