@@ -154,7 +154,7 @@ def source_fingerprint(head: TrailerHead, data: bytes | bytearray) -> bytes:
                 value = rest[at : at + length]
                 return value if len(value) == length else b""
             at += length
-    except EOFError:
+    except (EOFError, NcfError):  # what is no field is passed over
         pass
     return b""
 
