@@ -19,17 +19,21 @@ import neucodec.formats
 from neucodec.coding.entropy_models import SHARED
 from neucodec.coding.payloads import chunk_codes
 from neucodec.formats import (
+    ChunkWaveform,
     EntropyCoder,
     LayerKind,
     NcfError,
     NcfReader,
     ScaleKind,
     StreamLayer,
+    StreamWaveform,
     adaptive_intervals,
     coded_streams,
     decode_layer,
+    decode_waveform,
     encode_intervals,
     encode_layer,
+    encode_waveform,
     transform_length,
     transforms,
     unpack_codes,
@@ -144,6 +148,31 @@ def layered() -> bytes:
     return ncf.write(LAYERED, chunks, frames=5000)
 
 
+WAVED = ncf.header(channels=2, streams=2, chunk_stride=1792, overlap=256, layer=LayerKind.WAVEFORM)
+
+
+def waveform_of(count: int, seed: int) -> StreamWaveform:
+    """Return integers of so many blocks by a formula, a few of them beyond 7."""
+    split = np.array([block % 3 if 0 < block < count - 1 else block % 2 for block in range(count)])
+    numbers = (np.arange(count * 16 * 5) + seed + 1) * 389 % 1024
+    sizes = np.select([numbers < 700, numbers < 1000], [0, numbers % 4], numbers)
+    values = np.where(numbers % 2, sizes, -sizes).reshape(count, 80)
+    return StreamWaveform(
+        500 + seed, 5, split.astype(np.uint8), values.astype(np.int32), 1, 2, 3, 4
+    )
+
+
+def waveform() -> bytes:
+    whole = ChunkWaveform(False, [waveform_of(1, 0), None])
+    end = ChunkWaveform(True, [waveform_of(1, 5), waveform_of(1, 9)])
+    chunks = [
+        ncf.chunk(WAVED, 0, layer=encode_waveform(WAVED, 4, whole)),
+        ncf.chunk(WAVED, 1),
+        ncf.chunk(WAVED, 2, frames=3, mid_side=True, layer=encode_waveform(WAVED, 3, end)),
+    ]
+    return ncf.write(WAVED, chunks, frames=5000)
+
+
 def silence() -> bytes:
     head = ncf.header()
     return ncf.write(head, ncf.several(head, 5, silent=range(5)))
@@ -187,6 +216,7 @@ EXAMPLES = {
         coded,
         adaptive,
         layered,
+        waveform,
         silence,
         empty,
         tags,
@@ -288,6 +318,23 @@ def test_chunks_with_layers() -> None:
         assert (found.size, found.step) == (expected.size, expected.step)
         assert np.array_equal(found.coefficients, expected.coefficients)
     assert decode_layer(LAYERED, 3, short.layer) == []
+
+
+def test_chunks_with_waveform_layers() -> None:
+    reader = NcfReader(io.BytesIO(golden("waveform")))
+    assert (reader.version, reader.header) == ((1, 4), WAVED)
+    first, bare, short = reader
+    assert (bare.layer, short.frames, short.mid_side) == (b"", 3, True)
+    whole, end = (decode_waveform(WAVED, c.frames, c.layer) for c in (first, short))
+    assert (whole.last, end.last) == (False, True)
+    expected = [waveform_of(1, 0), None, waveform_of(1, 5), waveform_of(1, 9)]
+    for found, made in zip([*whole.streams, *end.streams], expected, strict=True):
+        assert (found is None) == (made is None)
+        if found and made:
+            assert (found.gain, found.top) == (made.gain, made.top)
+            assert np.array_equal(found.split, made.split)
+            assert np.array_equal(found.values, made.values)
+            assert (found.fill_low, found.fill_high, found.prediction, found.above) == (1, 2, 3, 4)
 
 
 def test_silence_takes_seven_bytes_a_chunk() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -215,7 +216,7 @@ def _rows(
             large = []
             for i in range(odd, width, 2):
                 expected = _expectation(i, sizes, before, before_that, means)
-                kind = sum(end <= expected for end in ends())
+                kind = bisect_right(ends(), expected)
                 place = min(3, i * shape.sample_rate // (2 * shape.block) // 1800)
                 magnitude = min(7, abs(own[i]))
                 symbol = symbols.symbol(

@@ -6,20 +6,18 @@ Here they are integers only; `neucodec.coding.waveform` turns them into sound.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
-import constriction
 import numpy as np
 import numpy.typing as npt
 
-from neucodec.formats.entropy.range_coder import TOTAL_BITS, encode_intervals
 from neucodec.formats.errors import NcfError
 
 from .header import Header
-from .waveform_contexts import FREQUENCIES, Past, places
+from .waveform_contexts import Past, places
 from .waveform_grid import PARTS, WaveformGrid
 from .waveform_shares import DECISIONS
+from .waveform_symbols import Intervals, Symbols
 
 MAX_MAGNITUDE = DECISIONS + (1 << 16) - 2
 """The largest magnitude that can be written."""
@@ -36,15 +34,6 @@ MAX_STRENGTH = 15
 FREE_ROWS = 8
 """Rows that a layer may have beside one for each of its bytes. Rows without anything take hardly a
 bit for every hundred integers, and work all the same."""
-
-_LAST_BITS = 128
-"""Bits that symbols may take beyond those of the payload: its last eight bytes may be left out, and
-rounding goes into each."""
-_LEFT = (np.cumsum(FREQUENCIES, axis=1) - FREQUENCIES).astype(np.int32)
-_BITS = TOTAL_BITS - np.log2(FREQUENCIES)
-# Given frequencies less one each, constriction makes exactly these integers of its float weights.
-_ROWS = FREQUENCIES.astype(np.float64) - 1
-_SYMBOLS = constriction.stream.model.Categorical(lazy=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +86,7 @@ def waveform_places(grid: WaveformGrid, sample_rate: int, top: int) -> npt.NDArr
 
 def waveform_bits(stream: StreamWaveform, places: npt.NDArray[np.int64]) -> float:
     """Return about how many bits a stream takes. ``places``: see `waveform_places`."""
-    out = _Intervals()
+    out = Intervals()
     _encode_stream(out, stream, places)
     return out.bits()
 
@@ -111,7 +100,7 @@ def encode_waveform(header: Header, frames: int, layer: ChunkWaveform) -> bytes:
         raise NcfError(f"a layer of {len(layer.streams)} streams: {header.streams} are needed")
     grid = waveform_grid(header)
     count = grid.count(frames * header.hop, last=layer.last)
-    out = _Intervals()
+    out = Intervals()
     out.even(1, layer.last)
     for stream in layer.streams:
         out.even(1, stream is not None)
@@ -150,7 +139,7 @@ def _check_rows(rows: int, payload: bytes) -> None:
         raise NcfError(f"a waveform layer of {len(payload)} bytes with {rows} rows: {most} fit")
 
 
-def _encode_stream(out: _Intervals, stream: StreamWaveform, places: npt.NDArray[np.int64]) -> None:
+def _encode_stream(out: Intervals, stream: StreamWaveform, places: npt.NDArray[np.int64]) -> None:
     for bits, value in _head(stream):
         out.even(bits, value)
     for block, split in enumerate(stream.split):
@@ -190,39 +179,9 @@ def _head(stream: StreamWaveform) -> Iterator[tuple[int, int]]:
     yield 4, stream.above
 
 
-@dataclass
-class _Intervals:
-    """Gathers the intervals of symbols."""
-
-    _left: list[npt.NDArray[np.int32]] = field(default_factory=list)
-    _width: list[npt.NDArray[np.int32]] = field(default_factory=list)
-
-    def symbols(self, contexts: npt.NDArray[np.int64], symbols: npt.NDArray[np.int64]) -> float:
-        """Take symbols [n] of contexts [n]; return how many bits they take."""
-        self._left.append(_LEFT[contexts, symbols])
-        self._width.append(FREQUENCIES[contexts, symbols].astype(np.int32))
-        return float(_BITS[contexts, symbols].sum())
-
-    def even(self, bits: int, value: int) -> None:
-        """Take a number of ``bits`` bits, all of whose values are equally likely."""
-        if bits:
-            width = 1 << (TOTAL_BITS - bits)
-            self._left.append(np.array([int(value) * width], np.int32))
-            self._width.append(np.array([width], np.int32))
-
-    def bits(self) -> float:
-        """Return how many bits these symbols take."""
-        widths = np.concatenate(self._width)
-        return float(TOTAL_BITS * len(widths) - np.log2(widths).sum())
-
-    def payload(self) -> bytes:
-        """Return the payload of all symbols."""
-        return encode_intervals(np.concatenate(self._left), np.concatenate(self._width))
-
-
 def decode_waveform(header: Header, frames: int, payload: bytes) -> ChunkWaveform:
     """Undo `encode_waveform`. Raises NcfError for bytes that encoding does not give."""
-    grid, reader = waveform_grid(header), _Symbols(payload)
+    grid, reader = waveform_grid(header), Symbols(payload)
     last = bool(reader.even(1))
     if frames != header.chunk_frames and not last:
         raise NcfError("a waveform layer of a short chunk that is not the last")
@@ -239,7 +198,7 @@ def decode_waveform(header: Header, frames: int, payload: bytes) -> ChunkWavefor
 
 
 def _decode_stream(
-    reader: _Symbols, header: Header, grid: WaveformGrid, count: int
+    reader: Symbols, header: Header, grid: WaveformGrid, count: int
 ) -> StreamWaveform:
     gain, top = reader.even(10), reader.even(16)
     low, high, prediction, above = (reader.even(4) for _ in range(4))
@@ -262,38 +221,3 @@ def _decode_stream(
             past.see(parity, half)
             row[parity::2] = half
     return StreamWaveform(gain, top, split, values, low, high, prediction, above)
-
-
-class _Symbols:
-    """Reads symbols out of a payload."""
-
-    def __init__(self, payload: bytes) -> None:
-        # Behind its end a payload reads as zeros; of its last eight bytes some may be left out.
-        self._words = -(-len(payload) // 4) + 3
-        data = np.frombuffer(payload.ljust(4 * self._words, b"\0"), ">u4").astype(np.uint32)
-        self._decoder = constriction.stream.queue.RangeDecoder(data)
-        self.read = _Intervals()
-        """Those of the symbols so far, from which the payload can be made again."""
-        self._left = float(8 * len(payload) + _LAST_BITS)
-
-    def symbols(self, contexts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Read the symbols of contexts [n]."""
-        if not len(contexts):
-            return np.zeros(0, np.int64)
-        symbols = np.asarray(self._decode(_SYMBOLS, _ROWS[contexts]), np.int64)
-        self._left -= self.read.symbols(contexts, symbols)
-        if self._left < 0:
-            raise NcfError("a waveform layer that goes on behind its last byte")
-        return symbols
-
-    def even(self, bits: int) -> int:
-        """Read a number of ``bits`` bits, all of whose values are equally likely."""
-        value = int(self._decode(constriction.stream.model.Uniform(1 << bits)))
-        self.read.even(bits, value)
-        return value
-
-    def _decode(self, *model: object) -> Any:
-        try:
-            return self._decoder.decode(*model)
-        except AssertionError:
-            raise NcfError("a waveform layer that nothing encodes to") from None
