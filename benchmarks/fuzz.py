@@ -37,6 +37,7 @@ from neucodec.coding.payloads import chunk_codes, codes_of, encode_payload, unde
 from neucodec.errors import NeucodecError
 from neucodec.formats import (
     Chunk,
+    ChunkWaveform,
     EntropyCoder,
     Header,
     LayerKind,
@@ -45,10 +46,14 @@ from neucodec.formats import (
     NcfWriter,
     ScaleKind,
     StreamLayer,
+    StreamWaveform,
     decode_layer,
+    decode_waveform,
     encode_layer,
+    encode_waveform,
     transform_length,
     transforms,
+    waveform_grid,
 )
 from neucodec.models.errors import ModelError
 
@@ -126,6 +131,11 @@ def small_files() -> list[bytes]:
             "sample_rate": 8000, "chunk_frames": 12, "chunk_stride": 6000, "overlap": 144,
             "entropy": EntropyCoder.ADAPTIVE,
         },
+        mono | {"layer": LayerKind.WAVEFORM, "channels": 3, "streams": 3},
+        mono | {
+            "layer": LayerKind.WAVEFORM, "channels": 2, "streams": 2, "sample_rate": 8000,
+            "chunk_frames": 12, "chunk_stride": 6000, "overlap": 144,
+        },
     ]  # fmt: skip
     return [_small_file(Header(**kind), count) for kind in kinds for count in (0, 1, 6)]
 
@@ -170,6 +180,8 @@ def _layer(header: Header, frames: int, rng: np.random.Generator) -> bytes:
     """A layer with a few coefficients, in a file that may have some; short enough for it."""
     if header.layer == LayerKind.NONE:
         return b""
+    if header.layer == LayerKind.WAVEFORM:
+        return _waveform(header, frames, rng)
     streams: list[StreamLayer | None] = []
     for stream in range(header.streams):
         size = int(rng.integers(3))
@@ -181,11 +193,29 @@ def _layer(header: Header, frames: int, rng: np.random.Generator) -> bytes:
     return encode_layer(header, frames, streams)
 
 
+def _waveform(header: Header, frames: int, rng: np.random.Generator) -> bytes:
+    """A waveform layer with all kinds of integers, of all streams but the second."""
+    grid, last = waveform_grid(header), frames != header.chunk_frames
+    count = grid.count(frames * header.hop, last=last)
+    streams: list[StreamWaveform | None] = []
+    for stream in range(header.streams):
+        top = int(rng.integers(1, 1 + min(4, grid.fine)))
+        values = rng.laplace(scale=2, size=(count, 16 * top)).round().astype(np.int32)
+        split = rng.integers(0, 2, count).astype(np.uint8)
+        made = StreamWaveform(int(rng.integers(1024)), top, split, values)
+        streams.append(None if stream == 1 else made)
+    return encode_waveform(header, frames, ChunkWaveform(last, streams))
+
+
 def _check_layer(header: Header, chunk: Chunk) -> None:
     """Whatever a layer is, it is refused, or just what encoding gives."""
     if not chunk.layer:
         return
     try:
+        if header.layer == LayerKind.WAVEFORM:
+            layer = decode_waveform(header, chunk.frames, chunk.layer)
+            assert encode_waveform(header, chunk.frames, layer) == chunk.layer, "two layers"
+            return
         streams = decode_layer(header, chunk.frames, chunk.layer)
     except NcfError:
         return
@@ -279,6 +309,7 @@ def decode_cases() -> Case:
         (2.1, 1, 48000, EncodeOptions(codebooks=2, entropy="none")),
         (0.05, 1, 44100, EncodeOptions(codebooks=2)),
         (0.1, 2, 44100, EncodeOptions(bitrate=3000)),
+        (1.2, 2, 44100, EncodeOptions(bitrate=16000)),
     ):
         target = io.BytesIO()
         audio = noise.normal(0, 0.1, (round(seconds * rate), channels))

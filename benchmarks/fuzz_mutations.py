@@ -221,7 +221,7 @@ _LIMITS: dict[int, tuple[int, ...]] = {
     23: (0, 1, 2560, 44032, 2**26),  # overlap
     25: (0, 1, 2),  # scale_kind
     27: (0, 1, 1, 1, 2),  # entropy
-    35: (0, 1),  # layer
+    35: (0, 1, 2),  # layer
 }
 """Fields by number, with values from small to the largest: each is fine by itself."""
 
@@ -239,7 +239,7 @@ def composed(rng: random.Random, fixed: dict[int, int] | None = None) -> tuple[b
     body += b"".join(_field(number, encode_varint(value)) for number, value in values.items())
     if values[27] == 2:
         body += _field(29, b"lm") + _field(31, bytes(8))
-    data = b"\x89NCF\r\n\x1a\n\x01\x03" + struct.pack("<I", len(body)) + body
+    data = b"\x89NCF\r\n\x1a\n\x01\x04" + struct.pack("<I", len(body)) + body
     scales = bytes([140]) * values[11] if values[25] == 1 else bytes(4 * values[11])
     return data + struct.pack("<I", zlib.crc32(data)), b"" if not values[25] else scales
 
@@ -269,6 +269,28 @@ def _repeated(streams: int, books: int, frames: int, size: int, rng: random.Rand
     return encode_intervals(left, width)
 
 
+def _waveform(values: dict[int, int], rng: random.Random) -> bytes:
+    """Return a waveform layer of the streams that ask for most, possible or not: tops, gains and
+    splits by chance, and rows that take hardly a byte."""
+    left, width = list[int](), list[int]()
+
+    def even(bits: int, value: int) -> None:
+        width.append(1 << 24 - bits)
+        left.append(value % (1 << bits) * width[-1])
+
+    even(1, rng.randrange(2))
+    tops = (0, 1, 2, 5, 20, 112, 113, 1024, 6553, 65535)
+    for _ in range(values[11] if rng.random() < 0.5 else 1):
+        even(1, 1)
+        for bits, value in ((10, rng.choice((0, 500, 1023))), (16, rng.choice(tops))):
+            even(bits, value)
+        for _ in range(4):
+            even(4, rng.randrange(16))
+        for _ in range(rng.choice((0, 0, 1, 24, 100))):
+            even(1, rng.randrange(2))
+    return encode_intervals(np.array(left), np.array(width))[: rng.choice((9, 40, 9999))]
+
+
 NEU2 = bytes.fromhex("9a7270941a59479b")
 
 
@@ -288,6 +310,8 @@ def greedy(rng: random.Random, fixed: dict[int, int] | None = None) -> bytes:
         books = min(books, values[13])
         flat = _repeated(values[11], books, values[19], values[15], rng) or flat
     layer = rng.choice((b"", b"\0", bytes(9), rng.randbytes(9), b"\xa0" + bytes(12)))
+    if values[35] == 2 and rng.random() < 0.8:
+        layer = _waveform(values, rng)
     kind = rng.randrange(3)
     while len(data) < most and len(lengths) < 4000:
         word = len(lengths) % 4096
