@@ -266,9 +266,10 @@ def written(**changes: Any) -> bytes:
 
 @pytest.mark.parametrize("top", [0, 17, 65535])
 def test_layers_up_to_nothing_or_beyond_the_spectrum_are_refused(top: int) -> None:
-    short = (
-        written(top=top, rows=[[0] * 16 * top] * 4) if top < 18 else written(top=top, rows=[])[:12]
-    )
+    symbols = reference.Writer()
+    for bits, number in ((1, 0), (1, 1), (10, 500), (16, top), (16, 0)):
+        symbols.even(bits, number)
+    short = symbols.payload()
     with pytest.raises(NcfError, match=f"up to {top}: 1 to 16 are possible"):
         decode_waveform(TINY, FRAMES, short)
     with pytest.raises(NcfError, match=f"up to {top}: 1 to 16 are possible"):
