@@ -8,6 +8,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 import pytest
+import torch
 from networks import signal
 from published import damaged, decoder, from_ncf, to_ncf
 from small_codecs import codec
@@ -81,3 +82,16 @@ def test_a_last_chunk_may_have_any_length(samples: int) -> None:
     data = to_ncf(codec("neu2-44khz"), audio, bitrate=12000.0, entropy="none")
     found = from_ncf(codec("neu2-44khz"), data).numpy()
     assert found.shape == (1, samples) and np.isfinite(found).all()
+
+
+def test_what_silence_saves_is_not_more_than_a_layer_may_take() -> None:
+    """Noise after silence gets more bits than usual, and at the highest bitrate all that fit."""
+    noise = np.random.default_rng(0).normal(0, 0.2, (1, STRIDE)).astype(np.float32)
+    audio = np.concatenate([np.zeros((1, 6 * STRIDE), np.float32), noise], axis=1)
+    data = to_ncf(
+        codec("neu2-44khz"), torch.from_numpy(audio), bitrate=32000.0, threads=1, entropy="none"
+    )
+    reader = NcfReader(io.BytesIO(data))
+    layers = [len(chunk.layer) for chunk in reader]
+    assert layers[:5] == [0] * 5
+    assert 0.9 * reader.header.largest_layer < max(layers) <= reader.header.largest_layer

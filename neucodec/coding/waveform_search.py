@@ -37,10 +37,11 @@ DEAD_ZONE = 0.2
 SPLIT_BIASES = (1.05, 1.0, 1.05)
 """What the cost of a block of each split counts: in doubt quarters, which fill zeros best."""
 FILLS = (0.5, 0.8)
-"""How strongly zeros are filled, below and above `FILL_HZ`."""
+"""How strongly zeros are filled, below and above `FILL_HZ`: below, what is wrong is heard more."""
 FULL_BITRATE = 1000
 """Bits per second of a stream, below which zeros are filled the more the less there is."""
 PREDICTION = 0.85
+"""How much of the codes' own coefficients the lowest integers are over, at most."""
 BITS_OF_ONE = 5.5
 """Bits that an integer of 1 takes, with the zeros around it."""
 PEAK = 16.0
@@ -53,6 +54,8 @@ HEARD = 1e-3
 """and that power is at least that much of all."""
 LOUD_ENOUGH = 0.5
 """Of the codes' amplitude, from which on the original's counts as the same."""
+_END_BITS = 64
+"""What writing may take more than is counted."""
 _ROUNDS = 12
 """Gains that are tried at most, each by coding all of it: three or four, mostly."""
 _NEARLY_ALL = 0.985
@@ -90,7 +93,8 @@ def find_waveform(span: WaveformSpan, header: Header) -> bytes:
         for wanted, sound in zip(original, decoded, strict=True)
     ]
     seconds = span.frames * header.hop / header.sample_rate
-    streams = _shared_out(searches, span.bits, seconds)
+    bits = min(span.bits, 8.0 * header.largest_layer - _END_BITS)
+    streams = _shared_out(searches, bits, seconds)
     return encode_waveform(header, span.frames, ChunkWaveform(span.last, streams))
 
 
