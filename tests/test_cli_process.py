@@ -85,7 +85,7 @@ def test_pipes_say_nothing_but_data(run: Run, clip: MakeClip, tmp_path: Path) ->
     path = clip(seconds=1.2)
     encoded = run("encode", "-", "--entropy", "none", stdin=path.read_bytes())
     assert encoded.code == 0
-    assert encoded.err.startswith("standard input: neu2-44khz, 9 codebooks, ")
+    assert encoded.err.startswith("standard input: neu2-44khz, 6 codebooks, ")
     assert run("encode", path, "-o", "-", "--entropy", "none").out == encoded.out
 
     decoded = run("decode", "-", "-o", tmp_path / "clip.flac", stdin=encoded.out)
@@ -144,7 +144,7 @@ def test_progress_is_for_terminals(clip: MakeClip, tmp_path: Path) -> None:
     shown = on_a_terminal("encode", clip(seconds=3), "-o", tmp_path / "a.ncf")
     bars, report = shown.rsplit("\r", 2)[:2]
     assert re.search(r"clip\.wav +0% \| +\| 0:00 of 0:03, 0 x real time, \? left", bars)
-    assert re.search(r"clip\.wav: neu2-44khz, 9 codebooks, .* x real time$", report)
+    assert re.search(r"clip\.wav: neu2-44khz, 6 codebooks, .* x real time$", report)
 
 
 @posix

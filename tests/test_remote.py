@@ -42,7 +42,7 @@ def test_a_tree_from_one_store_to_another_place_and_back(
     ran = run("encode", "memory://in", "-o", "memory://out/ncf", "-x", "old", *QUICK)
     assert ran.code == 0
     assert memory.find("out") == ["/out/ncf/deep/two.ncf", "/out/ncf/one.ncf"]
-    assert ran.err.startswith("memory://in/one.wav: neu2-44khz, 9 codebooks")
+    assert ran.err.startswith("memory://in/one.wav: neu2-44khz, 6 codebooks")
 
     local = tmp_path / "put/in/one.wav"
     assert run("encode", local, "-o", tmp_path / "one.ncf", *QUICK).code == 0
