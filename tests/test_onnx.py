@@ -120,7 +120,10 @@ def test_what_is_there_is_not_overwritten(run: Run, tmp_path: Path) -> None:
 
 def test_a_run_or_a_model_is_exported(run: Run) -> None:
     ran = run("export")
-    assert (ran.code, "give a run's folder and a name for the model, or --onnx" in ran.err) == (
+    assert (
+        ran.code,
+        "give a run's folder and a name for the model, --onnx or --portable" in ran.err,
+    ) == (
         2,
         True,
     )

@@ -73,12 +73,16 @@ def test_chunks_may_have_fewer_codebooks_than_their_neighbours(codec: Codec) -> 
     assert float(out.abs().max()) < 100
 
 
-def test_mid_and_side_of_other_than_two_channels_is_damage(codec: Codec) -> None:
+def test_mid_and_side_among_three_channels_are_the_first_two(codec: Codec) -> None:
     stride = codec.card.chunk_stride
     data = to_ncf(codec, signal(2 * stride, 24000, channels=3)[0], codebooks=2)
-    broken = decoder(codec, rewritten(data, mid_side={0: True}))
-    assert sum(len(block) for block in broken.blocks()) == 2 * stride
-    assert len(broken.damaged) == 1
+    marked = rewritten(data, mid_side={0: True, 1: True})
+    reading = decoder(codec, marked)
+    assert sum(len(block) for block in reading.blocks()) == 2 * stride
+    assert not reading.damaged
+    first, second, third = from_ncf(codec, data)
+    expected = torch.stack([first + second, first - second, third])
+    torch.testing.assert_close(from_ncf(codec, marked), expected, atol=1e-5, rtol=0)
 
 
 def test_flipped_bits_and_cuts_never_raise(codec: Codec) -> None:

@@ -159,9 +159,9 @@ def test_what_cannot_average_is_refused(run: Run, clip: MakeClip) -> None:
     with pytest.raises(NeucodecError, match="'variable': give nominal or average"):
         neucodec.encode(sound(1), 44100, rate_mode="variable")
     with pytest.raises(NeucodecError, match="possible are 0.882"):
-        neucodec.encode(sound(1), 44100, bitrate=50000, layer=False)
+        neucodec.encode(sound(1), 44100, bitrate=50000, model="neu2-44khz", layer=False)
     with pytest.raises(NeucodecError, match="at most 32 kbps are possible"):
-        neucodec.encode(sound(1), 44100, bitrate=50000)
+        neucodec.encode(sound(1), 44100, bitrate=50000, model="neu2-44khz")
     ran = run("encode", clip(), "-n", "3", "--rate-mode", "average")
     assert ran.code == 2 and "--rate-mode average needs -b" in ran.err
 

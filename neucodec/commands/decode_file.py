@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from neucodec.audio.speakers import holds_speakers
-from neucodec.audio.tag_writer import left_behind
 from neucodec.coding.options import DecodeOptions
 from neucodec.errors import NeucodecError
 from neucodec.files.paths import size as size_of
@@ -137,6 +136,8 @@ class Decoding:
         self, name: str, decoder: Decoder, sink: AudioSink, seconds: float, console: Console
     ) -> None:
         """Say what is not as it was before encoding."""
+        from neucodec.audio.tag_writer import left_behind
+
         if decoder.damaged:
             spans = format_spans(decoder.damaged)
             console.warn(name, f"damaged: silence at {spans}; --strict refuses such files")
