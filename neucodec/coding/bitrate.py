@@ -33,7 +33,8 @@ def reaches(card: Card, channels: int, bitrate: float) -> bool:
     """Tell whether a model has a bitrate (bit/s, of all channels), by its codes alone or with a
     waveform layer.
     """
-    if card.waveform_bitrate * channels <= bitrate <= highest_bitrate(card, channels):
+    least = card.waveform_bitrate * channels
+    if least and least <= bitrate <= highest_bitrate(card, channels):
         return True
     return _has_codes_for(card, channels, bitrate)
 
