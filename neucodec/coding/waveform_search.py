@@ -191,8 +191,9 @@ class _StreamSearch:
         return max(1, min(fine, round(hertz * 2 * fine / self._rate)))
 
     def ratios(self, top: float) -> Numbers:
-        """Return squares of errors in steps of a gain of 1, all blocks being split."""
-        return self._ratios(1, self._top(top))
+        """Return squares of errors in steps of a gain of 1, all blocks being in quarters."""
+        self._quarters = self._ratios(1, self._top(top))
+        return self._quarters
 
     def top(self, usual: float) -> float:
         """Return up to how many Hz the layer is to go: further than usual where there are tones or
@@ -224,13 +225,12 @@ class _StreamSearch:
     def prepare(self, gain: float, top_hertz: float, kept: float) -> None:
         """Choose which blocks are split, for about that gain, and take the errors.
 
-        At least the share ``kept`` of the codes' own coefficients is to be left where the layer has
-        nothing.
+        `ratios` must have been asked for with the same top before. At least the share ``kept`` of
+        the codes' own coefficients is to be left where the layer has nothing.
         """
         top, scale = self._top(top_hertz), waveform_gain(gain) ** 2
-        costs = np.stack(
-            [np.log2(1 + self._ratios(kind, top) / scale).sum(axis=1) for kind in range(len(PARTS))]
-        )
+        ratios = self._ratios(0, top), self._quarters, self._ratios(2, top)
+        costs = np.stack([np.log2(1 + each / scale).sum(axis=1) for each in ratios])
         split = np.argmin(costs * np.array(SPLIT_BIASES)[:, None], axis=0).astype(np.uint8)
         split[[0, -1]] = np.minimum(split[[0, -1]], 1)
         wanted, own = self._transformed(split)
